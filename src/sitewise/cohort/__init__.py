@@ -1,0 +1,17 @@
+"""Patient tables, validated once: reading, Kaplan-Meier, follow-up, counts; packaged real cohorts."""
+
+from sitewise.cohort.columns import Recode
+from sitewise.cohort.kaplan_meier import KaplanMeier, kaplan_meier
+from sitewise.cohort.packaged import PACKAGED, packaged_path
+from sitewise.cohort.table import Cohort, Columns, read_table
+
+__all__ = [
+    "PACKAGED",
+    "Cohort",
+    "Columns",
+    "KaplanMeier",
+    "Recode",
+    "kaplan_meier",
+    "packaged_path",
+    "read_table",
+]

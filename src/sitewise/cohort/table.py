@@ -1,0 +1,332 @@
+"""`Cohort`: a patient table, validated once and immutable."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sitewise.cohort.columns import Recode
+from sitewise.cohort.kaplan_meier import KaplanMeier, kaplan_meier
+from sitewise.problems import CohortError, Problems, nearest
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The names under which the table's special columns are known (in a formula, and in messages)."""
+
+    time: str
+    event: str
+    site: str | None = None
+    entry: str | None = None
+    weights: str | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Cohort:
+    """Patients with a follow-up time each, validated when made; see :meth:`from_frame`.
+
+    Parameters
+    ----------
+    time, event, entry, weights : ndarray, shape (n,)
+        Follow-up time and entry in ``time_unit``, event indicator (1 = event), weight; read-only arrays.
+    site : pandas.Series or None
+        Categorical site labels in natural order.
+    id : pandas.Series
+        Patient labels; ``"1", "2", ...`` when the table has none.
+    covariates : pandas.DataFrame, shape (n, p)
+        Numeric columns, and categorical columns whose first category is the reference level.
+    columns : Columns
+        Names of the special columns.
+    time_unit : str
+        ``"days"``, ``"weeks"``, ``"months"``, ``"years"`` or any other name.
+    warnings : tuple of str
+        What can be analysed but should worry.
+    notes : tuple of str
+        What was done on reading: rows dropped, times shifted, columns read as categories.
+    source : str
+        What the data are, in words, for the first screen of the report.
+    rows_read, rows_dropped : int
+        Rows of the table, and how many of them an explicit option removed.
+    """
+
+    time: Floats
+    event: Floats
+    entry: Floats
+    weights: Floats
+    site: pd.Series | None
+    id: pd.Series
+    covariates: pd.DataFrame
+    columns: Columns
+    time_unit: str = "months"
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    source: str = "patient table"
+    rows_read: int = 0
+    rows_dropped: int = 0
+    synthetic: bool = False
+
+    def __post_init__(self) -> None:
+        for array in (self.time, self.event, self.entry, self.weights):
+            array.setflags(write=False)
+
+    # Making -------------------------------------------------------------------------------------------
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        /,
+        *,
+        time: str,
+        event: str,
+        site: str | None = None,
+        entry: str | None = None,
+        weights: str | None = None,
+        id: str | None = None,
+        event_level: object | None = None,
+        time_unit: str = "months",
+        covariates: Sequence[str] | None = None,
+        recode: Mapping[str, Recode] | None = None,
+        levels: Mapping[str, Sequence[object]] | None = None,
+        reference: Mapping[str, object] | None = None,
+        missing: Literal["refuse", "drop"] = "refuse",
+        zero_times: float | Literal["refuse"] = "refuse",
+        min_sites: int = 1,
+        source: str = "patient table",
+    ) -> Cohort:
+        """Read and validate a patient table.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            One row a patient.
+        time, event : str
+            Columns of the follow-up time and of the event. Events are 0/1, booleans, or labels with ``event_level``.
+        site, entry, weights, id : str, optional
+            Columns of the site label, of the time of delayed entry, of the weight and of the patient label.
+        event_level : object, optional
+            Which value of the event column is the event; any other single value is "censored".
+        time_unit : str
+            Unit of ``time`` and ``entry``.
+        covariates : sequence of str, optional
+            Columns (or recoded names) to keep and check. Default: every other column, checked when a model uses it.
+        recode : mapping of str to Recode, optional
+            New covariates made from columns.
+        levels, reference : mapping, optional
+            Level order and reference level of categorical covariates. A numeric column named in either becomes
+            categorical; so does a column with exactly two whole-number values (0/1, 1/2), which is noted.
+        missing : {"refuse", "drop"}
+            Whether rows with a missing value in a used column are an error or are dropped and counted.
+        zero_times : "refuse" or float
+            What to do with times that are exactly zero: an error, or the (small, positive) time to put instead.
+        min_sites : int
+            Fewest sites that the planned model can use (2 for site effects).
+        source : str
+            What the data are, in words.
+
+        Returns
+        -------
+        Cohort
+
+        Raises
+        ------
+        CohortError
+            Naming every problem with its column, row numbers and remedy.
+        """
+        from sitewise.cohort.reading import read_cohort
+
+        return read_cohort(
+            frame,
+            columns=Columns(time, event, site, entry, weights, id),
+            event_level=event_level,
+            time_unit=time_unit,
+            covariates=covariates,
+            recode=recode or {},
+            levels=levels or {},
+            reference=reference or {},
+            missing=missing,
+            zero_times=zero_times,
+            min_sites=min_sites,
+            source=source,
+        )
+
+    @classmethod
+    def from_csv(cls, path: str | Path, /, **options: object) -> Cohort:
+        """Read a CSV file; ``options`` are those of :meth:`from_frame`."""
+        return cls._from_path(path, options)
+
+    @classmethod
+    def from_parquet(cls, path: str | Path, /, **options: object) -> Cohort:
+        """Read a Parquet file; ``options`` are those of :meth:`from_frame`."""
+        return cls._from_path(path, options)
+
+    @classmethod
+    def _from_path(cls, path: str | Path, options: dict[str, object]) -> Cohort:
+        options.setdefault("source", f"patients of {Path(path).name}")
+        return cls.from_frame(read_table(path), **options)  # type: ignore[arg-type]
+
+    # Looking ------------------------------------------------------------------------------------------
+    def __len__(self) -> int:
+        return int(self.time.size)
+
+    def __repr__(self) -> str:
+        sites = f", {len(self.site_labels)} sites" if self.site is not None else ""
+        return f"<Cohort of {len(self)} patients{sites}, {int(self.event.sum())} events, time in {self.time_unit}>"
+
+    @cached_property
+    def site_labels(self) -> tuple[str, ...]:
+        """Site labels in natural order; empty without a site column."""
+        return () if self.site is None else tuple(self.site.cat.categories)
+
+    @cached_property
+    def site_index(self) -> NDArray[np.int64]:
+        """Position of each patient's site in :attr:`site_labels`, shape (n,); zeros without a site column."""
+        if self.site is None:
+            return np.zeros(len(self), dtype=np.int64)
+        return self.site.cat.codes.to_numpy(dtype=np.int64)
+
+    @property
+    def late_entry(self) -> bool:
+        """Whether anyone entered after time zero."""
+        return bool((self.entry > 0).any())
+
+    @property
+    def weighted(self) -> bool:
+        """Whether any weight differs from 1."""
+        return bool((self.weights != 1).any())
+
+    @property
+    def person_time(self) -> float:
+        """Total weighted time at risk, in ``time_unit``."""
+        return float(np.sum(self.weights * (self.time - self.entry)))
+
+    def levels(self, covariate: str) -> tuple[str, ...]:
+        """Return the levels of a categorical covariate, the reference first; empty for a numeric one."""
+        dtype = self.covariates[covariate].dtype
+        return tuple(dtype.categories) if isinstance(dtype, pd.CategoricalDtype) else ()
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The validated table: id, site, time, event, entry and weights where present, covariates."""
+        names = self.columns
+        table = {names.id or "patient": self.id.to_numpy()}
+        if self.site is not None and names.site:
+            table[names.site] = self.site.array
+        table[names.time] = self.time
+        table[names.event] = self.event.astype(int)
+        if names.entry:
+            table[names.entry] = self.entry
+        if names.weights:
+            table[names.weights] = self.weights
+        covariates = self.covariates.reset_index(drop=True)
+        return pd.concat([pd.DataFrame(table), covariates], axis=1)
+
+    @cached_property
+    def data_hash(self) -> str:
+        """SHA-256 of the validated table as CSV text with 12 digits: the data's identity in every output."""
+        text = self.frame.to_csv(index=False, float_format="%.12g")
+        return hashlib.sha256((self.time_unit + "\n" + text).encode()).hexdigest()
+
+    def require(self, names: Sequence[str]) -> None:
+        """Check that covariates exist, vary and are complete.
+
+        Raises
+        ------
+        CohortError
+            Naming every unknown, constant or incomplete covariate.
+        """
+        from sitewise.cohort.reading import covariate_problems
+
+        problems = Problems()
+        for name in names:
+            if name in self.covariates.columns:
+                covariate_problems(name, self.covariates[name], problems)
+            else:
+                problems.add(f"column '{name}'", "does not exist", nearest(name, self.covariates.columns))
+        problems.raise_if_any(CohortError, "The cohort")
+
+    def subset(self, rows: NDArray[np.bool_]) -> Cohort:
+        """Return the patients at which ``rows`` is true, with all levels and site labels kept."""
+        return replace(
+            self,
+            time=self.time[rows].copy(),
+            event=self.event[rows].copy(),
+            entry=self.entry[rows].copy(),
+            weights=self.weights[rows].copy(),
+            site=None if self.site is None else self.site[rows].reset_index(drop=True),
+            id=self.id[rows].reset_index(drop=True),
+            covariates=self.covariates[rows].reset_index(drop=True),
+        )
+
+    # Describing ---------------------------------------------------------------------------------------
+    def kaplan_meier(self, rows: NDArray[np.bool_] | None = None, *, prob: float = 0.95) -> KaplanMeier:
+        """Return the Kaplan-Meier curve of the patients at which ``rows`` is true (default: all)."""
+        keep = np.ones(len(self), dtype=bool) if rows is None else rows
+        return kaplan_meier(
+            self.time[keep],
+            self.event[keep],
+            entry=self.entry[keep],
+            weights=self.weights[keep],
+            prob=prob,
+        )
+
+    def follow_up(self, *, prob: float = 0.95) -> dict[str, float]:
+        """Return median follow-up by reverse Kaplan-Meier with limits, median observed time, and the maximum.
+
+        The reverse estimate treats censoring as the event (Schemper & Smith 1996, Control Clin Trials 17:343).
+        """
+        reverse = kaplan_meier(
+            self.time, 1 - self.event, entry=self.entry, weights=self.weights, prob=prob
+        ).median()
+        return {
+            "reverse_kaplan_meier_median": reverse[0],
+            "lower": reverse[1],
+            "upper": reverse[2],
+            "observed_median": float(np.median(self.time)),
+            "maximum": float(self.time.max()),
+        }
+
+    def counts_by_site(self) -> pd.DataFrame:
+        """Return ``site, n, events, person_time``, a row a site in natural order."""
+        index, sites = self.site_index, self.site_labels
+        size = len(sites)
+        return pd.DataFrame(
+            {
+                "site": list(sites),
+                "n": np.bincount(index, minlength=size)[:size],
+                "events": np.bincount(index, weights=self.event, minlength=size)[:size].astype(int),
+                "person_time": np.bincount(
+                    index, weights=self.weights * (self.time - self.entry), minlength=size
+                )[:size],
+            }
+        )
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Read a patient table from a CSV or Parquet file, by its ending.
+
+    Raises
+    ------
+    CohortError
+        When the file is absent, empty, unreadable, or of another kind.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CohortError(f"There is no file {path}.")
+    kind = path.suffix.lower()
+    if kind not in {".csv", ".parquet"}:
+        raise CohortError(f"{path.name}: give the patients as .csv or .parquet, not '{kind}'.")
+    try:
+        return pd.read_csv(path) if kind == ".csv" else pd.read_parquet(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, ValueError) as error:
+        raise CohortError(f"{path.name} cannot be read as {kind[1:].upper()}: {error}") from error

@@ -1,0 +1,72 @@
+"""What a family of survival distributions says of itself.
+
+A family states its baseline only: the log cumulative hazard and log hazard of the reference patient as functions of
+log time. How covariates and sites enter (multiplying the hazard, or stretching time) is the metric's business and is
+written once, in :mod:`sitewise.families.metric`, for every family.
+
+Formulas take the array namespace ``xp`` (NumPy, or ``pytensor.tensor`` when a PyMC graph is built), so that
+the numbers and the graph come from the same line of code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+
+Array = Any
+"""A NumPy array or a PyTensor variable, as the namespace ``xp`` decides."""
+
+
+@dataclass(frozen=True)
+class ShapeParameter:
+    """A positive parameter of a family besides its scale.
+
+    Parameters
+    ----------
+    name : str
+        Name in the posterior and in ``[priors]``.
+    default_prior : tuple of (str, dict)
+        PyMC distribution and parameters of the contract's default prior.
+    """
+
+    name: str
+    default_prior: tuple[str, dict[str, float]]
+
+
+@runtime_checkable
+class Family(Protocol):
+    """A baseline survival distribution with a scale and zero or more shape parameters.
+
+    Every method broadcasts. ``log_time`` is the log of time since the guarantee time; ``log_scale`` is in the
+    same unit; ``shape`` holds one array per :attr:`shape_parameters`.
+    """
+
+    name: ClassVar[str]
+    shape_parameters: ClassVar[tuple[ShapeParameter, ...]]
+    metrics: ClassVar[frozenset[str]]
+
+    def log_cumulative_hazard(
+        self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np
+    ) -> Array:
+        """Return log H(t)."""
+        ...
+
+    def log_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return log h(t)."""
+        ...
+
+    def log_time(
+        self, log_cumulative_hazard: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np
+    ) -> Array:
+        """Return log t such that the log cumulative hazard is as given (the quantile function)."""
+        ...
+
+    def log_hazard_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
+        """Return the log hazard ratio of a log time ratio (families that are both kinds at once)."""
+        ...
+
+    def restricted_mean(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return the mean of min(T, horizon), the area under S up to ``horizon``."""
+        ...

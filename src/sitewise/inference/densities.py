@@ -1,0 +1,120 @@
+"""Log likelihood and log prior of posterior draws, stored with every fit.
+
+The log likelihood uses the same family formulas as the PyMC graph, in NumPy; the log prior evaluates the very PyMC
+distributions that the graph was built from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from sitewise import names
+from sitewise.families.metric import log_likelihood
+from sitewise.models.graph import LOG_LOG_2, distribution
+from sitewise.models.priors import Prior
+from sitewise.models.resolve import ModelData
+from sitewise.models.spec import ModelSpec
+
+Floats = NDArray[np.float64]
+
+
+def coefficient_name(spec: ModelSpec) -> str:
+    """Return the posterior variable that holds the coefficients, by the spec's metric."""
+    return names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
+
+
+def shape_draws(spec: ModelSpec, posterior: xr.Dataset) -> tuple[Floats, ...]:
+    """Return the shape parameters' draws, each (chain, draw)."""
+    return tuple(
+        posterior[item.name].transpose(names.CHAIN, names.DRAW).to_numpy() for item in spec.family.shape_parameters
+    )
+
+
+def linear_predictor(spec: ModelSpec, posterior: xr.Dataset, data: ModelData) -> Floats:
+    """Return each patient's linear predictor relative to the covariate means, shape (chain, draw, patient)."""
+    sizes = (posterior.sizes[names.CHAIN], posterior.sizes[names.DRAW], data.log_time.size)
+    predictor = np.zeros(sizes)
+    if spec.resolved.columns:
+        effect = posterior[coefficient_name(spec)].transpose(names.CHAIN, names.DRAW, names.TERM).to_numpy()
+        predictor += effect @ data.covariates.T
+    if spec.has_sites:
+        site_effect = posterior[names.SITE_EFFECT].transpose(names.CHAIN, names.DRAW, names.SITE).to_numpy()
+        predictor += site_effect[..., data.site]
+    return predictor
+
+
+def pointwise_log_likelihood(spec: ModelSpec, posterior: xr.Dataset, data: ModelData) -> xr.Dataset:
+    """Return each patient's log likelihood, variable ``survival_time``, dims (chain, draw, patient)."""
+    scale = posterior[names.LOG_SCALE_AT_MEANS].transpose(names.CHAIN, names.DRAW).to_numpy()
+    values = log_likelihood(
+        spec.family,
+        spec.metric,
+        log_time=data.log_time,
+        event=data.event,
+        log_entry=data.log_entry,
+        entered_late=data.entered_late,
+        weight=data.weight,
+        linear_predictor=linear_predictor(spec, posterior, data),
+        log_scale=scale[..., None],
+        shape=tuple(item[..., None] for item in shape_draws(spec, posterior)),
+    )
+    return xr.Dataset({names.SURVIVAL_TIME: ((names.CHAIN, names.DRAW, names.PATIENT), values)})
+
+
+def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
+    """Return the log prior density of each parameter at the draws, in the parameters' own space.
+
+    The baseline's density is that of the quantity which its prior is about (by default log median survival of the
+    reference patient); it differs from the sampled one by a shift only.
+    """
+    resolution = spec.resolved
+    sample = (names.CHAIN, names.DRAW)
+    result: dict[str, Any] = {}
+
+    def store(name: str, prior: Prior, values: Floats, *dims: str) -> None:
+        result[name] = ((*sample, *dims), log_density(prior, values))
+
+    shape = shape_draws(spec, posterior)
+    for item, prior, values in zip(spec.family.shape_parameters, resolution.shape, shape, strict=True):
+        store(item.name, prior, values)
+    if resolution.baseline == names.LOG_SCALE_AT_MEANS:
+        baseline = posterior[names.LOG_SCALE_AT_MEANS].transpose(*sample).to_numpy()
+    else:
+        baseline = posterior[names.LOG_SCALE].transpose(*sample).to_numpy()
+        if resolution.baseline == "log_median":
+            baseline = baseline + spec.family.log_time(LOG_LOG_2, 0.0, shape)
+    store(resolution.baseline, resolution.baseline_prior, baseline)
+    if resolution.columns:
+        effect = posterior[coefficient_name(spec)].transpose(*sample, names.TERM).to_numpy()
+        densities = [log_density(prior, effect[..., index]) for index, prior in enumerate(resolution.coefficients)]
+        result[coefficient_name(spec)] = ((*sample, names.TERM), np.stack(densities, axis=-1))
+    if resolution.site_sd is not None:
+        site_sd = posterior[names.SITE_SD].transpose(*sample).to_numpy()
+        store(names.SITE_SD, resolution.site_sd, site_sd)
+        effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
+        scaled = effects / site_sd[..., None]
+        normal = -0.5 * scaled**2 - np.log(site_sd)[..., None] - 0.5 * np.log(2 * np.pi)
+        result[names.SITE_EFFECT] = ((*sample, names.SITE), normal)
+    if resolution.site_effects is not None:
+        effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
+        result[names.SITE_EFFECT] = (sample, log_density(resolution.site_effects, effects, event_shape=effects.shape))
+    return xr.Dataset(result, coords={key: posterior.coords[key] for key in posterior.coords if key != names.PATIENT})
+
+
+def log_density(prior: Prior, values: Floats, *, event_shape: tuple[int, ...] | None = None) -> Floats:
+    """Return the log density of a prior at ``values``, evaluated by PyMC without compilation."""
+    import pymc as pm
+    import pytensor
+    import pytensor.tensor as pt
+    from pytensor.compile.mode import Mode
+
+    point = pt.tensor(dtype="float64", shape=(None,) * values.ndim)
+    options = {} if event_shape is None else {"shape": event_shape}
+    graph = pm.logp(distribution(prior).dist(**prior.values, **options), point)
+    # One evaluation of a handful of operations: interpreting it is faster than compiling it.
+    evaluate = pytensor.function([point], graph, mode=Mode(linker="py", optimizer=None))
+    return np.asarray(evaluate(np.asarray(values, dtype=float)), dtype=float)

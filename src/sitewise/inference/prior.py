@@ -1,0 +1,78 @@
+"""Draws from the prior, and survival times of the cohort's patients under it."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from sitewise import names
+from sitewise.cohort import Cohort
+from sitewise.inference.densities import linear_predictor, shape_draws
+from sitewise.models.graph import build
+from sitewise.models.resolve import ModelData, prepare
+from sitewise.models.spec import ModelSpec
+from sitewise.problems import SpecError
+
+
+def sample_prior(spec: ModelSpec, cohort: Cohort, /, *, draws: int = 1000, seed: int = 1) -> xr.DataTree:
+    """Return prior draws of every parameter, and a survival time of every patient under each draw.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Resolved, or resolved here on ``cohort``.
+    cohort : Cohort
+        Whose covariates and sites the simulated patients have.
+    draws : int
+        Number of prior draws.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    DataTree
+        ``prior`` (as the posterior, dims chain of size 1 and draw) and ``prior_predictive`` with ``survival_time``, dims
+        (chain, draw, patient): uncensored times in the cohort's unit, guarantee time included.
+    """
+    import pymc as pm
+    from pytensor.compile.mode import Mode
+
+    if draws < 1:
+        raise SpecError(f"draws is {draws}; at least one is needed.")
+    spec = spec.resolve(cohort)
+    data = prepare(spec, cohort)
+    model = build(spec, data)
+    wanted = [*model.free_RVs, *model.deterministics]
+    drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
+    coords = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
+    for dim in (names.TERM, names.SITE):
+        if dim in model.coords:
+            coords[dim] = list(model.coords[dim])
+    prior = xr.Dataset(
+        {
+            variable.name: (
+                (names.CHAIN, names.DRAW, *model.named_vars_to_dims.get(variable.name, ())),
+                np.asarray(values)[None],
+            )
+            for variable, values in zip(wanted, drawn, strict=True)
+        },
+        coords=coords,
+    )
+    return xr.DataTree.from_dict(
+        {names.PRIOR: prior, names.PRIOR_PREDICTIVE: _simulate_times(spec, prior, data, seed)}
+    )
+
+
+def _simulate_times(spec: ModelSpec, prior: xr.Dataset, data: ModelData, seed: int) -> xr.Dataset:
+    """Invert the survival function at uniform numbers: H(T) is standard exponential."""
+    predictor = linear_predictor(spec, prior, data)
+    rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
+    log_hazard = np.log(rng.standard_exponential(predictor.shape))
+    scale = prior[names.LOG_SCALE_AT_MEANS].to_numpy()[..., None]
+    shape = tuple(item[..., None] for item in shape_draws(spec, prior))
+    if spec.metric == names.TIME_RATIO:
+        log_time = spec.family.log_time(log_hazard, scale, shape) + predictor
+    else:
+        log_time = spec.family.log_time(log_hazard - predictor, scale, shape)
+    times = spec.guarantee_time + np.exp(log_time)
+    return xr.Dataset({names.SURVIVAL_TIME: ((names.CHAIN, names.DRAW, names.PATIENT), times)})

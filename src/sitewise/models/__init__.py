@@ -1,0 +1,16 @@
+"""What is modelled: specs, priors as data, designs, and the PyMC graph of a spec."""
+
+from sitewise.models.priors import Prior, Priors, median_survival, site_sd_from_median_ratio
+from sitewise.models.spec import FixedSites, ModelSpec, NoSites, RandomSites, Resolution
+
+__all__ = [
+    "FixedSites",
+    "ModelSpec",
+    "NoSites",
+    "Prior",
+    "Priors",
+    "RandomSites",
+    "Resolution",
+    "median_survival",
+    "site_sd_from_median_ratio",
+]

@@ -1,0 +1,117 @@
+"""Reading a formula: ``Surv(time, event) ~ ecog + age + (1 | site)``.
+
+The grammar is that of ``formulae`` (Bambi's parser); this module only finds the parts that a survival model needs:
+the columns in ``Surv``, the terms of the linear predictor, and the site intercept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sitewise.problems import SpecError
+
+SHAPE_OF_A_FORMULA = "Write it as Surv(time, event) ~ ecog + age + (1 | site), or Surv(entry, time, event) ~ ..."
+_SURV = re.compile(r"^\s*Surv\s*\(([^()]*)\)\s*$")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """The parts of a survival formula.
+
+    Parameters
+    ----------
+    time, event : str
+        Columns in ``Surv``.
+    entry : str or None
+        Column of delayed entry, when ``Surv`` has three arguments.
+    terms : tuple of str
+        Terms of the linear predictor without the intercept, as formulae spells them.
+    group : str or None
+        Column of the random intercept ``(1 | group)``.
+    variables : tuple of str
+        Columns that the terms use.
+    """
+
+    time: str
+    event: str
+    entry: str | None
+    terms: tuple[str, ...]
+    group: str | None
+    variables: tuple[str, ...]
+
+
+def parse_formula(text: str) -> Formula:
+    """Read a formula.
+
+    Raises
+    ------
+    SpecError
+        When the text is not a survival formula that Sitewise can fit.
+    """
+    response, right = _split(text)
+    names = [name.strip() for name in response.split(",")]
+    if len(names) not in (2, 3) or not all(names):
+        raise SpecError(f"Surv({response}) must have (time, event) or (entry, time, event). {SHAPE_OF_A_FORMULA}")
+    terms, group = _read_right_side(right, text)
+    *entry, time, event = names
+    return Formula(time, event, entry[0] if entry else None, terms, group, variables_of(terms))
+
+
+def _split(text: str) -> tuple[str, str]:
+    if text.count("~") != 1:
+        raise SpecError(f"The formula {text!r} needs one '~'. {SHAPE_OF_A_FORMULA}")
+    left, right = text.split("~")
+    surv = _SURV.match(left)
+    if not surv:
+        raise SpecError(f"The left side {left.strip()!r} must be Surv(...). {SHAPE_OF_A_FORMULA}")
+    return surv.group(1), right.strip()
+
+
+def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None]:
+    from formulae import model_description
+    from formulae.terms.terms import Intercept
+
+    try:
+        model = model_description(f"y ~ {right or '1'}")
+    except Exception as error:  # formulae raises several kinds, some of them bare
+        raise SpecError(f"The formula {text!r} cannot be read: {error} {SHAPE_OF_A_FORMULA}") from error
+    groups = []
+    for term in model.group_terms:
+        if not isinstance(term.expr, Intercept):
+            raise SpecError(f"({term.name}) is a random slope; this version fits random intercepts such as (1 | site).")
+        groups.append(str(term.factor.name))
+    if len(groups) > 1:
+        raise SpecError(f"One site term can be fitted, not {len(groups)}: {', '.join(groups)}.")
+    terms = tuple(term.name for term in model.common_terms if not isinstance(term, Intercept))
+    if not any(isinstance(term, Intercept) for term in model.terms):
+        raise SpecError("A survival model has a baseline; remove '0' or '- 1' from the formula.")
+    return terms, groups[0] if groups else None
+
+
+def variables_of(terms: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns that terms use, in order of appearance."""
+    if not terms:
+        return ()
+    from formulae import model_description
+    from formulae.terms.call import Call
+    from formulae.terms.variable import Variable
+
+    found: list[str] = []
+    for term in model_description("y ~ " + " + ".join(terms)).common_terms:
+        for component in getattr(term, "components", ()):
+            if isinstance(component, Variable):
+                found.append(component.name)
+            elif isinstance(component, Call):
+                found += _call_variables(component.call)
+    return tuple(dict.fromkeys(found))
+
+
+def _call_variables(node: object) -> list[str]:
+    """Return the names of the columns inside a function call such as ``scale(age)``."""
+    from formulae.terms.call_resolver import LazyVariable
+
+    if isinstance(node, LazyVariable):
+        return [str(node.name)]
+    children = [*getattr(node, "args", ()), *getattr(node, "kwargs", {}).values()]
+    return [name for child in children for name in _call_variables(child)]

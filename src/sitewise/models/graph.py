@@ -1,0 +1,192 @@
+"""The PyMC model of a resolved spec: a readable graph with named dims and the data in ``pm.Data``.
+
+Sampling is done where the posterior is closest to independent: covariates centred at their means, the baseline as log
+median survival at the means. The prior, which speaks of the reference patient, is carried there exactly: given the
+coefficients and the shape the two differ by a shift, whose Jacobian is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from sitewise import names
+from sitewise.families.metric import log_likelihood
+from sitewise.models.priors import Prior
+from sitewise.models.resolve import ModelData
+from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
+from sitewise.problems import SpecError, nearest
+
+LOG_LOG_2 = float(np.log(np.log(2.0)))
+
+
+def build(spec: ModelSpec, data: ModelData) -> pm.Model:
+    """Return the PyMC model of a resolved spec for one cohort's arrays."""
+    resolution = spec.resolved
+    coords: dict[str, Any] = {names.PATIENT: np.arange(data.log_time.size)}
+    if resolution.columns:
+        coords[names.TERM] = list(resolution.columns)
+    if spec.has_sites:
+        coords[names.SITE] = list(resolution.site_labels)
+    with pm.Model(coords=coords) as model:
+        inputs = {
+            key: pm.Data(key, value, dims=(names.PATIENT, names.TERM)[: value.ndim])
+            for key, value in data_arrays(spec, data).items()
+        }
+        shape = tuple(
+            variable(item.name, prior)
+            for item, prior in zip(spec.family.shape_parameters, resolution.shape, strict=True)
+        )
+        effect = _coefficients(spec)
+        linear_predictor = pt.zeros_like(inputs["log_time"])
+        if effect is not None:
+            linear_predictor = inputs["covariates"] @ effect
+        site_effect = _site_effects(spec)
+        if site_effect is not None:
+            linear_predictor = linear_predictor + site_effect[inputs["site_index"]]
+        log_scale_at_means = _baseline(spec, effect, shape)
+
+        def log_density(log_time: Any, predictor: Any, log_scale: Any, event: Any, *rest: Any) -> Any:
+            late = rest[:2] if data.log_entry is not None else (None, None)
+            weight = rest[-1 - len(shape)] if data.weight is not None else None
+            return log_likelihood(
+                spec.family,
+                spec.metric,
+                log_time=log_time,
+                event=event,
+                log_entry=late[0],
+                entered_late=late[1],
+                weight=weight,
+                linear_predictor=predictor,
+                log_scale=log_scale,
+                shape=tuple(rest[len(rest) - len(shape) :]),
+                xp=pt,
+            )
+
+        optional = [inputs[key] for key in ("log_entry", "entered_late", "weight") if key in inputs]
+        pm.CustomDist(
+            names.SURVIVAL_TIME,
+            linear_predictor,
+            log_scale_at_means,
+            inputs["event"],
+            *optional,
+            *shape,
+            logp=log_density,
+            observed=inputs["log_time"],
+            dims=names.PATIENT,
+        )
+    return model
+
+
+def data_arrays(spec: ModelSpec, data: ModelData) -> dict[str, Any]:
+    """Return the arrays that the graph holds as ``pm.Data``, by name; a refit on new data replaces them."""
+    arrays: dict[str, Any] = {"log_time": data.log_time, "event": data.event}
+    if data.log_entry is not None and data.entered_late is not None:
+        arrays |= {"log_entry": data.log_entry, "entered_late": data.entered_late}
+    if data.weight is not None:
+        arrays["weight"] = data.weight
+    if spec.resolved.columns:
+        arrays["covariates"] = data.covariates
+    if spec.has_sites:
+        arrays["site_index"] = data.site
+    return arrays
+
+
+def distribution(prior: Prior, where: str = "prior") -> Any:
+    """Return the PyMC class that a prior names.
+
+    Raises
+    ------
+    SpecError
+        When PyMC has no distribution of that name.
+    """
+    kind = getattr(pm, prior.dist, None)
+    if not (isinstance(kind, type) and issubclass(kind, pm.Distribution)):
+        known = [name for name in dir(pm) if isinstance(getattr(pm, name), type) and issubclass(getattr(pm, name), pm.Distribution)]
+        raise SpecError(f"{where}: PyMC has no distribution '{prior.dist}'. {nearest(prior.dist, known)}")
+    return kind
+
+
+def variable(name: str, prior: Prior, **options: Any) -> Any:
+    """Return a random variable of the current model with this prior."""
+    try:
+        return distribution(prior, name)(name, **prior.values, **options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"The prior of {name}, {prior}, is not one that PyMC accepts: {error}") from error
+
+
+def _coefficients(spec: ModelSpec) -> Any | None:
+    """Return the coefficient vector: one variable where all its priors are of one kind, else one a column."""
+    resolution = spec.resolved
+    if not resolution.columns:
+        return None
+    name = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
+    kinds = {(prior.dist, tuple(prior.values)) for prior in resolution.coefficients}
+    if len(kinds) == 1:
+        prior = resolution.coefficients[0]
+        stacked = {
+            key: np.array([item.values[key] for item in resolution.coefficients]) for key in prior.values
+        }
+        return distribution(prior, name)(name, **stacked, dims=names.TERM)
+    each = [
+        variable(f"{name}[{column}]", prior)
+        for column, prior in zip(resolution.columns, resolution.coefficients, strict=True)
+    ]
+    return pm.Deterministic(name, pt.stack(each), dims=names.TERM)
+
+
+def _site_effects(spec: ModelSpec) -> Any | None:
+    """Return the site effects: random (non-centred or centred), fixed with sum zero, or none."""
+    resolution = spec.resolved
+    if isinstance(spec.sites, RandomSites) and resolution.site_sd is not None:
+        sd = variable(names.SITE_SD, resolution.site_sd)
+        if spec.sites.centred:
+            return pm.Normal(names.SITE_EFFECT, 0.0, sd, dims=names.SITE)
+        standardised = pm.Normal(names.SITE_EFFECT_STANDARDISED, 0.0, 1.0, dims=names.SITE)
+        return pm.Deterministic(names.SITE_EFFECT, sd * standardised, dims=names.SITE)
+    if isinstance(spec.sites, FixedSites) and resolution.site_effects is not None:
+        return variable(names.SITE_EFFECT, resolution.site_effects, dims=names.SITE)
+    return None
+
+
+def _baseline(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> Any:
+    """Return the log scale at the covariate means, with the prior carried over from where it speaks.
+
+    In the hazard-ratio metric H0 at the means is H0 of the reference patient times exp((mean - reference)' beta), and a
+    factor exp(e) on the hazard is a shift of log time by the quantile function; in the time-ratio metric the predictor is
+    that shift itself.
+    """
+    resolution = spec.resolved
+    median_minus_scale = spec.family.log_time(LOG_LOG_2, 0.0, shape, pt)
+    if resolution.baseline == names.LOG_SCALE_AT_MEANS:
+        at_means = variable(names.LOG_SCALE_AT_MEANS, resolution.baseline_prior)
+        return _record_reference(spec, at_means, effect, shape)
+    shift = _means_minus_reference(spec, effect, shape)
+    moved = {**resolution.baseline_prior.values}
+    resolution.baseline_prior.shifted(0.0)  # refuses a prior that has no mu
+    moved["mu"] = moved["mu"] + shift
+    if resolution.baseline == names.LOG_SCALE:
+        at_means = distribution(resolution.baseline_prior)(names.LOG_SCALE_AT_MEANS, **moved)
+    else:
+        log_median = distribution(resolution.baseline_prior)(names.LOG_MEDIAN_AT_MEANS, **moved)
+        at_means = pm.Deterministic(names.LOG_SCALE_AT_MEANS, log_median - median_minus_scale)
+    return _record_reference(spec, at_means, effect, shape)
+
+
+def _record_reference(spec: ModelSpec, at_means: Any, effect: Any | None, shape: tuple[Any, ...]) -> Any:
+    pm.Deterministic(names.LOG_SCALE, at_means - _means_minus_reference(spec, effect, shape))
+    return at_means
+
+
+def _means_minus_reference(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> Any:
+    """Return the log scale at the means minus that of the reference patient."""
+    if effect is None:
+        return 0.0
+    resolution = spec.resolved
+    distance = (np.asarray(resolution.means) - np.asarray(resolution.reference)) @ effect
+    if spec.metric == names.TIME_RATIO:
+        return distance
+    return spec.family.log_time(-distance, 0.0, shape, pt) - spec.family.log_time(0.0, 0.0, shape, pt)

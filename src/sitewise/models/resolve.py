@@ -1,0 +1,249 @@
+"""From a spec and a cohort to numbers: data-located priors (once), and the arrays that a fit needs (every time)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sitewise.cohort import Cohort
+from sitewise.models.design import Design, make_design
+from sitewise.models.priors import Prior
+from sitewise.models.spec import FixedSites, ModelSpec, RandomSites, Resolution
+from sitewise.problems import CohortError, Problems, SpecError, listed, nearest
+
+Floats = NDArray[np.float64]
+DEFAULT_COEFFICIENT_SD = 1.0
+DEFAULT_BASELINE_SD = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class ModelData:
+    """The arrays of one cohort under one resolved spec.
+
+    Parameters
+    ----------
+    log_time : ndarray, shape (n,)
+        Log of time beyond the guarantee time.
+    event : ndarray, shape (n,)
+        1 for an event.
+    log_entry, entered_late : ndarray, shape (n,), or None
+        Log of entry beyond the guarantee time where positive (0 elsewhere), and the indicator of that; None when nobody
+        entered late.
+    weight : ndarray, shape (n,), or None
+        Weights; None when all are 1.
+    covariates : ndarray, shape (n, p)
+        Design rows centred at the spec's covariate means.
+    site : ndarray of int, shape (n,)
+        Position of each patient's site in the spec's ``site_labels``; zeros without site effects.
+    design : Design
+        The design of this cohort.
+    """
+
+    log_time: Floats
+    event: Floats
+    log_entry: Floats | None
+    entered_late: Floats | None
+    weight: Floats | None
+    covariates: Floats
+    site: NDArray[np.int64]
+    design: Design
+
+
+def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
+    """Return the numbers that ``spec`` takes from ``cohort``; see :meth:`ModelSpec.resolve`."""
+    check(spec, cohort)
+    design = make_design(spec.terms, spec.variables, cohort.covariates)
+    _check_prior_names(spec, design)
+    reference_patient = design.reference_patient()
+    reference = design.rows(_as_row(reference_patient))[0] if spec.terms else np.empty(0)
+    baseline, baseline_prior = _baseline(spec, cohort)
+    priors = spec.priors
+    return Resolution(
+        columns=design.columns,
+        means=tuple(float(mean) for mean in design.matrix.mean(axis=0)),
+        reference=tuple(float(value) for value in reference),
+        reference_patient=reference_patient,
+        levels={name: levels for name in spec.variables if (levels := cohort.levels(name))},
+        site_labels=cohort.site_labels if spec.has_sites else (),
+        shape=tuple(
+            (priors.shape if priors.shape is not None else Prior(item.default_prior[0], **item.default_prior[1]))
+            for item in spec.family.shape_parameters
+        ),
+        baseline=baseline,
+        baseline_prior=baseline_prior,
+        coefficients=_coefficient_priors(spec, design),
+        site_sd=(priors.site_sd or Prior("HalfNormal", sigma=0.5)) if isinstance(spec.sites, RandomSites) else None,
+        site_effects=(priors.site_effects or Prior("ZeroSumNormal", sigma=1.0))
+        if isinstance(spec.sites, FixedSites)
+        else None,
+        data_hash=cohort.data_hash,
+        time_unit=cohort.time_unit,
+    )
+
+
+def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
+    """Return the arrays of ``cohort`` under a resolved spec.
+
+    Raises
+    ------
+    SpecError
+        When the cohort's design, levels, unit or sites are not those that the spec was resolved on.
+    """
+    resolution = spec.resolved
+    check(spec, cohort)
+    if cohort.time_unit != resolution.time_unit:
+        raise SpecError(
+            f"The spec was resolved with times in {resolution.time_unit}, the cohort has {cohort.time_unit}. "
+            "Use one unit, or resolve the spec anew."
+        )
+    design = make_design(spec.terms, spec.variables, cohort.covariates)
+    if design.columns != resolution.columns:
+        raise SpecError(
+            f"The cohort gives the design columns {listed(design.columns)}, the spec was resolved with "
+            f"{listed(resolution.columns)}. Keep the same levels, or resolve the spec anew."
+        )
+    beyond_entry = np.maximum(cohort.entry - spec.guarantee_time, 0.0)
+    late = beyond_entry > 0
+    return ModelData(
+        log_time=np.log(cohort.time - spec.guarantee_time),
+        event=np.array(cohort.event),
+        log_entry=np.log(np.where(late, beyond_entry, 1.0)) if late.any() else None,
+        entered_late=late.astype(float) if late.any() else None,
+        weight=np.array(cohort.weights) if cohort.weighted else None,
+        covariates=design.matrix - np.asarray(resolution.means),
+        site=_site_positions(spec, cohort),
+        design=design,
+    )
+
+
+def check(spec: ModelSpec, cohort: Cohort) -> None:
+    """Check that a cohort has what a spec needs.
+
+    Raises
+    ------
+    CohortError
+        With every problem found.
+    """
+    problems = Problems()
+    names = cohort.columns
+    if spec.response:
+        *entry, time, event = spec.response
+        for role, asked, given in (
+            ("time", time, names.time),
+            ("event", event, names.event),
+            ("entry", entry[0] if entry else names.entry, names.entry),
+        ):
+            if asked != given:
+                problems.add(
+                    "formula",
+                    f"Surv(...) uses '{asked}' as {role}, the cohort was read with {role} = "
+                    + (f"'{given}'" if given else "nothing"),
+                    "Name the same column in both.",
+                )
+    if spec.has_sites:
+        if cohort.site is None:
+            problems.add(
+                "formula",
+                f"has the site term (1 | {spec.group or 'site'}), but the cohort was read without a site column",
+                f"Read it with site='{spec.group or 'site'}', or remove the term.",
+            )
+        elif spec.group is not None and spec.group != names.site:
+            problems.add(
+                "formula",
+                f"groups by '{spec.group}', but the cohort's site column is '{names.site}'",
+                f"Write (1 | {names.site}).",
+            )
+        elif len(cohort.site_labels) < 2:
+            problems.add(
+                f"column '{names.site}'",
+                f"has {len(cohort.site_labels)} site; a site effect needs at least 2",
+                "Remove the site term from the model.",
+            )
+    early = cohort.time <= spec.guarantee_time
+    if spec.guarantee_time > 0 and early.any():
+        problems.add(
+            f"column '{names.time}'",
+            f"{early.sum()} time(s) are at or before the guarantee time {spec.guarantee_time:g}",
+            "With a guarantee time nobody can leave before it; lower it or correct these rows.",
+            (np.flatnonzero(early) + 1).tolist(),
+        )
+    if not cohort.event.any():
+        problems.add(f"column '{names.event}'", "has no events", "Without events nothing can be estimated.")
+    for name in spec.variables:
+        if name not in cohort.covariates.columns:
+            problems.add(
+                f"column '{name}'",
+                "is in the formula but not in the cohort",
+                nearest(name, cohort.covariates.columns),
+            )
+    try:
+        cohort.require([name for name in spec.variables if name in cohort.covariates.columns])
+    except CohortError as error:
+        problems.found += error.problems
+    problems.raise_if_any(CohortError, "The cohort")
+
+
+def _as_row(patient: dict[str, object]) -> pd.DataFrame:
+    return pd.DataFrame([patient])
+
+
+def _site_positions(spec: ModelSpec, cohort: Cohort) -> NDArray[np.int64]:
+    if not spec.has_sites:
+        return np.zeros(len(cohort), dtype=np.int64)
+    known = {name: position for position, name in enumerate(spec.resolved.site_labels)}
+    unknown = [name for name in cohort.site_labels if name not in known]
+    if unknown:
+        raise SpecError(
+            f"Sites {listed(unknown)} are not among those that the spec was resolved on ({listed(known)}). "
+            "Resolve the spec anew on a cohort that has them."
+        )
+    positions = np.array([known[name] for name in cohort.site_labels], dtype=np.int64)
+    return positions[cohort.site_index]
+
+
+def _baseline(spec: ModelSpec, cohort: Cohort) -> tuple[str, Prior]:
+    """Return the user's baseline prior, or log median ~ Normal(log(ln 2 x person-time / events), 1.5)."""
+    for name in ("log_median", "log_scale", "log_scale_at_means"):
+        prior = getattr(spec.priors, name)
+        if prior is not None:
+            return name, prior
+    beyond = cohort.time - np.maximum(cohort.entry, spec.guarantee_time)
+    person_time = float(np.sum(cohort.weights * beyond))
+    events = float(np.sum(cohort.weights * cohort.event))
+    return "log_median", Prior("Normal", mu=math.log(math.log(2) * person_time / events), sigma=DEFAULT_BASELINE_SD)
+
+
+def _coefficient_priors(spec: ModelSpec, design: Design) -> tuple[Prior, ...]:
+    """Return a prior per column: the column's, its term's, the user's for all, or the default.
+
+    The default is Normal(0, 1) per sd of the column, and as it is on a column of zeros and ones.
+    """
+    result = []
+    for index, (column, term) in enumerate(zip(design.columns, design.term_of_column, strict=True)):
+        values = design.matrix[:, index]
+        chosen = spec.priors.terms.get(column) or spec.priors.terms.get(term) or spec.priors.coefficients
+        if chosen is None:
+            binary = bool(np.isin(values, (0.0, 1.0)).all())
+            chosen = Prior("Normal", mu=0.0, sigma=DEFAULT_COEFFICIENT_SD / (1.0 if binary else float(values.std(ddof=1))))
+        result.append(chosen)
+    return tuple(result)
+
+
+def _check_prior_names(spec: ModelSpec, design: Design) -> None:
+    known = {*design.columns, *design.term_of_column}
+    problems = Problems()
+    for name in spec.priors.terms:
+        if name not in known:
+            options = [*known, "shape", "coefficients", "site_sd", "median_survival", "log_scale_at_means"]
+            problems.add(f"prior '{name}'", "belongs to no term of the model", nearest(name, options))
+    if spec.priors.shape is not None and not spec.family.shape_parameters:
+        problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
+    if spec.priors.site_sd is not None and not isinstance(spec.sites, RandomSites):
+        problems.add("prior 'site_sd'", "the model has no random site effects", "Add (1 | site), or remove the prior.")
+    if spec.priors.site_effects is not None and not isinstance(spec.sites, FixedSites):
+        problems.add("prior 'site_effects'", "the model has no fixed site effects", "Remove it.")
+    problems.raise_if_any(SpecError, "The spec")

@@ -1,0 +1,81 @@
+"""A spec as plain data and back, for the saved fit and for hashes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+from sitewise.models.priors import Prior, Priors
+from sitewise.models.spec import SITE_EFFECTS, SPEC_VERSION, ModelSpec, Resolution, family_by_name
+from sitewise.problems import SpecError
+
+
+def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
+    """Return a spec as JSON-ready data."""
+    kinds = {kind: name for name, kind in SITE_EFFECTS.items()}
+    resolution = None
+    if spec.resolution is not None:
+        resolution = {
+            field.name: _plain(getattr(spec.resolution, field.name)) for field in fields(spec.resolution)
+        }
+    return {
+        "version": SPEC_VERSION,
+        "formula": spec.formula,
+        "terms": list(spec.terms),
+        "family": spec.family.name,
+        "metric": spec.metric,
+        "guarantee_time": spec.guarantee_time,
+        "response": list(spec.response),
+        "group": spec.group,
+        "sites": {"kind": kinds[type(spec.sites)], **asdict(spec.sites)},
+        "priors": {field.name: _plain(getattr(spec.priors, field.name)) for field in fields(spec.priors)},
+        "resolution": resolution,
+    }
+
+
+def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
+    """Return the spec that :func:`spec_to_dict` wrote."""
+    if data.get("version") != SPEC_VERSION:
+        raise SpecError(f"The spec has version {data.get('version')}; this Sitewise reads version {SPEC_VERSION}.")
+    site_options = dict(data["sites"])
+    priors = {
+        name: {key: _prior(item) for key, item in value.items()} if name == "terms" else _prior(value)
+        for name, value in data["priors"].items()
+    }
+    resolution = None
+    if data["resolution"] is not None:
+        stored = dict(data["resolution"])
+        for name in ("shape", "coefficients"):
+            stored[name] = tuple(_prior(item) for item in stored[name])
+        for name in ("baseline_prior", "site_sd", "site_effects"):
+            stored[name] = _prior(stored[name])
+        for name in ("columns", "means", "reference", "site_labels"):
+            stored[name] = tuple(stored[name])
+        stored["levels"] = {key: tuple(value) for key, value in stored["levels"].items()}
+        resolution = Resolution(**stored)
+    return ModelSpec(
+        terms=tuple(data["terms"]),
+        sites=SITE_EFFECTS[site_options.pop("kind")](**site_options),
+        family=family_by_name(data["family"]),
+        metric=data["metric"],
+        guarantee_time=data["guarantee_time"],
+        priors=Priors(**priors),
+        response=tuple(data["response"]),
+        group=data["group"],
+        resolution=resolution,
+    )
+
+
+def _prior(value: Any) -> Any:
+    return Prior.from_dict(value) if isinstance(value, Mapping) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Prior):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,262 @@
+"""`ModelSpec`: family, predictors, site effects and priors, as frozen data that only describe.
+
+The interpreters are :mod:`sitewise.models.resolve` (data-located defaults become numbers) and
+:mod:`sitewise.models.graph` (the PyMC model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from sitewise.cohort import Cohort
+from sitewise.families import FAMILIES, Family, Weibull
+from sitewise.models.formula import parse_formula, variables_of
+from sitewise.models.priors import Prior, Priors
+from sitewise.names import HAZARD_RATIO, TIME_RATIO
+from sitewise.problems import SpecError, listed, nearest
+
+if TYPE_CHECKING:
+    import pymc
+
+SPEC_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RandomSites:
+    """Random intercepts b_j ~ Normal(0, site_sd), one a site.
+
+    Parameters
+    ----------
+    centred : bool
+        Sample b_j itself (better with many events a site) instead of b_j / site_sd (the default, better with few).
+    """
+
+    centred: bool = False
+
+
+@dataclass(frozen=True)
+class FixedSites:
+    """A fixed effect a site, summing to zero over sites, so that "average site" keeps its meaning."""
+
+
+@dataclass(frozen=True)
+class NoSites:
+    """No site effect: the sites are pooled completely."""
+
+
+SiteEffect = RandomSites | FixedSites | NoSites
+SITE_EFFECTS: dict[str, type[SiteEffect]] = {"random": RandomSites, "fixed": FixedSites, "none": NoSites}
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """The numbers that a spec takes from the cohort it was resolved on, once.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Design columns.
+    means, reference : tuple of float
+        Covariate means, where computation is centred, and the design row of the reference patient.
+    reference_patient : dict
+        The reference patient in words: level or median of each covariate.
+    levels : dict of str to tuple
+        Levels of the categorical covariates, reference first.
+    site_labels : tuple of str
+        Sites, in natural order; empty without site effects.
+    shape : tuple of Prior
+        A prior per shape parameter of the family.
+    baseline : str
+        Which baseline quantity ``baseline_prior`` is about: ``log_median``, ``log_scale`` or ``log_scale_at_means``.
+    baseline_prior : Prior
+        Its prior.
+    coefficients : tuple of Prior
+        A prior per design column, on the coefficient as the column is written.
+    site_sd, site_effects : Prior or None
+        Prior of the sd of random, or of fixed, site effects.
+    data_hash : str
+        Of the cohort.
+    time_unit : str
+        Of the cohort.
+    """
+
+    columns: tuple[str, ...]
+    means: tuple[float, ...]
+    reference: tuple[float, ...]
+    reference_patient: Mapping[str, Any]
+    levels: Mapping[str, tuple[str, ...]]
+    site_labels: tuple[str, ...]
+    shape: tuple[Prior, ...]
+    baseline: str
+    baseline_prior: Prior
+    coefficients: tuple[Prior, ...]
+    site_sd: Prior | None
+    site_effects: Prior | None
+    data_hash: str
+    time_unit: str
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A survival model: family, terms, site effects, metric and priors.
+
+    Parameters
+    ----------
+    terms : sequence of str
+        Terms of the linear predictor in formulae's grammar, such as ``("ecog", "scale(age)")``.
+    sites : RandomSites, FixedSites or NoSites
+        How sites enter.
+    family : Family
+        Baseline distribution.
+    metric : {"hazard-ratio", "time-ratio"}
+        What coefficients and site effects are: log hazard ratios or log time ratios; their priors live in it.
+    guarantee_time : float
+        Time g before which nobody can leave; the model is of t - g.
+    priors : Priors
+        What the user says of priors.
+    response : tuple of str, optional
+        Columns named in ``Surv``: (time, event) or (entry, time, event); checked against the cohort's.
+    group : str, optional
+        Column named in ``(1 | group)``; checked against the cohort's site column.
+    resolution : Resolution, optional
+        Set by :meth:`resolve`.
+    """
+
+    terms: tuple[str, ...] = ()
+    sites: SiteEffect = field(default_factory=RandomSites)
+    family: Family = field(default_factory=Weibull)
+    metric: str = HAZARD_RATIO
+    guarantee_time: float = 0.0
+    priors: Priors = field(default_factory=Priors)
+    response: tuple[str, ...] = ()
+    group: str | None = None
+    resolution: Resolution | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "terms", tuple(self.terms))
+        if self.metric not in (HAZARD_RATIO, TIME_RATIO):
+            raise SpecError(f"metric is '{self.metric}'. {nearest(self.metric, (HAZARD_RATIO, TIME_RATIO))}")
+        if self.metric not in self.family.metrics:
+            raise SpecError(f"The {self.family.name} family has no '{self.metric}' metric.")
+        if not (0 <= self.guarantee_time < float("inf")):
+            raise SpecError(f"guarantee_time is {self.guarantee_time}; it must be zero or a positive time.")
+
+    @classmethod
+    def from_formula(
+        cls,
+        formula: str,
+        /,
+        *,
+        family: Family | None = None,
+        metric: str = HAZARD_RATIO,
+        guarantee_time: float = 0.0,
+        priors: Priors | None = None,
+        sites: SiteEffect | None = None,
+    ) -> Self:
+        """Return the spec of a formula such as ``Surv(time, event) ~ ecog + child_pugh + (1 | site)``.
+
+        Parameters
+        ----------
+        formula : str
+            ``Surv(time, event)`` or ``Surv(entry, time, event)`` on the left; ``(1 | site)`` for random site effects.
+        family, metric, guarantee_time, priors
+            As in :class:`ModelSpec`.
+        sites : SiteEffect, optional
+            Overrides how sites enter, for example ``RandomSites(centred=True)`` or ``FixedSites()``.
+
+        Raises
+        ------
+        SpecError
+            When the formula cannot be read.
+        """
+        parsed = parse_formula(formula)
+        response = (parsed.entry, parsed.time, parsed.event) if parsed.entry else (parsed.time, parsed.event)
+        if sites is None:
+            sites = RandomSites() if parsed.group else NoSites()
+        return cls(
+            terms=parsed.terms,
+            sites=sites,
+            family=family if family is not None else Weibull(),
+            metric=metric,
+            guarantee_time=guarantee_time,
+            priors=priors if priors is not None else Priors(),
+            response=response,
+            group=parsed.group,
+        )
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Columns that the terms use."""
+        return variables_of(self.terms)
+
+    @property
+    def has_sites(self) -> bool:
+        """Whether sites enter the model."""
+        return not isinstance(self.sites, NoSites)
+
+    @property
+    def resolved(self) -> Resolution:
+        """The resolution.
+
+        Raises
+        ------
+        SpecError
+            When the spec has not been resolved on a cohort.
+        """
+        if self.resolution is None:
+            raise SpecError("This spec is not resolved: call spec.resolve(cohort) first, so that its priors are numbers.")
+        return self.resolution
+
+    @property
+    def formula(self) -> str:
+        """The model in one line."""
+        left = f"Surv({', '.join(self.response or ('time', 'event'))})"
+        site = {RandomSites: f"(1 | {self.group or 'site'})", FixedSites: "fixed sites"}.get(type(self.sites))
+        return f"{left} ~ {' + '.join([*self.terms, *([site] if site else [])]) or '1'}"
+
+    def resolve(self, cohort: Cohort) -> ModelSpec:
+        """Return the spec with data-located defaults turned into numbers; a resolved spec is returned unchanged.
+
+        Raises
+        ------
+        CohortError, SpecError
+            When the cohort cannot be modelled in this way, with every reason.
+        """
+        from sitewise.models.resolve import resolve
+
+        return self if self.resolution is not None else replace(self, resolution=resolve(self, cohort))
+
+    def to_pymc(self, cohort: Cohort) -> pymc.Model:
+        """Return the PyMC model of this spec (resolved on ``cohort`` if it is not yet) for ``cohort``."""
+        from sitewise.models.graph import build
+        from sitewise.models.resolve import prepare
+
+        spec = self.resolve(cohort)
+        return build(spec, prepare(spec, cohort))
+
+    def without_resolution(self) -> ModelSpec:
+        """Return the spec as the user wrote it."""
+        return replace(self, resolution=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as plain data (JSON); the inverse of :meth:`from_dict`."""
+        from sitewise.models.serial import spec_to_dict
+
+        return spec_to_dict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelSpec:
+        """Return the spec written by :meth:`to_dict`."""
+        from sitewise.models.serial import spec_from_dict
+
+        return spec_from_dict(data)
+
+
+def family_by_name(name: str) -> Family:
+    """Return the family of that name."""
+    if name not in FAMILIES:
+        raise SpecError(f"There is no family '{name}'. {nearest(name, FAMILIES)} Known: {listed(FAMILIES)}.")
+    return FAMILIES[name]()
+

@@ -1,0 +1,60 @@
+"""Every dimension, variable and DataTree group name, once.
+
+Nothing here computes. A name that two modules share is spelled here, so that a file written by one part
+of the package is read by another without a second spelling.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Dimensions -------------------------------------------------------------------------------------------
+CHAIN: Final = "chain"
+DRAW: Final = "draw"
+TERM: Final = "term"
+SITE: Final = "site"
+PATIENT: Final = "patient"
+GROUP: Final = "group"
+TIME: Final = "time"
+
+# Posterior variables ----------------------------------------------------------------------------------
+SHAPE: Final = "shape"
+LOG_SCALE: Final = "log_scale"
+LOG_SCALE_AT_MEANS: Final = "log_scale_at_means"
+LOG_MEDIAN_AT_MEANS: Final = "log_median_at_means"
+LOG_HAZARD_RATIO: Final = "log_hazard_ratio"
+LOG_TIME_RATIO: Final = "log_time_ratio"
+SITE_EFFECT: Final = "site_effect"
+SITE_EFFECT_STANDARDISED: Final = "site_effect_standardised"
+SITE_SD: Final = "site_sd"
+SITE_SD_LOG_HAZARD_RATIO: Final = "site_sd_log_hazard_ratio"
+SITE_SD_LOG_TIME_RATIO: Final = "site_sd_log_time_ratio"
+MEDIAN_HAZARD_RATIO: Final = "median_hazard_ratio"
+SURVIVAL_TIME: Final = "survival_time"
+
+# Metrics ----------------------------------------------------------------------------------------------
+HAZARD_RATIO: Final = "hazard-ratio"
+TIME_RATIO: Final = "time-ratio"
+
+# Estimands --------------------------------------------------------------------------------------------
+SURVIVAL: Final = "survival"
+MEDIAN_SURVIVAL: Final = "median_survival"
+RMST: Final = "rmst"
+
+# DataTree groups --------------------------------------------------------------------------------------
+POSTERIOR: Final = "posterior"
+PRIOR: Final = "prior"
+PRIOR_PREDICTIVE: Final = "prior_predictive"
+SAMPLE_STATS: Final = "sample_stats"
+LOG_LIKELIHOOD: Final = "log_likelihood"
+LOG_PRIOR: Final = "log_prior"
+OBSERVED_DATA: Final = "observed_data"
+CONSTANT_DATA: Final = "constant_data"
+
+# Site treatments --------------------------------------------------------------------------------------
+OBSERVED: Final = "observed"
+AVERAGE: Final = "average"
+MARGINAL: Final = "marginal"
+NEW: Final = "new"
+
+ALL_PATIENTS: Final = "all"
