@@ -67,6 +67,8 @@ class Family(Protocol):
         """Return the log hazard ratio of a log time ratio (families that are both kinds at once)."""
         ...
 
-    def restricted_mean(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
-        """Return the mean of min(T, horizon), the area under S up to ``horizon``."""
+    def restricted_mean(
+        self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]
+    ) -> Array:
+        """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier)."""
         ...

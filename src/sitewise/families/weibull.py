@@ -16,6 +16,8 @@ from scipy import special
 from sitewise.families.base import Array, ShapeParameter
 from sitewise.names import HAZARD_RATIO, SHAPE, TIME_RATIO
 
+LOG_TINY_HAZARD = float(np.log(1e-5))
+
 
 @dataclass(frozen=True)
 class Weibull:
@@ -56,22 +58,26 @@ class Weibull:
         """Return -k phi."""
         return -self._exponent(shape) * log_time_ratio
 
-    def restricted_mean(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
-        """Return lambda Gamma(1 + 1/k) P(1/k, (horizon / lambda)^k), P the regularised lower incomplete gamma.
+    def restricted_mean(
+        self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]
+    ) -> Array:
+        """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier).
 
-        Where the cumulative hazard at the horizon is tiny the product over- or underflows although the answer is
-        the horizon itself; there the first two terms of the power series of the area are used.
+        mu Gamma(1 + 1/k) P(1/k, (horizon / mu)^k) with log mu = log lambda - log_multiplier / k and P the regularised lower
+        incomplete gamma function (substitute u = (t / mu)^k in the area under S). Where the cumulative hazard at the
+        horizon is tiny the product over- or underflows although the answer is nearly the horizon; there the power
+        series of the area is used, whose first omitted term is below 1e-16 of it.
         """
         exponent = np.asarray(self._exponent(shape), dtype=float)
-        horizon = np.asarray(horizon, dtype=float)
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-            log_hazard_at_horizon = exponent * (np.log(horizon) - log_scale)
+        log_mu = log_scale - log_multiplier / exponent
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore", under="ignore"):
+            log_hazard_at_horizon = exponent * (np.log(horizon) - log_mu)
             hazard = np.exp(log_hazard_at_horizon)
             area = np.exp(
-                log_scale + special.gammaln(1 + 1 / exponent) + np.log(special.gammainc(1 / exponent, hazard))
+                log_mu + special.gammaln(1 + 1 / exponent) + np.log(special.gammainc(1 / exponent, hazard))
             )
             series = horizon * (1 - hazard / (exponent + 1) + hazard**2 / (2 * (2 * exponent + 1)))
-        return np.where(log_hazard_at_horizon < np.log(1e-5), series, area)
+        return np.where(log_hazard_at_horizon < LOG_TINY_HAZARD, series, area)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,60 @@
+"""Posterior draws of what people ask for: survival, medians, restricted means, contrasts, effects, sites."""
+
+from sitewise.estimands.contrasts import contrast, prob_above
+from sitewise.estimands.curves import (
+    GroupCurves,
+    cumulative_hazard,
+    group_curves,
+    hazard,
+    marginal_hazard_ratio,
+    median_survival,
+    quantile,
+    rmst,
+    survival,
+)
+from sitewise.estimands.effects import (
+    hazard_ratios,
+    log_hazard_ratios,
+    log_time_ratios,
+    median_hazard_ratio,
+    site_effects,
+    site_ranks,
+    site_sd,
+    time_ratios,
+)
+from sitewise.estimands.populations import Group, Population, Profiles, RiskGroups, Standardised
+from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
+from sitewise.estimands.summary import summarise
+
+__all__ = [
+    "Average",
+    "Group",
+    "GroupCurves",
+    "Marginal",
+    "New",
+    "Observed",
+    "Population",
+    "Profiles",
+    "RiskGroups",
+    "SiteTreatment",
+    "Standardised",
+    "contrast",
+    "cumulative_hazard",
+    "group_curves",
+    "hazard",
+    "hazard_ratios",
+    "log_hazard_ratios",
+    "log_time_ratios",
+    "marginal_hazard_ratio",
+    "median_hazard_ratio",
+    "median_survival",
+    "prob_above",
+    "quantile",
+    "rmst",
+    "site_effects",
+    "site_ranks",
+    "site_sd",
+    "summarise",
+    "survival",
+    "time_ratios",
+]

@@ -1,0 +1,318 @@
+"""Averaged survival curves of groups and what follows from them: hazards, quantiles, restricted means.
+
+Every function returns a DataArray that keeps ``chain`` and ``draw``: averages over members (and over sites, where the
+treatment says so) are taken inside each draw, and medians, quantiles and restricted means are functionals of the averaged
+curve of that draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from sitewise import names
+from sitewise.estimands.draws import HazardDraws, hazard_draws
+from sitewise.estimands.mixture import Mixture, make_mixture, spread_over_sites
+from sitewise.estimands.populations import Group, Population
+from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
+from sitewise.models.design import Design, make_design
+from sitewise.models.fitted import Fitted
+from sitewise.problems import SpecError, listed, nearest
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class GroupCurves:
+    """The averaged curves of some groups under one site treatment, ready for any functional.
+
+    Parameters
+    ----------
+    groups : list of Group
+        Whom.
+    sites : SiteTreatment
+        At which sites.
+    draws : HazardDraws
+        The posterior.
+    mixture : Mixture
+        Masses of the groups over log hazards.
+    shift : ndarray, shape (s,)
+        Added to every log hazard of a draw (a site that all share).
+    guarantee_time : float
+        Survival is 1 before it.
+    time_unit : str
+        Unit of times.
+    """
+
+    groups: list[Group]
+    sites: SiteTreatment
+    draws: HazardDraws
+    mixture: Mixture
+    shift: Floats
+    guarantee_time: float
+    time_unit: str
+
+    def survival(self, times: ArrayLike) -> xr.DataArray:
+        """Return S(t), dims (chain, draw, group, time)."""
+        return self._wrap(self._survival(_times(times)), names.SURVIVAL, times=_times(times))
+
+    def cumulative_hazard(self, times: ArrayLike) -> xr.DataArray:
+        """Return -log S(t) of the averaged curve, dims (chain, draw, group, time)."""
+        with np.errstate(divide="ignore"):
+            values = -np.log(self._survival(_times(times)))
+        return self._wrap(np.maximum(values, 0.0), "cumulative_hazard", times=_times(times))
+
+    def hazard(self, times: ArrayLike) -> xr.DataArray:
+        """Return the hazard of the averaged curve, -d log S / dt, dims (chain, draw, group, time).
+
+        That is the survival-weighted mean of the members' hazards, not their plain mean.
+        """
+        moments = _times(times)
+        log_time = self._log_time(moments)
+        log_hazard = self._log_cumulative_hazard(moments)
+        columns = tuple(item[:, None] for item in self.draws.shape)
+        baseline = np.exp(
+            self.draws.family.log_hazard(log_time, self.draws.log_scale[:, None], columns) + self.shift[:, None]
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = self.mixture.density_factor(log_hazard) / self.mixture.survival(log_hazard)
+        values = np.where((moments > self.guarantee_time)[None, None, :], ratio * baseline[:, None, :], 0.0)
+        return self._wrap(values, "hazard", times=moments)
+
+    def quantile(self, level: float) -> xr.DataArray:
+        """Return the time by which a share ``level`` has had the event, dims (chain, draw, group)."""
+        if not 0 < level < 1:
+            raise SpecError(f"A quantile level must be inside (0, 1); got {level}.")
+        log_hazard = self.mixture.log_cumulative_hazard_at(1 - level) - self.shift[:, None]
+        columns = tuple(item[:, None] for item in self.draws.shape)
+        with np.errstate(over="ignore"):
+            times = np.exp(self.draws.family.log_time(log_hazard, self.draws.log_scale[:, None], columns))
+        name = names.MEDIAN_SURVIVAL if level == 0.5 else "quantile"
+        return self._wrap(self.guarantee_time + times, name, level=level)
+
+    def rmst(self, horizon: float) -> xr.DataArray:
+        """Return the restricted mean survival time, the area under S up to ``horizon``, dims (chain, draw, group)."""
+        if not (0 < horizon < float("inf")):
+            raise SpecError(f"An RMST needs a positive finite horizon; got {horizon}.")
+        beyond = horizon - self.guarantee_time
+        if beyond <= 0:
+            values = np.full((self.draws.size, len(self.groups)), float(horizon))
+        else:
+            columns = tuple(item[:, None] for item in self.draws.shape)
+            each = self.draws.family.restricted_mean(
+                beyond, self.mixture.grid + self.shift[:, None], self.draws.log_scale[:, None], columns
+            )
+            values = self.guarantee_time + np.clip(self.mixture.expectation(each), 0.0, beyond)
+        return self._wrap(values, names.RMST, horizon=horizon)
+
+    def _survival(self, times: Floats) -> Floats:
+        values = self.mixture.survival(self._log_cumulative_hazard(times))
+        return np.where((times > self.guarantee_time)[None, None, :], values, 1.0)
+
+    def _log_time(self, times: Floats) -> Floats:
+        with np.errstate(divide="ignore"):
+            return np.log(np.maximum(times - self.guarantee_time, 0.0))
+
+    def _log_cumulative_hazard(self, times: Floats) -> Floats:
+        columns = tuple(item[:, None] for item in self.draws.shape)
+        value = self.draws.family.log_cumulative_hazard(
+            self._log_time(times)[None, :], self.draws.log_scale[:, None], columns
+        )
+        return np.asarray(value + self.shift[:, None])
+
+    def _wrap(
+        self,
+        values: Floats,
+        name: str,
+        *,
+        times: Floats | None = None,
+        horizon: float | None = None,
+        level: float | None = None,
+    ) -> xr.DataArray:
+        last = np.array([group.last_time for group in self.groups])
+        coords: dict[str, Any] = {
+            names.CHAIN: np.arange(self.draws.chains),
+            names.DRAW: np.arange(self.draws.draws),
+            names.GROUP: [group.label for group in self.groups],
+            "last_time": (names.GROUP, last),
+            "partition": (names.GROUP, [group.partition for group in self.groups]),
+        }
+        dims: tuple[str, ...] = (names.CHAIN, names.DRAW, names.GROUP)
+        if times is not None:
+            dims = (*dims, names.TIME)
+            coords[names.TIME] = times
+            coords["extrapolated"] = ((names.GROUP, names.TIME), times[None, :] > last[:, None])
+        elif horizon is not None:
+            coords["extrapolated"] = (names.GROUP, horizon > last)
+        attributes: dict[str, Any] = {"sites": self.sites.label, "time_unit": self.time_unit}
+        attributes |= {} if horizon is None else {"horizon": horizon}
+        attributes |= {} if level is None else {"level": level}
+        shaped = values.reshape(self.draws.chains, self.draws.draws, *values.shape[1:])
+        return xr.DataArray(shaped, dims=dims, coords=coords, name=name, attrs=attributes)
+
+
+def group_curves(
+    fit: Fitted, groups: Population, *, sites: SiteTreatment, bootstrap_seed: int | None = None
+) -> GroupCurves:
+    """Return the averaged curves of ``groups`` under a site treatment.
+
+    Parameters
+    ----------
+    fit : Fitted
+        A fit.
+    groups : Population
+        :class:`RiskGroups`, :class:`Profiles` or :class:`Standardised`.
+    sites : SiteTreatment
+        :class:`Observed`, :class:`Average`, :class:`Marginal` or :class:`New`.
+    bootstrap_seed : int, optional
+        Members are taken as fixed by default; with a seed their weights are drawn anew in every draw from a flat
+        Dirichlet (Bayesian bootstrap), so that the interval is for the population that they come from.
+
+    Raises
+    ------
+    SpecError
+        When the treatment needs what the model does not have.
+    """
+    made = groups.groups(fit.cohort)
+    draws = hazard_draws(fit)
+    _check_treatment(sites, draws, fit, made)
+    design = make_design(fit.spec.terms, fit.spec.variables, fit.cohort.covariates)
+    rng = None if bootstrap_seed is None else np.random.default_rng(bootstrap_seed)
+    members = [_log_hazards(group, design, fit, draws, sites, rng) for group in made]
+    mixture = make_mixture(members)
+    if isinstance(sites, Marginal) and draws.site_sd is not None:
+        mixture = spread_over_sites(mixture, draws.site_sd)
+    return GroupCurves(
+        made,
+        sites,
+        draws,
+        mixture,
+        _shared_shift(sites, draws, fit),
+        fit.spec.guarantee_time,
+        fit.cohort.time_unit,
+    )
+
+
+def _log_hazards(
+    group: Group,
+    design: Design,
+    fit: Fitted,
+    draws: HazardDraws,
+    sites: SiteTreatment,
+    rng: np.random.Generator | None,
+) -> tuple[Floats, Floats]:
+    """Return the log hazards of a group's distinct members against the means, (s, m), and their weights."""
+    rows = design.rows(group.people) - np.asarray(fit.spec.resolved.means)
+    own_site = isinstance(sites, Observed) and sites.site is None and draws.site_effect.shape[1] > 0
+    keys = np.column_stack([rows, group.site]) if own_site and group.site is not None else rows
+    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    position = draws.coefficients @ rows[first].T
+    if own_site and group.site is not None:
+        position = position + draws.site_effect[:, group.site[first]]
+    if rng is None:
+        weights = np.bincount(inverse.ravel(), weights=group.weights)
+        return position, weights / weights.sum()
+    each = rng.standard_exponential((draws.size, group.weights.size)) * group.weights
+    counts = np.zeros((draws.size, first.size))
+    for member, pattern in enumerate(inverse.ravel()):
+        counts[:, pattern] += each[:, member]
+    return position, counts / counts.sum(axis=1, keepdims=True)
+
+
+def _shared_shift(sites: SiteTreatment, draws: HazardDraws, fit: Fitted) -> Floats:
+    if isinstance(sites, Observed) and sites.site is not None:
+        return draws.site_effect[:, fit.spec.resolved.site_labels.index(sites.site)]
+    if isinstance(sites, New) and draws.site_sd is not None:
+        rng = np.random.default_rng(fit.seed if sites.seed is None else sites.seed)
+        return draws.site_sd * rng.standard_normal(draws.size)
+    return np.zeros(draws.size)
+
+
+def _check_treatment(sites: SiteTreatment, draws: HazardDraws, fit: Fitted, groups: Sequence[Group]) -> None:
+    if isinstance(sites, Average):
+        return
+    labels = fit.spec.resolved.site_labels
+    if isinstance(sites, Observed):
+        if sites.site is not None and sites.site not in labels:
+            raise SpecError(f"There is no site '{sites.site}'. {nearest(sites.site, labels)} Sites: {listed(labels)}.")
+        homeless = [group.label for group in groups if group.site is None]
+        if sites.site is None and labels and homeless:
+            raise SpecError(
+                f"Groups {listed(homeless)} are hypothetical people without a site of their own; name one "
+                "(Observed(site)), or use Average(), Marginal() or New()."
+            )
+        return
+    if fit.spec.has_sites and draws.site_sd is None:
+        raise SpecError(
+            "Fixed site effects have no distribution of sites to average over or draw from; use Observed() or Average(), or "
+            "fit random sites."
+        )
+
+
+def _times(times: ArrayLike) -> Floats:
+    values = np.atleast_1d(np.asarray(times, dtype=float))
+    if values.ndim != 1 or not np.isfinite(values).all() or (values < 0).any():
+        raise SpecError("Times must be a list of finite numbers that are zero or positive.")
+    return values
+
+
+def survival(
+    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, times: ArrayLike, bootstrap_seed: int | None = None
+) -> xr.DataArray:
+    """Return posterior draws of survival at ``times``, dims (chain, draw, group, time); see :func:`group_curves`."""
+    return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).survival(times)
+
+
+def cumulative_hazard(
+    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, times: ArrayLike, bootstrap_seed: int | None = None
+) -> xr.DataArray:
+    """Return draws of the cumulative hazard of the averaged curve, dims (chain, draw, group, time)."""
+    return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).cumulative_hazard(times)
+
+
+def hazard(
+    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, times: ArrayLike, bootstrap_seed: int | None = None
+) -> xr.DataArray:
+    """Return draws of the hazard of the averaged curve, dims (chain, draw, group, time)."""
+    return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).hazard(times)
+
+
+def quantile(
+    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, level: float, bootstrap_seed: int | None = None
+) -> xr.DataArray:
+    """Return draws of the time by which a share ``level`` has had the event, dims (chain, draw, group)."""
+    return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).quantile(level)
+
+
+def median_survival(
+    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, bootstrap_seed: int | None = None
+) -> xr.DataArray:
+    """Return draws of the median of the averaged curve, dims (chain, draw, group)."""
+    return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).quantile(0.5)
+
+
+def rmst(
+    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, horizon: float, bootstrap_seed: int | None = None
+) -> xr.DataArray:
+    """Return draws of the restricted mean survival time up to ``horizon``, dims (chain, draw, group)."""
+    return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).rmst(horizon)
+
+
+def marginal_hazard_ratio(
+    fit: Fitted, /, *, groups: Population, reference: str, sites: SiteTreatment, times: ArrayLike
+) -> xr.DataArray:
+    """Return draws of each group's hazard over that of group ``reference``, dims (chain, draw, group, time).
+
+    Averaged over members or sites the ratio moves towards 1 in time although every conditional ratio is constant.
+    """
+    values = hazard(fit, groups=groups, sites=sites, times=times)
+    labels = list(values[names.GROUP].to_numpy())
+    if reference not in labels:
+        raise SpecError(f"There is no group '{reference}'. {nearest(reference, labels)}")
+    ratio = values / values.sel({names.GROUP: reference}, drop=True)
+    return ratio.rename("marginal_hazard_ratio").assign_attrs(**values.attrs, reference=reference)

@@ -1,0 +1,90 @@
+"""A posterior as flat arrays on the log-hazard scale, whatever the metric of the spec.
+
+For families that are of both kinds (Weibull, exponential) a log time ratio phi is the log hazard ratio -k phi, draw by draw,
+and a site effect likewise; the estimands are then written once, for proportional hazards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise import names
+from sitewise.families import Family
+from sitewise.models.fitted import Fitted
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class HazardDraws:
+    """Posterior draws, chains after one another.
+
+    Parameters
+    ----------
+    family : Family
+        Baseline.
+    shape : tuple of ndarray, shape (s,)
+        Shape parameters.
+    log_scale : ndarray, shape (s,)
+        At the covariate means and an average site.
+    coefficients : ndarray, shape (s, p)
+        Log hazard ratios.
+    site_effect : ndarray, shape (s, J)
+        Log hazard ratios of the sites against an average site; J is 0 without site effects.
+    site_sd : ndarray, shape (s,), or None
+        Sd of the sites' log hazard ratios; None unless the sites are random.
+    chains, draws : int
+        s = chains x draws.
+    """
+
+    family: Family
+    shape: tuple[Floats, ...]
+    log_scale: Floats
+    coefficients: Floats
+    site_effect: Floats
+    site_sd: Floats | None
+    chains: int
+    draws: int
+
+    @property
+    def size(self) -> int:
+        """Number of draws over all chains."""
+        return self.chains * self.draws
+
+
+def hazard_draws(fit: Fitted) -> HazardDraws:
+    """Return a fit's posterior on the log-hazard scale."""
+    posterior, spec = fit.posterior, fit.spec
+    chains, draws = posterior.sizes[names.CHAIN], posterior.sizes[names.DRAW]
+
+    def flat(name: str, *dims: str) -> Floats:
+        values = posterior[name].transpose(names.CHAIN, names.DRAW, *dims).to_numpy()
+        return values.reshape(chains * draws, *values.shape[2:])
+
+    shape = tuple(flat(item.name) for item in spec.family.shape_parameters)
+    columns = tuple(item[:, None] for item in shape)
+    coefficients, site_effect = np.zeros((chains * draws, 0)), np.zeros((chains * draws, 0))
+    time_ratio = spec.metric == names.TIME_RATIO
+    if spec.resolved.columns:
+        coefficients = flat(names.LOG_TIME_RATIO if time_ratio else names.LOG_HAZARD_RATIO, names.TERM)
+        coefficients = spec.family.log_hazard_ratio(coefficients, columns) if time_ratio else coefficients
+    if spec.has_sites:
+        site_effect = flat(names.SITE_EFFECT, names.SITE)
+        site_effect = spec.family.log_hazard_ratio(site_effect, columns) if time_ratio else site_effect
+    site_sd = None
+    if spec.resolved.site_sd is not None:
+        site_sd = flat(names.SITE_SD)
+        site_sd = np.abs(spec.family.log_hazard_ratio(site_sd, shape)) if time_ratio else site_sd
+    return HazardDraws(
+        spec.family,
+        shape,
+        flat(names.LOG_SCALE_AT_MEANS),
+        coefficients,
+        site_effect,
+        site_sd,
+        chains,
+        draws,
+    )

@@ -1,0 +1,66 @@
+"""The four site treatments, always named: observed site, average site, marginal over sites, a new site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sitewise import names
+
+
+@dataclass(frozen=True)
+class Observed:
+    """Sites that were observed.
+
+    Parameters
+    ----------
+    site : str, optional
+        Everyone is at this site. Default: each member of a group keeps their own site.
+    """
+
+    site: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The name in tables."""
+        return names.OBSERVED if self.site is None else f"{names.OBSERVED}:{self.site}"
+
+
+@dataclass(frozen=True)
+class Average:
+    """An average site: site effect zero."""
+
+    @property
+    def label(self) -> str:
+        """The name in tables."""
+        return names.AVERAGE
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """A population of sites: the site effect is integrated over its distribution inside each draw."""
+
+    @property
+    def label(self) -> str:
+        """The name in tables."""
+        return names.MARGINAL
+
+
+@dataclass(frozen=True)
+class New:
+    """One new site, drawn per posterior draw: the prediction for a hospital not yet seen.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Seed of the new sites; default the fit's, so that all estimands of a fit are about the same new sites.
+    """
+
+    seed: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The name in tables."""
+        return names.NEW
+
+
+SiteTreatment = Observed | Average | Marginal | New

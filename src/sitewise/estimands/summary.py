@@ -1,0 +1,70 @@
+"""From draws to the numbers of a table: the only place where draws are summarised."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sitewise import names
+from sitewise.problems import SpecError
+
+
+def limits(prob: float) -> tuple[float, float]:
+    """Return the levels of the equal-tailed interval of probability ``prob``."""
+    if not 0 < prob < 1:
+        raise SpecError(f"prob is {prob}; an interval needs a probability inside (0, 1).")
+    return (0.5 - prob / 2, 0.5 + prob / 2)
+
+
+def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: bool = True) -> pd.DataFrame:
+    """Return mean, sd, median and equal-tailed limits over chain and draw, a row for each other coordinate.
+
+    Parameters
+    ----------
+    values : DataArray
+        Draws with dims chain, draw and any others.
+    prob : float
+        Probability of the interval.
+    diagnostics : bool
+        Add ``ess_bulk``, ``r_hat`` and ``mcse_mean`` (by arviz-stats).
+
+    Returns
+    -------
+    DataFrame
+        Columns ``mean, sd, median, lower, upper`` and the diagnostics; index: the other dims, in C order.
+    """
+    others = [dim for dim in values.dims if dim not in (names.CHAIN, names.DRAW)]
+    ordered = values.transpose(names.CHAIN, names.DRAW, *others)
+    chains, draws = ordered.sizes[names.CHAIN], ordered.sizes[names.DRAW]
+    flat = ordered.to_numpy().reshape(chains * draws, -1)
+    low, high = limits(prob)
+    quantiles = np.quantile(flat, [low, 0.5, high], axis=0)
+    table = pd.DataFrame(
+        {
+            "mean": flat.mean(axis=0),
+            "sd": flat.std(axis=0, ddof=1),
+            "median": quantiles[1],
+            "lower": quantiles[0],
+            "upper": quantiles[2],
+        }
+    )
+    if diagnostics:
+        from arviz_stats.base import array_stats
+
+        by_quantity = np.moveaxis(flat.reshape(chains, draws, -1), -1, 0)
+        # A quantity without spread (survival before the guarantee time) has no Monte Carlo error and no ESS.
+        varies = np.ptp(flat, axis=0) > 0
+        for name in ("ess_bulk", "r_hat", "mcse_mean"):
+            table[name] = 0.0 if name == "mcse_mean" else np.nan
+        if varies.any():
+            chosen = by_quantity[varies]
+            table.loc[varies, "ess_bulk"] = np.asarray(array_stats.ess(chosen, method="bulk"))
+            table.loc[varies, "r_hat"] = np.asarray(array_stats.rhat(chosen))
+            table.loc[varies, "mcse_mean"] = np.asarray(array_stats.mcse(chosen, method="mean"))
+    if others:
+        coords = [ordered.indexes.get(dim, pd.RangeIndex(ordered.sizes[dim])) for dim in others]
+        table.index = pd.MultiIndex.from_product(coords, names=others) if len(others) > 1 else pd.Index(
+            coords[0], name=others[0]
+        )
+    return table
