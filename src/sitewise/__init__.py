@@ -1,1 +1,110 @@
-"""Sitewise."""
+"""Sitewise: Bayesian survival in small cohorts from several hospitals.
+
+>>> import sitewise as sw
+>>> cohort = sw.Cohort.from_csv("patients.csv", time="time", event="event", site="site", time_unit="months")
+>>> spec = sw.ModelSpec.from_formula("Surv(time, event) ~ ecog + child_pugh + (1 | site)", family=sw.Weibull())
+>>> fit = sw.fit(spec, cohort, engine=sw.Nuts(), seed=1)
+>>> groups = sw.RiskGroups.count_favourable(ecog="0", child_pugh="A")
+>>> sw.summarise(sw.median_survival(fit, groups=groups, sites=sw.Marginal()))
+
+Every name is loaded when it is first used, so that ``import sitewise`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+try:
+    __version__ = version("sitewise")
+except PackageNotFoundError:  # a source tree that is not installed
+    __version__ = "0+unknown"
+
+if TYPE_CHECKING:
+    from sitewise.cli.study import Study as Study
+    from sitewise.cli.study import read_study as read_study
+    from sitewise.cohort import Cohort as Cohort
+    from sitewise.cohort import KaplanMeier as KaplanMeier
+    from sitewise.cohort import Recode as Recode
+    from sitewise.cohort import kaplan_meier as kaplan_meier
+    from sitewise.estimands import *  # noqa: F403
+    from sitewise.families import Exponential as Exponential
+    from sitewise.families import Weibull as Weibull
+    from sitewise.inference import FitResult as FitResult
+    from sitewise.inference import Nuts as Nuts
+    from sitewise.inference import Verdict as Verdict
+    from sitewise.inference import fit as fit
+    from sitewise.inference import load as load
+    from sitewise.inference.prior import sample_prior as sample_prior
+    from sitewise.models import FixedSites as FixedSites
+    from sitewise.models import ModelSpec as ModelSpec
+    from sitewise.models import NoSites as NoSites
+    from sitewise.models import Prior as Prior
+    from sitewise.models import Priors as Priors
+    from sitewise.models import RandomSites as RandomSites
+    from sitewise.report import Analysis as Analysis
+    from sitewise.report import write_all as write_all
+
+_HOME = {
+    "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
+    "sitewise.families": ("Exponential", "Weibull"),
+    "sitewise.problems": ("CohortError", "SitewiseError", "SpecError", "StudyError"),
+    "sitewise.models": (
+        "FixedSites",
+        "ModelSpec",
+        "NoSites",
+        "Prior",
+        "Priors",
+        "RandomSites",
+        "median_survival_prior",
+        "site_sd_from_median_ratio",
+    ),
+    "sitewise.inference": ("FitResult", "Nuts", "Verdict", "fit", "load"),
+    "sitewise.inference.prior": ("sample_prior",),
+    "sitewise.estimands": (
+        "Average",
+        "Marginal",
+        "New",
+        "Observed",
+        "Profiles",
+        "RiskGroups",
+        "Standardised",
+        "contrast",
+        "cumulative_hazard",
+        "group_curves",
+        "hazard",
+        "hazard_ratios",
+        "log_hazard_ratios",
+        "log_time_ratios",
+        "marginal_hazard_ratio",
+        "median_hazard_ratio",
+        "median_survival",
+        "prob_above",
+        "quantile",
+        "rmst",
+        "site_effects",
+        "site_ranks",
+        "site_sd",
+        "summarise",
+        "survival",
+        "time_ratios",
+    ),
+    "sitewise.report": ("Analysis", "write_all"),
+    "sitewise.cli.study": ("Study", "read_study"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["__version__", *_MODULE_OF]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'sitewise' has no attribute '{name}'")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

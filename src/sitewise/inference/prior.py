@@ -7,8 +7,9 @@ import xarray as xr
 
 from sitewise import names
 from sitewise.cohort import Cohort
-from sitewise.inference.densities import linear_predictor, shape_draws
+from sitewise.inference.densities import linear_predictor, log_density, shape_draws
 from sitewise.models.graph import build
+from sitewise.models.priors import Prior
 from sitewise.models.resolve import ModelData, prepare
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
@@ -76,3 +77,8 @@ def _simulate_times(spec: ModelSpec, prior: xr.Dataset, data: ModelData, seed: i
         log_time = spec.family.log_time(log_hazard - predictor, scale, shape)
     times = spec.guarantee_time + np.exp(log_time)
     return xr.Dataset({names.SURVIVAL_TIME: ((names.CHAIN, names.DRAW, names.PATIENT), times)})
+
+
+def density_grid(prior: Prior, values: np.ndarray) -> np.ndarray:
+    """Return the density of a scalar prior at ``values``, for pictures of prior beside posterior."""
+    return np.exp(log_density(prior, np.asarray(values, dtype=float)))

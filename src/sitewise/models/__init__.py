@@ -1,6 +1,6 @@
 """What is modelled: specs, priors as data, designs, and the PyMC graph of a spec."""
 
-from sitewise.models.priors import Prior, Priors, median_survival, site_sd_from_median_ratio
+from sitewise.models.priors import Prior, Priors, median_survival_prior, site_sd_from_median_ratio
 from sitewise.models.spec import FixedSites, ModelSpec, NoSites, RandomSites, Resolution
 
 __all__ = [
@@ -11,6 +11,6 @@ __all__ = [
     "Priors",
     "RandomSites",
     "Resolution",
-    "median_survival",
+    "median_survival_prior",
     "site_sd_from_median_ratio",
 ]

@@ -74,7 +74,7 @@ class Prior:
         return Prior(self.dist, **{**values, "mu": values["mu"] + shift})
 
 
-def median_survival(*, median: float, quantile_975: float, guarantee_time: float = 0.0) -> Prior:
+def median_survival_prior(*, median: float, quantile_975: float, guarantee_time: float = 0.0) -> Prior:
     """Return the prior of log median survival with this median and 97.5 % point, both in the cohort's time unit.
 
     Log-normal: log median survival ~ Normal(log median, log(quantile_975 / median) / 1.96). With a guarantee time g both
@@ -159,7 +159,7 @@ class Priors:
                 raise SpecError(f"{where} must be a table such as {{ dist = \"Normal\", mu = 0, sigma = 1 }}.")
             if key == "median_survival":
                 _only(value, {"median", "quantile_975"}, where)
-                made["log_median"] = median_survival(**value, guarantee_time=guarantee_time)
+                made["log_median"] = median_survival_prior(**value, guarantee_time=guarantee_time)
             elif key == "site_sd":
                 made["site_sd"] = _read_site_sd(value, metric, where)
             elif key in known:

@@ -1,0 +1,135 @@
+"""What `fit` and `demo` do: read, fit, judge, write, and show a short table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from sitewise.cli.study import Study, read_study
+from sitewise.problems import StudyError
+
+if TYPE_CHECKING:
+    from sitewise.inference import FitResult
+    from sitewise.report import Analysis
+
+FAILED = 1
+NOT_FOR_PATIENTS = "For groups of patients, not for decisions on single patients."
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Flags of the command line; None leaves the study file's value."""
+
+    formula: str | None
+    engine: str | None
+    draws: int | None
+    chains: int | None
+    seed: int | None
+    prob: float | None
+    allow_fail: bool
+
+
+def run_fit(cohort_path: Path, config: Path | None, out: Path, flags: Flags) -> int:
+    """Fit a table under a study file, a formula, or both; return the exit code."""
+    if config is None and flags.formula is None:
+        raise StudyError("Give a model: --model FORMULA, --config study.toml, or both.")
+    study = read_study(config) if config is not None else Study()
+    return _analyse(study, cohort_path, out, flags, f"sitewise fit {cohort_path}")
+
+
+def run_demo(name: str, out: Path | None, flags: Flags) -> int:
+    """Fit a packaged cohort under its packaged study; return the exit code."""
+    from sitewise.cohort import packaged_path
+
+    path = packaged_path(name)
+    study = read_study(packaged_path(name, ".toml"))
+    return _analyse(study, path, out if out is not None else Path("out") / f"demo-{name}", flags, f"sitewise demo {name}")
+
+
+def _analyse(study: Study, cohort_path: Path, out: Path, flags: Flags, title: str) -> int:
+    console = Console(highlight=False)
+    if flags.formula is not None:
+        study = study.with_formula(flags.formula)
+    with _progress(console) as report:
+        report("Reading the patients")
+        spec = study.spec()
+        cohort = study.cohort(cohort_path, spec)
+        groups = study.risk_groups(cohort, spec)
+        groups.groups(cohort)  # a wrong rule should show before the long work
+        from sitewise.inference import Nuts, fit
+        from sitewise.report import Analysis, write_all
+
+        sampler = {key: study.sampler[key] for key in ("draws", "tune", "chains", "target_accept") if key in study.sampler}
+        given = {"draws": flags.draws, "chains": flags.chains}
+        sampler |= {key: value for key, value in given.items() if value is not None}
+        _known_engine(flags.engine or study.sampler.get("engine", "nuts"))
+        seed = flags.seed if flags.seed is not None else study.sampler.get("seed", 1)
+        posterior = fit(spec, cohort, engine=Nuts(**sampler), seed=seed, report=report)
+        analysis = Analysis(
+            posterior,
+            groups,
+            times=tuple(float(item) for item in study.report.get("times", ())),
+            rmst_horizon=study.report.get("rmst_horizon"),
+            prob=flags.prob if flags.prob is not None else study.report.get("prob", 0.95),
+            margins=study.report.get("margins", {}),
+        )
+        written = write_all(analysis, out, report=report)
+    _show(console, title, posterior, analysis, out, len(written))
+    if posterior.verdict.level == "fail" and not flags.allow_fail:
+        console.print("The verdict is fail: do not use these numbers. (Exit code 1; --allow-fail gives 0.)")
+        return FAILED
+    return 0
+
+
+def _known_engine(name: str) -> None:
+    if name != "nuts":
+        raise StudyError(f"There is no engine '{name}' in this version; use nuts.")
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str], None]]:
+    """Yield a function that shows what is being done: a spinner in a terminal, a line each elsewhere."""
+    started = time.perf_counter()
+    if console.is_terminal:
+        with console.status("Starting") as status:
+            yield lambda message: status.update(f"{message} ...")
+    else:
+        yield lambda message: print(
+            f"[{time.perf_counter() - started:5.1f} s] {message} ...", file=sys.stderr, flush=True
+        )
+
+
+def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out: Path, files: int) -> None:
+    from sitewise.report import short_table
+
+    cohort = fit.cohort
+    console.print(f"[bold]{title}[/bold]: {fit.spec.formula}, {fit.spec.family.name}, {fit.spec.metric}")
+    console.print(f"Data: {cohort.source}; {len(cohort)} patients, {int(cohort.event.sum())} events", soft_wrap=True)
+    for note in cohort.notes:
+        console.print(f"Note: {note}", soft_wrap=True)
+    rows = short_table(out, analysis.headline.label)
+    table = Table(title=None, show_edge=False, pad_edge=False)
+    for position, name in enumerate(rows[0]):
+        table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print()
+    console.print(table)
+    treatment = "patients at their own sites" if analysis.headline.label == "observed" else f"{analysis.headline.label} site"
+    console.print(
+        f"Posterior median and {100 * analysis.prob:g} % interval, {treatment}, in {cohort.time_unit}."
+        + (" * beyond the group's follow-up." if any("*" in cell for row in rows for cell in row) else ""),
+        soft_wrap=True,
+    )
+    for warning in cohort.warnings:
+        console.print(f"Warning: {warning}", soft_wrap=True)
+    console.print(f"Verdict {fit.verdict.sentence} {NOT_FOR_PATIENTS}", soft_wrap=True)
+    console.print(f"{files} files in {out}; the picture is {out / 'survival.png'}", soft_wrap=True)

@@ -1,0 +1,198 @@
+"""Pictures of effects and sites: forest of ratios, sites with shrinkage, site spread prior beside posterior, ranks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from sitewise import names
+from sitewise.estimands import hazard_ratios, site_effects, summarise, time_ratios
+from sitewise.inference.prior import density_grid
+from sitewise.report.analysis import Analysis
+from sitewise.report.style import GREY, PALETTE, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def plot_effects(analysis: Analysis) -> Figure | None:
+    """Return a forest of hazard ratios beside time ratios, or None without covariates."""
+    terms = list(analysis.fit.spec.resolved.columns)
+    if not terms:
+        return None
+    figure = new_figure(9.0, 1.7 + 0.42 * len(terms))
+    panels = (
+        ("Hazard ratio given site (above 1: worse)", hazard_ratios(analysis.fit)),
+        ("Time ratio given site (above 1: longer)", time_ratios(analysis.fit)),
+    )
+    height = figure.get_size_inches()[1]
+    for position, (title, draws) in enumerate(panels):
+        table = summarise(draws, prob=analysis.prob, diagnostics=False)
+        axes = figure.add_axes((0.16 + 0.43 * position, 0.75 / height, 0.28, 1 - 1.25 / height))
+        _forest(axes, table, terms if position == 0 else [""] * len(terms))
+        axes.axvline(1.0, color=GREY, lw=0.8, ls=":")
+        axes.set_xscale("log")
+        _plain_log_ticks(axes, table)
+        axes.set_title(title, fontsize=10)
+        for row, (low, mid, high) in enumerate(zip(table["lower"], table["median"], table["upper"], strict=True)):
+            axes.annotate(
+                f"{mid:.2f} ({low:.2f}, {high:.2f})",
+                (1.02, row),
+                xycoords=("axes fraction", "data"),
+                fontsize=8,
+                va="center",
+            )
+    figure.text(
+        0.995, 0.01, f"Posterior median and {100 * analysis.prob:g} % interval.", ha="right", fontsize=7, color=GREY
+    )
+    return figure
+
+
+def _forest(axes: Axes, table: pd.DataFrame, labels: list[str]) -> None:
+    rows = np.arange(len(table))
+    axes.hlines(rows, table["lower"], table["upper"], color=PALETTE[0], lw=2)
+    axes.plot(table["median"], rows, "o", color=PALETTE[0], ms=6)
+    axes.set_yticks(rows, labels)
+    axes.set_ylim(len(table) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def _plain_log_ticks(axes: Axes, table: pd.DataFrame) -> None:
+    """Put ticks at round ratios; a log axis over less than a decade would have none."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = float(table["lower"].min()), float(table["upper"].max())
+    low, high = min(low, 0.9) / 1.05, max(high, 1.1) * 1.05
+    usual = np.array([0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0])
+    axes.set_xlim(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(usual[(usual >= low) & (usual <= high)].tolist()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def plot_sites(analysis: Analysis) -> Figure | None:
+    """Return each site's own estimate beside the model's (partially pooled) one, or None without site effects.
+
+    A site's own log hazard ratio is log(events / expected events), expected at an average site from the model's posterior mean
+    cumulative hazards, with limits +- z / sqrt(events); a site without events has none.
+    """
+    if not analysis.fit.spec.has_sites:
+        return None
+    table = summarise(site_effects(analysis.fit), prob=analysis.prob, diagnostics=False)
+    counts = analysis.fit.cohort.counts_by_site().set_index("site").reindex(table.index).fillna(0)
+    expected = _expected_events(analysis)
+    figure = new_figure(6.8, 1.6 + 0.3 * len(table))
+    height = figure.get_size_inches()[1]
+    axes = figure.add_axes((0.24, 0.75 / height, 0.72, 1 - 1.2 / height))
+    rows = np.arange(len(table))
+    from scipy.stats import norm
+
+    events = counts["events"].to_numpy(dtype=float)
+    with np.errstate(divide="ignore"):
+        own = np.log(events / expected)
+        half = norm.ppf(0.5 + analysis.prob / 2) / np.sqrt(events)
+    seen = events > 0
+    axes.hlines(rows[seen] - 0.14, own[seen] - half[seen], own[seen] + half[seen], color=GREY, lw=0.8)
+    axes.plot(own[seen], rows[seen] - 0.14, "D", color=GREY, ms=3.5, mfc="white", label="site alone")
+    axes.hlines(rows + 0.14, table["lower"], table["upper"], color=PALETTE[0], lw=2)
+    axes.plot(table["median"], rows + 0.14, "o", color=PALETTE[0], ms=5, label="model (partial pooling)")
+    axes.axvline(0, color=GREY, lw=0.8, ls=":")
+    labels = [
+        f"{site}  (n = {int(n)}, {int(e)} ev.)"
+        for site, n, e in zip(table.index, counts["n"], counts["events"], strict=True)
+    ]
+    axes.set_yticks(rows, labels, fontsize=8)
+    axes.set_ylim(len(table) - 0.4, -0.6)
+    reach = max(1.0, float(np.abs(table[["lower", "upper"]]).to_numpy().max()), float(np.abs(own[seen]).max(initial=0)))
+    axes.set_xlim(-1.4 * reach, 1.4 * reach)
+    axes.set_xlabel("Log hazard ratio against an average site (right: worse)")
+    axes.set_title("Sites: alone and with the others")
+    axes.legend(fontsize=8, loc="lower right")
+    return figure
+
+
+def _expected_events(analysis: Analysis) -> np.ndarray:
+    """Return each site's expected events at an average site: its patients' posterior mean cumulative hazards, summed.
+
+    Uses log_likelihood = d log h - H with the site effect taken out draw by draw: H = H(with site) exp(-b).
+    """
+    from sitewise.estimands.draws import hazard_draws
+    from sitewise.models.resolve import prepare
+
+    fit = analysis.fit
+    draws, data = hazard_draws(fit), prepare(fit.spec, fit.cohort)
+    columns = tuple(item[:, None] for item in draws.shape)
+    predictor = draws.coefficients @ data.covariates.T
+    scale = draws.log_scale[:, None]
+
+    def hazards(log_time: np.ndarray) -> np.ndarray:
+        return np.exp(draws.family.log_cumulative_hazard(log_time[None], scale, columns) + predictor).mean(axis=0)
+
+    expected = hazards(data.log_time)
+    if data.log_entry is not None and data.entered_late is not None:
+        expected = expected - data.entered_late * hazards(data.log_entry)
+    return np.bincount(data.site, weights=expected, minlength=len(fit.spec.resolved.site_labels))
+
+
+def plot_site_spread(analysis: Analysis) -> Figure | None:
+    """Return the site spread's prior beside its posterior, or None without random sites."""
+    fit = analysis.fit
+    prior = fit.spec.resolved.site_sd
+    if prior is None:
+        return None
+    draws = fit.posterior[names.SITE_SD].to_numpy().ravel()
+    figure = new_figure(6.2, 3.4)
+    axes = figure.add_axes((0.11, 0.17, 0.85, 0.72))
+    top = float(max(np.quantile(draws, 0.995), 1.2))
+    grid = np.linspace(1e-4, top, 400)
+    axes.plot(grid, density_grid(prior, grid), color=GREY, lw=1.5, ls="--", label=f"prior: {prior}")
+    counts, edges = np.histogram(draws, bins=np.linspace(0, top, 45))
+    density = counts / (draws.size * np.diff(edges))
+    axes.stairs(density, edges, fill=True, color=PALETTE[0], alpha=0.45, label="posterior")
+    low, mid, high = np.quantile(draws, [0.5 - analysis.prob / 2, 0.5, 0.5 + analysis.prob / 2])
+    metric = "log hazard ratio" if fit.spec.metric == names.HAZARD_RATIO else "log time ratio"
+    axes.set(xlabel=f"Sd between sites ({metric})", ylabel="Density", xlim=(0, top), ylim=(0, None))
+    axes.set_title(f"Site spread: {mid:.2f} ({low:.2f}, {high:.2f}) from {len(fit.spec.resolved.site_labels)} sites")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def plot_chains(analysis: Analysis) -> Figure:
+    """Return rank histograms by chain (left) and traces (right) of the parameters.
+
+    Ranks over all chains should be even in each (Vehtari et al. 2021, section 4.4).
+    """
+    posterior = analysis.fit.posterior
+    quantities: dict[str, np.ndarray] = {}
+    for name in (names.LOG_SCALE_AT_MEANS, names.SHAPE, names.SITE_SD):
+        if name in posterior:
+            quantities[name] = posterior[name].transpose(names.CHAIN, names.DRAW).to_numpy()
+    effect = names.LOG_HAZARD_RATIO if names.LOG_HAZARD_RATIO in posterior else names.LOG_TIME_RATIO
+    if effect in posterior:
+        for term in posterior[names.TERM].to_numpy()[:6]:
+            quantities[str(term)] = posterior[effect].sel({names.TERM: term}).to_numpy()
+    figure = new_figure(9.0, 0.6 + 1.15 * len(quantities))
+    height = figure.get_size_inches()[1]
+    for row, (name, draws) in enumerate(quantities.items()):
+        bottom = (height - 0.35 - 1.15 * (row + 1) + 0.3) / height
+        ranks = figure.add_axes((0.06, bottom, 0.26, 0.72 / height))
+        trace = figure.add_axes((0.37, bottom, 0.61, 0.72 / height))
+        order = draws.ravel().argsort().argsort().reshape(draws.shape) / draws.size
+        for chain in range(draws.shape[0]):
+            shade = PALETTE[chain % len(PALETTE)]
+            counts, edges = np.histogram(order[chain], bins=20, range=(0, 1))
+            ranks.stairs(counts / draws.shape[1] * 20, edges, color=shade, lw=0.9)
+            trace.plot(draws[chain], color=shade, lw=0.4, alpha=0.8)
+        ranks.axhline(1.0, color=GREY, lw=0.7, ls=":")
+        ranks.set(ylim=(0, 2), xticks=[], xlim=(0, 1))
+        trace.set(xlim=(0, draws.shape[1]))
+        trace.tick_params(labelsize=7)
+        ranks.tick_params(labelsize=7)
+        ranks.set_title(name, fontsize=9)
+    figure.text(0.06, 1 - 0.22 / height, "Ranks by chain (even: good)", fontsize=8, color=GREY)
+    figure.text(0.37, 1 - 0.22 / height, "Draws in order", fontsize=8, color=GREY)
+    return figure

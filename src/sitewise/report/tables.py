@@ -1,0 +1,262 @@
+"""The tables that a fit writes; their columns are a public contract (ARCHITECTURE.md, README)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from sitewise import names
+from sitewise.estimands import (
+    GroupCurves,
+    contrast,
+    log_hazard_ratios,
+    log_time_ratios,
+    median_hazard_ratio,
+    prob_above,
+    site_effects,
+    site_ranks,
+    site_sd,
+    summarise,
+)
+from sitewise.estimands.contrasts import NULL
+from sitewise.inference import FitResult
+from sitewise.models import RandomSites
+from sitewise.report.analysis import FEW_EVENTS, Analysis
+
+SUMMARY = ["mean", "sd", "median", "lower", "upper"]
+DIAGNOSTICS = ["ess_bulk", "r_hat", "mcse_mean"]
+
+
+def coefficients(analysis: Analysis) -> pd.DataFrame:
+    """Return the conditional log hazard ratios and log time ratios, given site."""
+    parts = []
+    for metric, draws in (
+        (names.LOG_HAZARD_RATIO, log_hazard_ratios(analysis.fit)),
+        (names.LOG_TIME_RATIO, log_time_ratios(analysis.fit)),
+    ):
+        table = summarise(draws, prob=analysis.prob).rename_axis("term").reset_index()
+        table.insert(1, "metric", metric)
+        for source, target in (("median", "ratio"), ("lower", "ratio_lower"), ("upper", "ratio_upper")):
+            table[target] = np.exp(table[source])
+        table["prob_above_zero"] = prob_above(draws, 0.0).to_numpy()
+        parts.append(table)
+    columns = ["term", "metric", *SUMMARY, "ratio", "ratio_lower", "ratio_upper", "prob_above_zero", *DIAGNOSTICS]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def parameters(analysis: Analysis) -> pd.DataFrame:
+    """Return shape, both baselines and, with random sites, the site spread in every metric."""
+    fit = analysis.fit
+    wanted: dict[str, xr.DataArray] = {
+        item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters
+    }
+    wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, names.LOG_SCALE_AT_MEANS)}
+    if isinstance(fit.spec.sites, RandomSites):
+        wanted[names.SITE_SD] = fit.posterior[names.SITE_SD]
+        wanted[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
+        wanted[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
+        wanted[names.MEDIAN_HAZARD_RATIO] = median_hazard_ratio(fit)
+    rows = [
+        summarise(draws, prob=analysis.prob).assign(parameter=name) for name, draws in wanted.items()
+    ]
+    return pd.concat(rows, ignore_index=True)[["parameter", *SUMMARY, *DIAGNOSTICS]]
+
+
+def sites(analysis: Analysis) -> pd.DataFrame:
+    """Return each site's counts, log hazard ratio against an average site, and rank (1 = lowest hazard)."""
+    fit = analysis.fit
+    columns = ["site", "n", "events", "log_hazard_ratio_mean", "sd", "lower", "upper"]
+    extra = ["median", "person_time", "rank_mean", "rank_lower", "rank_upper"]
+    if not fit.spec.has_sites:
+        return pd.DataFrame(columns=[*columns, *extra])
+    effects = summarise(site_effects(fit), prob=analysis.prob, diagnostics=False).reset_index()
+    ranks = summarise(site_ranks(fit), prob=analysis.prob, diagnostics=False).reset_index()
+    counts = fit.cohort.counts_by_site()
+    table = effects.rename(columns={"mean": "log_hazard_ratio_mean"}).merge(counts, on="site", how="left")
+    table[["n", "events", "person_time"]] = table[["n", "events", "person_time"]].fillna(0)
+    for name in ("mean", "lower", "upper"):
+        table[f"rank_{name}"] = ranks[name]
+    return table.astype({"n": int, "events": int})[[*columns, *extra]]
+
+
+def survival(analysis: Analysis) -> pd.DataFrame:
+    """Return survival over follow-up, by group and site treatment, and of all patients at each observed site."""
+    parts = []
+    for label, curves in {**analysis.curves, **analysis.site_curves}.items():
+        draws = curves.survival(analysis.curve_times)
+        table = summarise(draws, prob=analysis.prob, diagnostics=False).reset_index()
+        table["sites"] = label
+        table["extrapolated"] = draws.coords["extrapolated"].to_numpy().ravel()
+        parts.append(table)
+    columns = ["group", "sites", "time", "mean", "median", "lower", "upper", "extrapolated"]
+    return pd.concat(parts, ignore_index=True)[columns]
+
+
+def _estimands(analysis: Analysis, curves: GroupCurves) -> Iterator[tuple[str, float, xr.DataArray]]:
+    """Yield name, horizon (not a number for the median) and draws (chain, draw, group) of each reported estimand."""
+    yield names.MEDIAN_SURVIVAL, float("nan"), curves.quantile(0.5)
+    at_milestones = curves.survival(analysis.milestones)
+    for position, time in enumerate(analysis.milestones):
+        yield names.SURVIVAL, time, at_milestones.isel({names.TIME: position}, drop=True)
+    yield names.RMST, analysis.horizon, curves.rmst(analysis.horizon)
+
+
+def estimands_and_contrasts(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return medians, milestone survival and restricted means by group and site treatment, and their contrasts.
+
+    Both tables come from one pass over the draws.
+    """
+    values, contrasts = [], []
+    for label, curves in analysis.curves.items():
+        for name, horizon, draws in _estimands(analysis, curves):
+            values.append(_estimand_rows(analysis, label, name, horizon, draws))
+            contrasts += _contrast_rows(analysis, label, name, horizon, draws)
+    first = ["group", "sites", "estimand", "horizon", "mean", "median", "lower", "upper"]
+    estimand_columns = [*first, "prob_not_reached", "extrapolated", "mcse_mean", "sd"]
+    contrast_columns = [
+        *("group", "reference_group", "sites", "estimand", "scale", "horizon", "mean", "median", "lower", "upper"),
+        *("prob_above_null", "margin", "prob_above_margin", "mcse_mean", "sd"),
+    ]
+    compared = pd.concat(contrasts, ignore_index=True) if contrasts else pd.DataFrame(columns=contrast_columns)
+    return pd.concat(values, ignore_index=True)[estimand_columns], compared[contrast_columns]
+
+
+def _estimand_rows(
+    analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray
+) -> pd.DataFrame:
+    table = summarise(draws, prob=analysis.prob).reset_index()
+    last = draws.coords["last_time"].to_numpy()
+    table["sites"], table["estimand"], table["horizon"] = label, name, horizon
+    if name == names.MEDIAN_SURVIVAL:
+        beyond = (draws > draws.coords["last_time"]).mean(dim=(names.CHAIN, names.DRAW)).to_numpy()
+        table["prob_not_reached"] = beyond
+        table["extrapolated"] = table["median"].to_numpy() > last
+    else:
+        table["prob_not_reached"] = np.nan
+        table["extrapolated"] = horizon > last
+    return table
+
+
+def _contrast_rows(
+    analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray
+) -> list[pd.DataFrame]:
+    """Return every pair of groups that exclude each other, as difference and as ratio."""
+    parts = []
+    partitions = [str(item) for item in draws.coords["partition"].to_numpy()]
+    labels = [str(item) for item in draws[names.GROUP].to_numpy()]
+    margin = analysis.margins.get(name, float("nan"))
+    for partition in dict.fromkeys(item for item in partitions if item):
+        members = [group for group, own in zip(labels, partitions, strict=True) if own == partition]
+        for position, reference in enumerate(members[1:], start=1):
+            chosen = draws.sel({names.GROUP: [*members[:position], reference]})
+            for scale, null in NULL.items():
+                compared = contrast(chosen, reference=reference, scale=scale)  # type: ignore[arg-type]
+                table = summarise(compared, prob=analysis.prob).reset_index()
+                bound = margin if scale == "difference" else float("nan")
+                parts.append(
+                    table.assign(
+                        reference_group=reference,
+                        sites=label,
+                        estimand=name,
+                        scale=scale,
+                        horizon=horizon,
+                        prob_above_null=prob_above(compared, null).to_numpy(),
+                        margin=bound,
+                        prob_above_margin=np.nan if np.isnan(bound) else prob_above(compared, bound).to_numpy(),
+                    )
+                )
+    return parts
+
+
+def groups(analysis: Analysis) -> pd.DataFrame:
+    """Return each group's size, events, sites, person-time, Kaplan-Meier median, and a flag when data-poor."""
+    cohort = analysis.fit.cohort
+    rows = []
+    for group in analysis.population.groups(cohort):
+        if group.rows is None:
+            continue
+        members = group.rows
+        median, lower, upper = cohort.kaplan_meier(members, prob=analysis.prob).median()
+        events = int(cohort.event[members].sum())
+        represented = int(np.unique(cohort.site_index[members]).size) if cohort.site is not None else 0
+        rows.append(
+            {
+                "group": group.label,
+                "n": int(members.sum()),
+                "events": events,
+                "sites_represented": represented,
+                "person_time": float(
+                    np.sum(cohort.weights[members] * (cohort.time[members] - cohort.entry[members]))
+                ),
+                "km_median": _empty_if_infinite(median),
+                "km_lower": _empty_if_infinite(lower),
+                "km_upper": _empty_if_infinite(upper),
+                "last_time": group.last_time,
+                "data_poor": events < FEW_EVENTS,
+                "note": _group_note(events, median, upper),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _empty_if_infinite(value: float) -> float:
+    return value if np.isfinite(value) else float("nan")
+
+
+def _group_note(events: int, median: float, upper: float) -> str:
+    notes = []
+    if events < FEW_EVENTS:
+        notes.append(f"fewer than {FEW_EVENTS} events: the estimate leans on the model and the prior")
+    if not np.isfinite(median):
+        notes.append("Kaplan-Meier median not reached")
+    elif not np.isfinite(upper):
+        notes.append("upper Kaplan-Meier limit not reached")
+    return "; ".join(notes)
+
+
+def all_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
+    """Return every CSV of the contract by file name."""
+    estimands, contrasts = estimands_and_contrasts(analysis)
+    others: dict[str, Callable[[Analysis], pd.DataFrame]] = {
+        "coefficients": coefficients,
+        "parameters": parameters,
+        "sites": sites,
+        "survival": survival,
+        "groups": groups,
+    }
+    tables = {name: make(analysis) for name, make in others.items()}
+    return {**tables, "estimands": estimands, "contrasts": contrasts}
+
+
+def diagnostics(fit: FitResult, *, prob: float) -> dict[str, object]:
+    """Return ``diagnostics.json``: the verdict, every number behind it, and what reproduces the run."""
+    return {
+        "schema_version": 1,
+        "prob": prob,
+        "verdict": fit.verdict.level,
+        "sentence": fit.verdict.sentence,
+        **{key: value for key, value in fit.verdict.to_dict().items() if key in ("checks", "retried", "notes")},
+        "engine": fit.engine,
+        "engine_settings": dict(fit.settings),
+        "seed": fit.seed,
+        "versions": dict(fit.versions),
+        "data_hash": fit.cohort.data_hash,
+        "spec_hash": fit.spec_hash,
+        "spec": fit.spec.to_dict(),
+        "data": {
+            "source": fit.cohort.source,
+            "synthetic": fit.cohort.synthetic,
+            "patients": len(fit.cohort),
+            "events": int(fit.cohort.event.sum()),
+            "rows_read": fit.cohort.rows_read,
+            "rows_dropped": fit.cohort.rows_dropped,
+            "notes": list(fit.cohort.notes),
+            "follow_up": fit.cohort.follow_up(prob=prob),
+        },
+        "warnings": list(fit.warnings),
+        "seconds": dict(fit.seconds),
+    }
+

@@ -1,0 +1,142 @@
+"""Writing every file of a fit, and the short table that a terminal shows."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sitewise import names
+from sitewise.report.analysis import Analysis
+from sitewise.report.tables import all_tables, diagnostics
+
+Report = Callable[[str], None]
+
+
+def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lambda message: None) -> dict[str, Path]:
+    """Write tables, pictures, ``diagnostics.json`` and ``posterior.nc`` into ``folder``.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What to write.
+    folder : str or Path
+        Made when missing; files of the same name are replaced.
+    report : callable
+        Told what is being done.
+
+    Returns
+    -------
+    dict of str to Path
+        The files written, by name.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    seconds = {}
+    written: dict[str, Path] = {}
+
+    started = time.perf_counter()
+    report("Writing tables")
+    for name, table in all_tables(analysis).items():
+        path = folder / f"{name}.csv"
+        table.to_csv(path, index=False, float_format="%.10g")
+        written[path.name] = path
+    seconds["tables"] = time.perf_counter() - started
+
+    started = time.perf_counter()
+    report("Drawing pictures")
+    for path in write_plots(analysis, folder):
+        written[path.name] = path
+    seconds["plots"] = time.perf_counter() - started
+
+    started = time.perf_counter()
+    written["posterior.nc"] = analysis.fit.save(folder / "posterior.nc")
+    seconds["save"] = time.perf_counter() - started
+    content = diagnostics(analysis.fit, prob=analysis.prob)
+    content["seconds"] = {**analysis.fit.seconds, **seconds}
+    path = folder / "diagnostics.json"
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    written[path.name] = path
+    return written
+
+
+def _finite(value: Any) -> Any:
+    """Return data that JSON can hold: numbers that are not finite (not reached, not defined) become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_plots(analysis: Analysis, folder: Path) -> list[Path]:
+    """Draw every picture that the model has, as PNG and SVG."""
+    from sitewise.report.plot_effects import plot_chains, plot_effects, plot_site_spread, plot_sites
+    from sitewise.report.plot_survival import plot_survival
+    from sitewise.report.style import save, styled
+
+    pictures = {
+        "survival": plot_survival,
+        "effects": plot_effects,
+        "sites": plot_sites,
+        "site_spread": plot_site_spread,
+        "chains": plot_chains,
+    }
+    paths = []
+    with styled():
+        for name, draw in pictures.items():
+            figure = draw(analysis)
+            if figure is not None:
+                paths += save(figure, folder, name)
+    return paths
+
+
+def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
+    """Return the rows of the terminal's table from the files written: group, n, events, medians and milestones.
+
+    "not reached" stands where more than half of the draws put the median beyond the group's follow-up, and at each
+    interval limit beyond it.
+    """
+    folder = Path(folder)
+    estimands = pd.read_csv(folder / "estimands.csv")
+    groups = pd.read_csv(folder / "groups.csv").set_index("group")
+    chosen = estimands[estimands["sites"] == headline]
+    milestones = sorted(chosen.loc[chosen["estimand"] == names.SURVIVAL, "horizon"].unique())
+    header = ["Group", "n", "events", "KM median", "Median survival", *(f"S({time:g})" for time in milestones)]
+    rows = [header]
+    for group in dict.fromkeys(chosen["group"]):
+        own = chosen[chosen["group"] == group]
+        median = own[own["estimand"] == names.MEDIAN_SURVIVAL].iloc[0]
+        known = group in groups.index
+        raw = groups.loc[group, "km_median"] if known else float("nan")
+        cells = [
+            str(group),
+            str(groups.loc[group, "n"]) if known else "",
+            str(groups.loc[group, "events"]) if known else "",
+            ("not reached" if pd.isna(raw) else f"{raw:.1f}") if known else "",
+            format_median(median, float(groups.loc[group, "last_time"]) if known else float("inf")),
+        ]
+        for time_ in milestones:
+            at = own[(own["estimand"] == names.SURVIVAL) & (own["horizon"] == time_)].iloc[0]
+            mark = "*" if at["extrapolated"] else ""
+            cells.append(f"{at['median']:.2f} ({at['lower']:.2f}, {at['upper']:.2f}){mark}")
+        rows.append(cells)
+    return rows
+
+
+def format_median(row: pd.Series, last: float) -> str:
+    """Return a median with its limits, "not reached" where it or a limit lies beyond the observed times."""
+    if row["prob_not_reached"] > 0.5:
+        shown = "not reached"
+    else:
+        shown = f"{row['median']:.1f}"
+    ends = [f"{value:.1f}" if value <= last else "not reached" for value in (row["lower"], row["upper"])]
+    return f"{shown} ({ends[0]}, {ends[1]})"
