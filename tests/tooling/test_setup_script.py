@@ -153,9 +153,7 @@ def test_a_python_that_is_too_old_is_named_in_the_message(machine: Machine):
     assert machine.uv_calls() == []
 
 
-@pytest.mark.parametrize(
-    "answer", ["13 unfit 3.13.1 /opt/threads/python3.13", "15 fit 3.15.0 /opt/new/python3.15"]
-)
+@pytest.mark.parametrize("answer", ["13 unfit 3.13.1 /opt/threads/python3.13", "15 fit 3.15.0 /opt/new/python3.15"])
 def test_a_python_without_wheels_is_not_used(machine: Machine, answer: str):
     machine.fake_uv()
     machine.command(machine.bin, "python3", f"echo {answer}\n")

@@ -68,9 +68,7 @@ def fit(
     """Fit a hierarchical survival model to a patient table and write tables, pictures and the posterior."""
     from sitewise.cli.run import Flags, run_fit
 
-    flags = Flags(
-        formula=model, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail
-    )
+    flags = Flags(formula=model, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail)
     raise typer.Exit(run_fit(cohort, config, out, flags))
 
 
@@ -88,9 +86,7 @@ def demo(
     """Do the whole job on packaged patients: fit, check, tables, pictures."""
     from sitewise.cli.run import Flags, run_demo
 
-    flags = Flags(
-        formula=None, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail
-    )
+    flags = Flags(formula=None, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail)
     raise typer.Exit(run_demo(name, out, flags))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -102,9 +102,7 @@ def _progress(console: Console) -> Iterator[Callable[[str], None]]:
         with console.status("Starting") as status:
             yield lambda message: status.update(f"{message} ...")
     else:
-        yield lambda message: print(
-            f"[{time.perf_counter() - started:5.1f} s] {message} ...", file=sys.stderr, flush=True
-        )
+        yield lambda message: typer.echo(f"[{time.perf_counter() - started:5.1f} s] {message} ...", err=True)
 
 
 def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out: Path, files: int) -> None:
@@ -116,9 +114,9 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
     for note in cohort.notes:
         console.print(f"Note: {note}", soft_wrap=True)
     rows = short_table(out, analysis.headline.label)
-    table = Table(title=None, show_edge=False, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for position, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if position == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if position == 0 else "right", vertical="top")
     for row in rows[1:]:
         table.add_row(*row)
     console.print()

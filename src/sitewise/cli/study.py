@@ -153,10 +153,11 @@ class Study:
         covariates = list(dict.fromkeys([*spec.variables, *factors]))
         reference = self.covariates.get("reference", {})
         frame = read_table(path)
-        undeclared = [
-            name for name in factors if name not in recode and name not in reference and name in frame.columns
-        ]
-        levels = {**{name: _levels_of(frame[name]) for name in undeclared}, **self.covariates.get("levels", {})}
+        undeclared = [name for name in factors if name not in recode and name not in reference and name in frame.columns]
+        levels = {
+            **{name: _levels_of(frame[name]) for name in undeclared},
+            **self.covariates.get("levels", {}),
+        }
         return Cohort.from_frame(
             frame,
             time=data.get("time", time),

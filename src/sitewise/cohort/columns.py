@@ -57,9 +57,7 @@ def read_number(frame: pd.DataFrame, column: str, problems: Problems) -> NDArray
     return np.where(infinite, np.nan, numbers)
 
 
-def read_event(
-    frame: pd.DataFrame, column: str, event_level: object | None, problems: Problems
-) -> NDArray[np.float64]:
+def read_event(frame: pd.DataFrame, column: str, event_level: object | None, problems: Problems) -> NDArray[np.float64]:
     """Return 1 for the event, 0 for censored, missing where the column is missing.
 
     Booleans are read as they are. Otherwise ``event_level`` (default 1) names the value that is the event and exactly
@@ -67,7 +65,11 @@ def read_event(
     """
     values = frame[column]
     missing = values.isna().to_numpy()
-    if values.dropna().map(lambda value: isinstance(value, bool | np.bool_)).all() and event_level in (None, 1, True):
+    if values.dropna().map(lambda value: isinstance(value, bool | np.bool_)).all() and event_level in (
+        None,
+        1,
+        True,
+    ):
         return np.where(missing, np.nan, values.fillna(False).astype(bool).to_numpy(dtype=float))
     text = labels(values)
     distinct = natural_order(text.dropna())

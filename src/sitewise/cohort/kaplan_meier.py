@@ -122,9 +122,7 @@ def kaplan_meier(
         upper = np.exp(log_survival * np.exp(-half_width))
     # After the last patient at risk has died S is 0 and the log-log limits are undefined, as in R's survfit.
     lower, upper = np.where(survival > 0, lower, np.nan), np.where(survival > 0, upper, np.nan)
-    return KaplanMeier(
-        event_times, at_risk, events, survival, lower, upper, float(time.max(initial=0.0)), prob
-    )
+    return KaplanMeier(event_times, at_risk, events, survival, lower, upper, float(time.max(initial=0.0)), prob)
 
 
 def _weight_at_or_after(values: Floats, weight: Floats, times: Floats) -> Floats:

@@ -34,9 +34,7 @@ def natural_key(text: str) -> tuple[object, ...]:
     """Return the sort key of a label in natural order; numbers come before words."""
     bound = _LEADING_BOUND.match(text)
     rest = tuple(
-        (0, float(part), "") if part[0].isdigit() else (1, 0.0, part.casefold())
-        for part in _NUMBER.split(text)
-        if part
+        (0, float(part), "") if part[0].isdigit() else (1, 0.0, part.casefold()) for part in _NUMBER.split(text) if part
     )
     if bound:
         return (0, float(bound.group(2)), _BOUND[bound.group(1)], rest)

@@ -20,7 +20,5 @@ def packaged_path(name: str, suffix: str = ".csv") -> Path:
         When there is no packaged cohort of that name.
     """
     if name not in PACKAGED:
-        raise CohortError(
-            f"There is no packaged cohort '{name}'. {nearest(name, PACKAGED)} Packaged: {listed(PACKAGED)}."
-        )
+        raise CohortError(f"There is no packaged cohort '{name}'. {nearest(name, PACKAGED)} Packaged: {listed(PACKAGED)}.")
     return Path(str(resources.files("sitewise.cohort") / "data" / f"{name}{suffix}"))

@@ -265,9 +265,7 @@ def _check_times(
         where = f"column '{columns.time}'"
         negative = keep & (time < 0)
         if negative.any():
-            problems.add(
-                where, f"{negative.sum()} time(s) are negative", "Correct these rows.", rows_where(negative)
-            )
+            problems.add(where, f"{negative.sum()} time(s) are negative", "Correct these rows.", rows_where(negative))
         zero = keep & (time == 0)
         if zero.any() and zero_times == "refuse":
             problems.add(
@@ -287,7 +285,10 @@ def _check_times(
         negative = keep & (entry < 0)
         if negative.any():
             problems.add(
-                where, f"{negative.sum()} entry time(s) are negative", "Correct these rows.", rows_where(negative)
+                where,
+                f"{negative.sum()} entry time(s) are negative",
+                "Correct these rows.",
+                rows_where(negative),
             )
         late = keep & (entry >= read["time"])
         if late.any():

@@ -285,9 +285,7 @@ class Cohort:
 
         The reverse estimate treats censoring as the event (Schemper & Smith 1996, Control Clin Trials 17:343).
         """
-        reverse = kaplan_meier(
-            self.time, 1 - self.event, entry=self.entry, weights=self.weights, prob=prob
-        ).median()
+        reverse = kaplan_meier(self.time, 1 - self.event, entry=self.entry, weights=self.weights, prob=prob).median()
         return {
             "reverse_kaplan_meier_median": reverse[0],
             "lower": reverse[1],
@@ -305,9 +303,7 @@ class Cohort:
                 "site": list(sites),
                 "n": np.bincount(index, minlength=size)[:size],
                 "events": np.bincount(index, weights=self.event, minlength=size)[:size].astype(int),
-                "person_time": np.bincount(
-                    index, weights=self.weights * (self.time - self.entry), minlength=size
-                )[:size],
+                "person_time": np.bincount(index, weights=self.weights * (self.time - self.entry), minlength=size)[:size],
             }
         )
 
@@ -328,5 +324,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise CohortError(f"{path.name}: give the patients as .csv or .parquet, not '{kind}'.")
     try:
         return pd.read_csv(path) if kind == ".csv" else pd.read_parquet(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, OSError, ValueError) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+        OSError,
+        ValueError,
+    ) as error:
         raise CohortError(f"{path.name} cannot be read as {kind[1:].upper()}: {error}") from error

@@ -43,9 +43,7 @@ def sparse_levels(frame: pd.DataFrame, event: np.ndarray) -> list[str]:
         for level in frame[name].cat.categories:
             rows = (frame[name] == level).to_numpy()
             if rows.sum() and not event[rows].any():
-                found.append(
-                    f"{name} = '{level}' has {rows.sum()} patients and no events: its effect rests on the prior."
-                )
+                found.append(f"{name} = '{level}' has {rows.sum()} patients and no events: its effect rests on the prior.")
     return found
 
 

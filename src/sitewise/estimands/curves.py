@@ -156,9 +156,7 @@ class GroupCurves:
         return xr.DataArray(shaped, dims=dims, coords=coords, name=name, attrs=attributes)
 
 
-def group_curves(
-    fit: Fitted, groups: Population, *, sites: SiteTreatment, bootstrap_seed: int | None = None
-) -> GroupCurves:
+def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, bootstrap_seed: int | None = None) -> GroupCurves:
     """Return the averaged curves of ``groups`` under a site treatment.
 
     Parameters
@@ -262,28 +260,52 @@ def _times(times: ArrayLike) -> Floats:
 
 
 def survival(
-    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, times: ArrayLike, bootstrap_seed: int | None = None
+    fit: Fitted,
+    /,
+    *,
+    groups: Population,
+    sites: SiteTreatment,
+    times: ArrayLike,
+    bootstrap_seed: int | None = None,
 ) -> xr.DataArray:
     """Return posterior draws of survival at ``times``, dims (chain, draw, group, time); see :func:`group_curves`."""
     return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).survival(times)
 
 
 def cumulative_hazard(
-    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, times: ArrayLike, bootstrap_seed: int | None = None
+    fit: Fitted,
+    /,
+    *,
+    groups: Population,
+    sites: SiteTreatment,
+    times: ArrayLike,
+    bootstrap_seed: int | None = None,
 ) -> xr.DataArray:
     """Return draws of the cumulative hazard of the averaged curve, dims (chain, draw, group, time)."""
     return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).cumulative_hazard(times)
 
 
 def hazard(
-    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, times: ArrayLike, bootstrap_seed: int | None = None
+    fit: Fitted,
+    /,
+    *,
+    groups: Population,
+    sites: SiteTreatment,
+    times: ArrayLike,
+    bootstrap_seed: int | None = None,
 ) -> xr.DataArray:
     """Return draws of the hazard of the averaged curve, dims (chain, draw, group, time)."""
     return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).hazard(times)
 
 
 def quantile(
-    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, level: float, bootstrap_seed: int | None = None
+    fit: Fitted,
+    /,
+    *,
+    groups: Population,
+    sites: SiteTreatment,
+    level: float,
+    bootstrap_seed: int | None = None,
 ) -> xr.DataArray:
     """Return draws of the time by which a share ``level`` has had the event, dims (chain, draw, group)."""
     return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).quantile(level)
@@ -297,7 +319,13 @@ def median_survival(
 
 
 def rmst(
-    fit: Fitted, /, *, groups: Population, sites: SiteTreatment, horizon: float, bootstrap_seed: int | None = None
+    fit: Fitted,
+    /,
+    *,
+    groups: Population,
+    sites: SiteTreatment,
+    horizon: float,
+    bootstrap_seed: int | None = None,
 ) -> xr.DataArray:
     """Return draws of the restricted mean survival time up to ``horizon``, dims (chain, draw, group)."""
     return group_curves(fit, groups, sites=sites, bootstrap_seed=bootstrap_seed).rmst(horizon)

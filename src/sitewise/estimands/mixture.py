@@ -27,6 +27,7 @@ ALIGNED_SD = 0.25
 REACH = 8.3
 """Sds of the normal density kept; the rest is below 1e-16."""
 _OFFSETS = np.arange(POINTS) - (POINTS // 2 - 1)
+_DENOMINATORS = np.array([np.prod(offset - np.delete(_OFFSETS, index)) for index, offset in enumerate(_OFFSETS)])
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
@@ -116,9 +117,14 @@ def lagrange_weights(fraction: Floats) -> Floats:
     """Return the weights of the ten grid points around a point ``fraction`` of a step above the fifth, shape (10, ...)."""
     differences = fraction - _OFFSETS.reshape(-1, *([1] * fraction.ndim))
     weights = np.empty_like(differences)
-    for index, offset in enumerate(_OFFSETS):
-        others = np.delete(np.arange(POINTS), index)
-        weights[index] = np.prod(differences[others], axis=0) / np.prod(offset - _OFFSETS[others])
+    below = np.ones_like(fraction)
+    for index in range(POINTS):  # products of the differences before each point ...
+        weights[index] = below / _DENOMINATORS[index]
+        below = below * differences[index]
+    above = np.ones_like(fraction)
+    for index in reversed(range(POINTS)):  # ... times those after it
+        weights[index] *= above
+        above = above * differences[index]
     return weights
 
 

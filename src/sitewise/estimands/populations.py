@@ -72,9 +72,12 @@ class RiskGroups:
     ----------
     rules : tuple of (label, partition, rule)
         A rule takes the covariates and returns which rows belong to the group.
+    description : str
+        What is counted, in words, for titles.
     """
 
     rules: tuple[tuple[str, str, Rule], ...]
+    description: str = ""
 
     @classmethod
     def count_favourable(cls, _levels: Mapping[str, object] | None = None, /, **levels: object) -> RiskGroups:
@@ -107,7 +110,8 @@ class RiskGroups:
             return belongs
 
         return cls(
-            tuple((f"{count} of {total} {word}", word, rule(count)) for count in range(total, -1, -1))
+            tuple((f"{count} of {total} {word}", word, rule(count)) for count in range(total, -1, -1)),
+            description=", ".join(f"{name} {' or '.join(chosen)}" for name, chosen in wanted.items()),
         )
 
     @classmethod
@@ -180,7 +184,12 @@ class Profiles:
         """Return a group of one for each profile."""
         return [
             Group(
-                label(name), pd.DataFrame([dict(values)]), np.ones(1), None, float(cohort.time.max()), partition="profile"
+                label(name),
+                pd.DataFrame([dict(values)]),
+                np.ones(1),
+                None,
+                float(cohort.time.max()),
+                partition="profile",
             )
             for name, values in self.profiles.items()
         ]
@@ -257,9 +266,7 @@ def _is_among(people: pd.DataFrame, name: str, wanted: Sequence[str]) -> NDArray
         raise SpecError(f"There is no covariate '{name}'. {nearest(name, map(str, people.columns))}")
     values = people[name]
     text = labels(values)
-    known = (
-        list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else sorted(set(text.dropna()))
-    )
+    known = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else sorted(set(text.dropna()))
     problems = Problems()
     for level in wanted:
         if level not in known:

@@ -64,7 +64,7 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: bool 
             table.loc[varies, "mcse_mean"] = np.asarray(array_stats.mcse(chosen, method="mean"))
     if others:
         coords = [ordered.indexes.get(dim, pd.RangeIndex(ordered.sizes[dim])) for dim in others]
-        table.index = pd.MultiIndex.from_product(coords, names=others) if len(others) > 1 else pd.Index(
-            coords[0], name=others[0]
+        table.index = (
+            pd.MultiIndex.from_product(coords, names=others) if len(others) > 1 else pd.Index(coords[0], name=others[0])
         )
     return table

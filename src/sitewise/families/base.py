@@ -47,9 +47,7 @@ class Family(Protocol):
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]]
     metrics: ClassVar[frozenset[str]]
 
-    def log_cumulative_hazard(
-        self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np
-    ) -> Array:
+    def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log H(t)."""
         ...
 
@@ -57,9 +55,7 @@ class Family(Protocol):
         """Return log h(t)."""
         ...
 
-    def log_time(
-        self, log_cumulative_hazard: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np
-    ) -> Array:
+    def log_time(self, log_cumulative_hazard: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log t such that the log cumulative hazard is as given (the quantile function)."""
         ...
 
@@ -67,8 +63,6 @@ class Family(Protocol):
         """Return the log hazard ratio of a log time ratio (families that are both kinds at once)."""
         ...
 
-    def restricted_mean(
-        self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]
-    ) -> Array:
+    def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier)."""
         ...

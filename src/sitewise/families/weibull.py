@@ -37,9 +37,7 @@ class Weibull:
     def _exponent(shape: tuple[Array, ...]) -> Array:
         return shape[0]
 
-    def log_cumulative_hazard(
-        self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np
-    ) -> Array:
+    def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return k (log t - log lambda)."""
         return self._exponent(shape) * (log_time - log_scale)
 
@@ -48,9 +46,7 @@ class Weibull:
         exponent = self._exponent(shape)
         return xp.log(exponent) + exponent * (log_time - log_scale) - log_time
 
-    def log_time(
-        self, log_cumulative_hazard: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np
-    ) -> Array:
+    def log_time(self, log_cumulative_hazard: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log lambda + log H / k."""
         return log_scale + log_cumulative_hazard / self._exponent(shape)
 
@@ -58,9 +54,7 @@ class Weibull:
         """Return -k phi."""
         return -self._exponent(shape) * log_time_ratio
 
-    def restricted_mean(
-        self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]
-    ) -> Array:
+    def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier).
 
         mu Gamma(1 + 1/k) P(1/k, (horizon / mu)^k) with log mu = log lambda - log_multiplier / k and P the regularised lower
@@ -73,9 +67,7 @@ class Weibull:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore", under="ignore"):
             log_hazard_at_horizon = exponent * (np.log(horizon) - log_mu)
             hazard = np.exp(log_hazard_at_horizon)
-            area = np.exp(
-                log_mu + special.gammaln(1 + 1 / exponent) + np.log(special.gammainc(1 / exponent, hazard))
-            )
+            area = np.exp(log_mu + special.gammaln(1 + 1 / exponent) + np.log(special.gammainc(1 / exponent, hazard)))
             series = horizon * (1 - hazard / (exponent + 1) + hazard**2 / (2 * (2 * exponent + 1)))
         return np.where(log_hazard_at_horizon < LOG_TINY_HAZARD, series, area)
 

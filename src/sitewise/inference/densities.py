@@ -29,9 +29,7 @@ def coefficient_name(spec: ModelSpec) -> str:
 
 def shape_draws(spec: ModelSpec, posterior: xr.Dataset) -> tuple[Floats, ...]:
     """Return the shape parameters' draws, each (chain, draw)."""
-    return tuple(
-        posterior[item.name].transpose(names.CHAIN, names.DRAW).to_numpy() for item in spec.family.shape_parameters
-    )
+    return tuple(posterior[item.name].transpose(names.CHAIN, names.DRAW).to_numpy() for item in spec.family.shape_parameters)
 
 
 def linear_predictor(spec: ModelSpec, posterior: xr.Dataset, data: ModelData) -> Floats:
@@ -101,7 +99,10 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         result[names.SITE_EFFECT] = ((*sample, names.SITE), normal)
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
-        result[names.SITE_EFFECT] = (sample, log_density(resolution.site_effects, effects, event_shape=effects.shape))
+        result[names.SITE_EFFECT] = (
+            sample,
+            log_density(resolution.site_effects, effects, event_shape=effects.shape),
+        )
     return xr.Dataset(result, coords={key: posterior.coords[key] for key in posterior.coords if key != names.PATIENT})
 
 

@@ -112,9 +112,7 @@ class Nuts:
         stored = tree[names.SAMPLE_STATS].to_dataset()
         kept = {old: new for old, new in SAMPLER_STATISTICS.items() if old in stored.data_vars}
         sample_stats = _clean(stored[list(kept)].rename({old: new for old, new in kept.items() if old != new}))
-        return Draws(
-            posterior, sample_stats, judge_nuts(posterior, sample_stats), spec, seconds, asdict(self)
-        )
+        return Draws(posterior, sample_stats, judge_nuts(posterior, sample_stats), spec, seconds, asdict(self))
 
 
 def _other_centring(sites: Any) -> Any:
@@ -216,4 +214,3 @@ def _require_numpyro() -> None:
 def clear_compiled() -> None:
     """Forget the compiled models of this process."""
     _COMPILED.clear()
-

@@ -59,9 +59,7 @@ def sample_prior(spec: ModelSpec, cohort: Cohort, /, *, draws: int = 1000, seed:
         },
         coords=coords,
     )
-    return xr.DataTree.from_dict(
-        {names.PRIOR: prior, names.PRIOR_PREDICTIVE: _simulate_times(spec, prior, data, seed)}
-    )
+    return xr.DataTree.from_dict({names.PRIOR: prior, names.PRIOR_PREDICTIVE: _simulate_times(spec, prior, data, seed)})
 
 
 def _simulate_times(spec: ModelSpec, prior: xr.Dataset, data: ModelData, seed: int) -> xr.Dataset:

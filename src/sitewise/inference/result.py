@@ -16,7 +16,18 @@ from sitewise.cohort import Cohort
 from sitewise.inference.verdict import Verdict
 from sitewise.models.spec import ModelSpec
 
-VERSIONED = ("sitewise", "pymc", "nutpie", "pytensor", "arviz-stats", "numba", "numpy", "pandas", "scipy", "xarray")
+VERSIONED = (
+    "sitewise",
+    "pymc",
+    "nutpie",
+    "pytensor",
+    "arviz-stats",
+    "numba",
+    "numpy",
+    "pandas",
+    "scipy",
+    "xarray",
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -56,11 +56,13 @@ class Threshold:
 
 THRESHOLDS: dict[str, Threshold] = {
     "r_hat": Threshold(
-        1.01, 1.05, False, "R-hat, worst", "Chains disagree: run more draws, or simplify the model or its priors."
+        1.01,
+        1.05,
+        False,
+        "R-hat, worst",
+        "Chains disagree: run more draws, or simplify the model or its priors.",
     ),
-    "ess_bulk": Threshold(
-        400, 100, True, "bulk ESS, worst", "Too few effective draws for means: increase the draws."
-    ),
+    "ess_bulk": Threshold(400, 100, True, "bulk ESS, worst", "Too few effective draws for means: increase the draws."),
     "ess_tail": Threshold(
         400, 100, True, "tail ESS, worst", "Too few effective draws for interval limits: increase the draws."
     ),
@@ -77,13 +79,19 @@ THRESHOLDS: dict[str, Threshold] = {
         0.3, 0.2, True, "E-BFMI, worst chain", "Energies mix slowly: reparametrise, or run a longer warm-up."
     ),
     "mcse": Threshold(
-        0.05, 0.1, False, "MCSE of a mean / posterior sd, worst", "Reported means are noisy: increase the draws."
+        0.05,
+        0.1,
+        False,
+        "MCSE of a mean / posterior sd, worst",
+        "Reported means are noisy: increase the draws.",
     ),
-    "importance_ess": Threshold(
-        200, 100, True, "importance ESS", "Too few draws count: draw more, or use engine=Nuts()."
-    ),
+    "importance_ess": Threshold(200, 100, True, "importance ESS", "Too few draws count: draw more, or use engine=Nuts()."),
     "edge_mass": Threshold(
-        1e-5, 1e-3, False, "mass on the edge of the hyperparameter grid", "Widen the grid, or use engine=Nuts()."
+        1e-5,
+        1e-3,
+        False,
+        "mass on the edge of the hyperparameter grid",
+        "Widen the grid, or use engine=Nuts().",
     ),
 }
 """The contract's thresholds: the only place where they stand. (Pareto k depends on the number of draws.)"""
@@ -146,7 +154,11 @@ class Verdict:
         return f"{self.level}: " + " ".join(check.sentence for check in self.checks if check.level != "ok")
 
     def __str__(self) -> str:
-        lines = [self.sentence, *(f"  {check.level:<4} {check.sentence}" for check in self.checks), *self.notes]
+        lines = [
+            self.sentence,
+            *(f"  {check.level:<4} {check.sentence}" for check in self.checks),
+            *self.notes,
+        ]
         return "\n".join(lines)
 
     def __getitem__(self, name: str) -> Check:

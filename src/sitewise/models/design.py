@@ -59,7 +59,11 @@ class Design:
         table: dict[str, Any] = {}
         for name in self.covariates.columns:
             if name not in people.columns:
-                problems.add(f"column '{name}'", "is needed for the prediction", nearest(name, map(str, people.columns)))
+                problems.add(
+                    f"column '{name}'",
+                    "is needed for the prediction",
+                    nearest(name, map(str, people.columns)),
+                )
                 continue
             values, trained = people[name].reset_index(drop=True), self.covariates[name]
             if values.isna().any():
@@ -69,7 +73,11 @@ class Design:
                 levels = list(trained.cat.categories)
                 unknown = sorted(set(text) - set(levels))
                 if unknown:
-                    problems.add(f"column '{name}'", f"has unknown levels {listed(unknown)}", f"Levels: {listed(levels)}.")
+                    problems.add(
+                        f"column '{name}'",
+                        f"has unknown levels {listed(unknown)}",
+                        f"Levels: {listed(levels)}.",
+                    )
                 table[name] = pd.Categorical(text, categories=levels)
             elif not is_number_column(values):
                 problems.add(f"column '{name}'", "must hold numbers, as in the cohort that was fitted")
@@ -81,9 +89,7 @@ class Design:
     def reference_patient(self) -> dict[str, Any]:
         """Return the reference patient: first level of categories, sample median of numbers."""
         return {
-            name: values.cat.categories[0]
-            if isinstance(values.dtype, pd.CategoricalDtype)
-            else float(np.median(values))
+            name: values.cat.categories[0] if isinstance(values.dtype, pd.CategoricalDtype) else float(np.median(values))
             for name, values in self.covariates.items()
         }
 
@@ -121,7 +127,11 @@ def _check_rank(matrix: Floats, columns: list[str]) -> None:
     problems = Problems()
     if not np.isfinite(matrix).all():
         bad = [name for name, column in zip(columns, matrix.T, strict=True) if not np.isfinite(column).all()]
-        problems.add(f"columns {listed(bad)}", "have values that are not finite", "Check the transforms in the formula.")
+        problems.add(
+            f"columns {listed(bad)}",
+            "have values that are not finite",
+            "Check the transforms in the formula.",
+        )
         problems.raise_if_any(SpecError, "The design")
     centred = matrix - matrix.mean(axis=0)
     spread = centred.std(axis=0)

@@ -37,8 +37,7 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
             for key, value in data_arrays(spec, data).items()
         }
         shape = tuple(
-            variable(item.name, prior)
-            for item, prior in zip(spec.family.shape_parameters, resolution.shape, strict=True)
+            variable(item.name, prior) for item, prior in zip(spec.family.shape_parameters, resolution.shape, strict=True)
         )
         effect = _coefficients(spec)
         linear_predictor = pt.zeros_like(inputs["log_time"])
@@ -105,7 +104,11 @@ def distribution(prior: Prior, where: str = "prior") -> Any:
     """
     kind = getattr(pm, prior.dist, None)
     if not (isinstance(kind, type) and issubclass(kind, pm.Distribution)):
-        known = [name for name in dir(pm) if isinstance(getattr(pm, name), type) and issubclass(getattr(pm, name), pm.Distribution)]
+        known = [
+            name
+            for name in dir(pm)
+            if isinstance(getattr(pm, name), type) and issubclass(getattr(pm, name), pm.Distribution)
+        ]
         raise SpecError(f"{where}: PyMC has no distribution '{prior.dist}'. {nearest(prior.dist, known)}")
     return kind
 
@@ -127,9 +130,7 @@ def _coefficients(spec: ModelSpec) -> Any | None:
     kinds = {(prior.dist, tuple(prior.values)) for prior in resolution.coefficients}
     if len(kinds) == 1:
         prior = resolution.coefficients[0]
-        stacked = {
-            key: np.array([item.values[key] for item in resolution.coefficients]) for key in prior.values
-        }
+        stacked = {key: np.array([item.values[key] for item in resolution.coefficients]) for key in prior.values}
         return distribution(prior, name)(name, **stacked, dims=names.TERM)
     each = [
         variable(f"{name}[{column}]", prior)

@@ -60,7 +60,7 @@ class Prior:
     def from_dict(cls, data: Mapping[str, Any], where: str = "prior") -> Self:
         """Return the prior written as ``{"dist": ..., parameters}``."""
         if "dist" not in data:
-            raise SpecError(f"{where}: name a PyMC distribution as dist = \"...\"; got {dict(data)}.")
+            raise SpecError(f'{where}: name a PyMC distribution as dist = "..."; got {dict(data)}.')
         return cls(data["dist"], **{key: value for key, value in data.items() if key != "dist"})
 
     def shifted(self, shift: float) -> Prior:
@@ -141,9 +141,7 @@ class Priors:
     site_effects: Prior | None = None
 
     def __post_init__(self) -> None:
-        baselines = [
-            name for name in ("log_median", "log_scale", "log_scale_at_means") if getattr(self, name) is not None
-        ]
+        baselines = [name for name in ("log_median", "log_scale", "log_scale_at_means") if getattr(self, name) is not None]
         if len(baselines) > 1:
             raise SpecError(f"Give one prior of the baseline, not {' and '.join(baselines)}.")
         object.__setattr__(self, "terms", dict(self.terms))
@@ -156,7 +154,7 @@ class Priors:
         for key, value in data.items():
             where = f"priors.{key}"
             if not isinstance(value, Mapping):
-                raise SpecError(f"{where} must be a table such as {{ dist = \"Normal\", mu = 0, sigma = 1 }}.")
+                raise SpecError(f'{where} must be a table such as {{ dist = "Normal", mu = 0, sigma = 1 }}.')
             if key == "median_survival":
                 _only(value, {"median", "quantile_975"}, where)
                 made["log_median"] = median_survival_prior(**value, guarantee_time=guarantee_time)
@@ -183,6 +181,4 @@ def _read_site_sd(value: Mapping[str, Any], metric: str, where: str) -> Prior:
         return Prior.from_dict(value, where)
     if not set(value) <= {ratio, "prob", "dist"} or "prob" not in value:
         raise SpecError(f"{where} takes {ratio}, prob and dist; got {', '.join(map(str, value))}.")
-    return site_sd_from_median_ratio(
-        above=value[ratio], prob=value["prob"], dist=value.get("dist", "HalfNormal")
-    )
+    return site_sd_from_median_ratio(above=value[ratio], prob=value["prob"], dist=value.get("dist", "HalfNormal"))

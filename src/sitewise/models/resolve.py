@@ -228,7 +228,11 @@ def _coefficient_priors(spec: ModelSpec, design: Design) -> tuple[Prior, ...]:
         chosen = spec.priors.terms.get(column) or spec.priors.terms.get(term) or spec.priors.coefficients
         if chosen is None:
             binary = bool(np.isin(values, (0.0, 1.0)).all())
-            chosen = Prior("Normal", mu=0.0, sigma=DEFAULT_COEFFICIENT_SD / (1.0 if binary else float(values.std(ddof=1))))
+            chosen = Prior(
+                "Normal",
+                mu=0.0,
+                sigma=DEFAULT_COEFFICIENT_SD / (1.0 if binary else float(values.std(ddof=1))),
+            )
         result.append(chosen)
     return tuple(result)
 

@@ -16,9 +16,7 @@ def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
     kinds = {kind: name for name, kind in SITE_EFFECTS.items()}
     resolution = None
     if spec.resolution is not None:
-        resolution = {
-            field.name: _plain(getattr(spec.resolution, field.name)) for field in fields(spec.resolution)
-        }
+        resolution = {field.name: _plain(getattr(spec.resolution, field.name)) for field in fields(spec.resolution)}
     return {
         "version": SPEC_VERSION,
         "formula": spec.formula,

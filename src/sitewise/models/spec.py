@@ -259,4 +259,3 @@ def family_by_name(name: str) -> Family:
     if name not in FAMILIES:
         raise SpecError(f"There is no family '{name}'. {nearest(name, FAMILIES)} Known: {listed(FAMILIES)}.")
     return FAMILIES[name]()
-

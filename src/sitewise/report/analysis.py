@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -101,10 +101,13 @@ class Analysis:
     def site_curves(self) -> dict[str, GroupCurves]:
         """Curves of all patients at each observed site in turn."""
         everyone = RiskGroups(((ALL_PATIENTS, "", lambda people: np.ones(len(people), dtype=bool)),))
-        labels = self.fit.spec.resolved.site_labels
+        at_average = group_curves(self.fit, everyone, sites=Average())
+        effects = at_average.draws.site_effect
+        treatments = [Observed(label) for label in self.fit.spec.resolved.site_labels]
+        # Sites differ by a shift of the log hazard only: one mixture serves them all.
         return {
-            sites.label: group_curves(self.fit, everyone, sites=sites)
-            for sites in (Observed(label) for label in labels)
+            sites.label: replace(at_average, sites=sites, shift=effects[:, position])
+            for position, sites in enumerate(treatments)
         }
 
 

@@ -46,7 +46,12 @@ def plot_effects(analysis: Analysis) -> Figure | None:
                 va="center",
             )
     figure.text(
-        0.995, 0.01, f"Posterior median and {100 * analysis.prob:g} % interval.", ha="right", fontsize=7, color=GREY
+        0.995,
+        0.01,
+        f"Posterior median and {100 * analysis.prob:g} % interval.",
+        ha="right",
+        fontsize=7,
+        color=GREY,
     )
     return figure
 
@@ -87,7 +92,7 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     expected = _expected_events(analysis)
     figure = new_figure(6.8, 1.6 + 0.3 * len(table))
     height = figure.get_size_inches()[1]
-    axes = figure.add_axes((0.24, 0.75 / height, 0.72, 1 - 1.2 / height))
+    axes = figure.add_axes((0.24, 0.6 / height, 0.72, 1 - 1.15 / height))
     rows = np.arange(len(table))
     from scipy.stats import norm
 
@@ -107,11 +112,15 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     ]
     axes.set_yticks(rows, labels, fontsize=8)
     axes.set_ylim(len(table) - 0.4, -0.6)
-    reach = max(1.0, float(np.abs(table[["lower", "upper"]]).to_numpy().max()), float(np.abs(own[seen]).max(initial=0)))
+    reach = max(
+        1.0,
+        float(np.abs(table[["lower", "upper"]]).to_numpy().max()),
+        float(np.abs(own[seen]).max(initial=0)),
+    )
     axes.set_xlim(-1.4 * reach, 1.4 * reach)
     axes.set_xlabel("Log hazard ratio against an average site (right: worse)")
-    axes.set_title("Sites: alone and with the others")
-    axes.legend(fontsize=8, loc="lower right")
+    axes.set_title("Sites: alone and with the others", pad=20)
+    axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     return figure
 
 

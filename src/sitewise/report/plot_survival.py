@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 MOST_GROUPS = 4
 TICKS = 6
+LINE = 0.21
+"""Height of a line of numbers at risk, in inches."""
+FOOT = 0.28
+"""Height of the foot line, in inches."""
 
 
 def plot_survival(analysis: Analysis) -> Figure:
@@ -26,23 +30,29 @@ def plot_survival(analysis: Analysis) -> Figure:
     With several covariates and no rule for risk groups, a panel for each covariate.
     """
     curves = analysis.curves[analysis.headline.label]
-    panels = _panels(curves.groups)
-    height = 3.6 + 0.24 * max(len(groups) for _, groups in panels)
-    figure = new_figure(6.4 * len(panels), height)
-    share = 0.24 * max(len(groups) for _, groups in panels) / height
+    panels = _panels(curves.groups, getattr(analysis.population, "description", ""))
+    lines = 1 + max(len(groups) for _, groups in panels)
+    height = 4.2 + LINE * lines
+    bottom = (FOOT + LINE * lines + 0.55) / height
+    figure = new_figure(7.0 * len(panels), height)
     draws = curves.survival(analysis.curve_times)
     low, high = limits(analysis.prob)
     for position, (title, groups) in enumerate(panels):
-        left = (position + 0.17) / len(panels)
-        width = 0.79 / len(panels)
-        axes = figure.add_axes((left, 0.16 + share, width, 0.74 - share))
+        left = (position + 0.12) / len(panels)
+        width = 0.85 / len(panels)
+        axes = figure.add_axes((left, bottom, width, 1 - bottom - 0.4 / height))
         for index, group in enumerate(groups):
             values = draws.sel({names.GROUP: group.label})
             by_draw = values.stack(sample=(names.CHAIN, names.DRAW)).transpose(names.TIME, "sample").to_numpy()
             middle, lower, upper = (np.quantile(by_draw, level, axis=1) for level in (0.5, low, high))
             _draw_group(axes, analysis, group, colour(index), middle, lower, upper)
-        axes.set(ylim=(0, 1.02), xlim=(0, float(analysis.curve_times[-1])), ylabel="Survival" if position == 0 else "")
+        axes.set(
+            ylim=(0, 1.02),
+            xlim=(0, float(analysis.curve_times[-1])),
+            ylabel="Survival" if position == 0 else "",
+        )
         axes.set_title(title)
+        axes.margins(x=0)
         axes.legend(loc="upper right", fontsize=9)
         axes.set_xlabel(f"Time ({analysis.fit.cohort.time_unit})")
         _numbers_at_risk(axes, analysis, groups)
@@ -60,15 +70,16 @@ def plot_survival(analysis: Analysis) -> Figure:
     return figure
 
 
-def _panels(groups: list[Group]) -> list[tuple[str, list[Group]]]:
+def _panels(groups: list[Group], description: str) -> list[tuple[str, list[Group]]]:
     partitions = list(dict.fromkeys(group.partition for group in groups if group.partition))
     if not partitions:
         return [("Survival", groups[:MOST_GROUPS])]
     made = []
     for partition in partitions[:3]:
         members = [group for group in groups if group.partition == partition]
-        title = {"favourable": "Survival by favourable factors", "unfavourable": "Survival by unfavourable factors"}
-        made.append((title.get(partition, f"Survival by {partition}"), members))
+        counted = {"favourable", "unfavourable"}
+        title = f"Survival by number of {partition} factors" if partition in counted else f"Survival by {partition}"
+        made.append((f"{title}: {description}" if description and partition in counted else title, members))
     return made
 
 
@@ -118,9 +129,9 @@ def _numbers_at_risk(axes: Axes, analysis: Analysis, groups: list[Group]) -> Non
     ticks = regular if 3 <= regular.size <= TICKS + 3 else np.asarray(MaxNLocator(TICKS).tick_values(0.0, last))
     ticks = ticks[(ticks >= 0) & (ticks <= last)]
     axes.set_xticks(ticks)
-    points_high = axes.figure.get_size_inches()[1] * 72 * axes.get_position().height
-    line = 15.0 / points_high
-    top = -44.0 / points_high
+    inches = axes.figure.get_size_inches()[1] * axes.get_position().height
+    line = LINE / inches
+    top = -0.62 / inches
     axes.text(0, top, "At risk", transform=axes.transAxes, fontsize=8, color=GREY, va="center", ha="left")
     for index, group in enumerate(groups):
         if group.rows is None:

@@ -43,25 +43,30 @@ def coefficients(analysis: Analysis) -> pd.DataFrame:
             table[target] = np.exp(table[source])
         table["prob_above_zero"] = prob_above(draws, 0.0).to_numpy()
         parts.append(table)
-    columns = ["term", "metric", *SUMMARY, "ratio", "ratio_lower", "ratio_upper", "prob_above_zero", *DIAGNOSTICS]
+    columns = [
+        "term",
+        "metric",
+        *SUMMARY,
+        "ratio",
+        "ratio_lower",
+        "ratio_upper",
+        "prob_above_zero",
+        *DIAGNOSTICS,
+    ]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
 def parameters(analysis: Analysis) -> pd.DataFrame:
     """Return shape, both baselines and, with random sites, the site spread in every metric."""
     fit = analysis.fit
-    wanted: dict[str, xr.DataArray] = {
-        item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters
-    }
+    wanted: dict[str, xr.DataArray] = {item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters}
     wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, names.LOG_SCALE_AT_MEANS)}
     if isinstance(fit.spec.sites, RandomSites):
         wanted[names.SITE_SD] = fit.posterior[names.SITE_SD]
         wanted[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
         wanted[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
         wanted[names.MEDIAN_HAZARD_RATIO] = median_hazard_ratio(fit)
-    rows = [
-        summarise(draws, prob=analysis.prob).assign(parameter=name) for name, draws in wanted.items()
-    ]
+    rows = [summarise(draws, prob=analysis.prob).assign(parameter=name) for name, draws in wanted.items()]
     return pd.concat(rows, ignore_index=True)[["parameter", *SUMMARY, *DIAGNOSTICS]]
 
 
@@ -117,16 +122,25 @@ def estimands_and_contrasts(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFr
     first = ["group", "sites", "estimand", "horizon", "mean", "median", "lower", "upper"]
     estimand_columns = [*first, "prob_not_reached", "extrapolated", "mcse_mean", "sd"]
     contrast_columns = [
-        *("group", "reference_group", "sites", "estimand", "scale", "horizon", "mean", "median", "lower", "upper"),
+        *(
+            "group",
+            "reference_group",
+            "sites",
+            "estimand",
+            "scale",
+            "horizon",
+            "mean",
+            "median",
+            "lower",
+            "upper",
+        ),
         *("prob_above_null", "margin", "prob_above_margin", "mcse_mean", "sd"),
     ]
     compared = pd.concat(contrasts, ignore_index=True) if contrasts else pd.DataFrame(columns=contrast_columns)
     return pd.concat(values, ignore_index=True)[estimand_columns], compared[contrast_columns]
 
 
-def _estimand_rows(
-    analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray
-) -> pd.DataFrame:
+def _estimand_rows(analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray) -> pd.DataFrame:
     table = summarise(draws, prob=analysis.prob).reset_index()
     last = draws.coords["last_time"].to_numpy()
     table["sites"], table["estimand"], table["horizon"] = label, name, horizon
@@ -140,9 +154,7 @@ def _estimand_rows(
     return table
 
 
-def _contrast_rows(
-    analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray
-) -> list[pd.DataFrame]:
+def _contrast_rows(analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray) -> list[pd.DataFrame]:
     """Return every pair of groups that exclude each other, as difference and as ratio."""
     parts = []
     partitions = [str(item) for item in draws.coords["partition"].to_numpy()]
@@ -188,9 +200,7 @@ def groups(analysis: Analysis) -> pd.DataFrame:
                 "n": int(members.sum()),
                 "events": events,
                 "sites_represented": represented,
-                "person_time": float(
-                    np.sum(cohort.weights[members] * (cohort.time[members] - cohort.entry[members]))
-                ),
+                "person_time": float(np.sum(cohort.weights[members] * (cohort.time[members] - cohort.entry[members]))),
                 "km_median": _empty_if_infinite(median),
                 "km_lower": _empty_if_infinite(lower),
                 "km_upper": _empty_if_infinite(upper),
@@ -259,4 +269,3 @@ def diagnostics(fit: FitResult, *, prob: float) -> dict[str, object]:
         "warnings": list(fit.warnings),
         "seconds": dict(fit.seconds),
     }
-

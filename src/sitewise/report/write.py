@@ -110,7 +110,14 @@ def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
     groups = pd.read_csv(folder / "groups.csv").set_index("group")
     chosen = estimands[estimands["sites"] == headline]
     milestones = sorted(chosen.loc[chosen["estimand"] == names.SURVIVAL, "horizon"].unique())
-    header = ["Group", "n", "events", "KM median", "Median survival", *(f"S({time:g})" for time in milestones)]
+    header = [
+        "Group",
+        "n",
+        "events",
+        "KM median",
+        "Median survival",
+        *(f"S({time:g})" for time in milestones),
+    ]
     rows = [header]
     for group in dict.fromkeys(chosen["group"]):
         own = chosen[chosen["group"] == group]
@@ -127,7 +134,7 @@ def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
         for time_ in milestones:
             at = own[(own["estimand"] == names.SURVIVAL) & (own["horizon"] == time_)].iloc[0]
             mark = "*" if at["extrapolated"] else ""
-            cells.append(f"{at['median']:.2f} ({at['lower']:.2f}, {at['upper']:.2f}){mark}")
+            cells.append(f"{at['median']:.2f}{mark}\n{at['lower']:.2f}-{at['upper']:.2f}")
         rows.append(cells)
     return rows
 
@@ -139,4 +146,4 @@ def format_median(row: pd.Series, last: float) -> str:
     else:
         shown = f"{row['median']:.1f}"
     ends = [f"{value:.1f}" if value <= last else "not reached" for value in (row["lower"], row["upper"])]
-    return f"{shown} ({ends[0]}, {ends[1]})"
+    return f"{shown}\n{ends[0]}-{ends[1]}"
