@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import SupportsInt
 
 ROWS_SHOWN = 8
 
@@ -78,6 +79,10 @@ class Problems:
         """Note a problem; ``rows`` are numbers counted from 1."""
         self.found.append(Problem(where, what, remedy, tuple(int(row) for row in rows)))
 
+    def about(self, where: str) -> bool:
+        """Return whether a problem with this ``where`` has been noted."""
+        return any(problem.where == where for problem in self.found)
+
     def raise_if_any(self, error: type[SitewiseError], subject: str) -> None:
         """Raise ``error`` naming every problem, or return when there is none."""
         if self.found:
@@ -99,6 +104,11 @@ def describe_rows(rows: Sequence[int]) -> str:
     shown = ", ".join(str(row) for row in rows[:ROWS_SHOWN])
     more = len(rows) - ROWS_SHOWN
     return f"row{'s' if len(rows) > 1 else ''} {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+def plural(count: SupportsInt, one: str, many: str) -> str:
+    """Return ``1 value is`` or ``3 values are``: a count with the words that fit it."""
+    return f"{count} {one if int(count) == 1 else many}"
 
 
 def listed(values: Iterable[object], limit: int = 10) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sitewise.names import HAZARD_RATIO, TIME_RATIO
+from sitewise.families import FAMILIES
+from sitewise.names import HAZARD_RATIO, MEDIAN_SURVIVAL, RMST, SURVIVAL, TIME_RATIO
 from sitewise.problems import Problems, SpecError, StudyError, nearest
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
 
 CHOICES = {
     ("data", "missing"): ("refuse", "drop"),
-    ("model", "family"): ("weibull", "exponential"),
+    ("model", "family"): tuple(FAMILIES),
     ("model", "metric"): (HAZARD_RATIO, TIME_RATIO),
     ("model", "sites"): ("random", "random-centred", "fixed", "none"),
 }
@@ -123,7 +124,7 @@ class Study:
             raise StudyError("There is no model: give --model, or formula in [model] of the study file.")
         metric = self.model.get("metric", HAZARD_RATIO)
         guarantee_time = float(self.model.get("guarantee_time", 0.0))
-        kinds = {
+        kinds: dict[str, Any] = {
             "random": RandomSites(),
             "random-centred": RandomSites(centred=True),
             "fixed": FixedSites(),
@@ -222,7 +223,7 @@ def _check_table(name: str, table: Mapping[str, Any], problems: Problems) -> Non
         where = f"[{name}] {key}"
         if key not in known:
             problems.add(where, "is not a known key", nearest(key, known))
-        elif not isinstance(value, known[key]) or (isinstance(value, bool) and bool not in known[key]):
+        elif not _has_type(value, known[key]):
             wanted = " or ".join(dict.fromkeys(_TYPE_NAMES[kind] for kind in known[key]))
             problems.add(where, f"must be {wanted}; it is {value!r}")
         elif (name, key) in CHOICES and value not in CHOICES[(name, key)]:
@@ -235,6 +236,21 @@ def _check_table(name: str, table: Mapping[str, Any], problems: Problems) -> Non
             problems.add(where, f"must be a list of positive numbers; it is {value!r}")
         elif key == "recode":
             _check_recode(value, problems)
+        elif key == "margins":
+            _check_margins(value, problems)
+
+
+def _has_type(value: Any, types: tuple[type, ...]) -> bool:
+    """Return whether a value has one of the types; true and false are no numbers."""
+    return isinstance(value, types) and not (isinstance(value, bool) and bool not in types)
+
+
+def _check_margins(margins: Mapping[str, Any], problems: Problems) -> None:
+    for name, value in margins.items():
+        if name not in (SURVIVAL, MEDIAN_SURVIVAL, RMST):
+            problems.add(f"[report] margins {name}", "is no estimand", nearest(name, (SURVIVAL, MEDIAN_SURVIVAL, RMST)))
+        elif not _has_type(value, NUMBER):
+            problems.add(f"[report] margins {name}", f"must be a number; it is {value!r}")
 
 
 def _check_recode(recode: Mapping[str, Any], problems: Problems) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sitewise.cohort.levels import label, labels, natural_order
-from sitewise.problems import Problems, listed, nearest
+from sitewise.problems import Problems, listed, nearest, plural
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,45 @@ class Recode:
     levels: Mapping[str, Sequence[object]]
 
 
+@dataclass(frozen=True)
+class Columns:
+    """The names under which the table's special columns are known (in a formula, and in messages)."""
+
+    time: str
+    event: str
+    site: str | None = None
+    entry: str | None = None
+    weights: str | None = None
+    id: str | None = None
+
+
 def rows_where(mask: NDArray[np.bool_]) -> list[int]:
     """Return the row numbers, from 1, at which ``mask`` is true."""
     return [int(row) + 1 for row in np.flatnonzero(mask)]
 
 
+def correct(mask: NDArray[np.bool_]) -> str:
+    """Return the remedy for the rows at which ``mask`` is true."""
+    return "Correct this row." if mask.sum() == 1 else "Correct these rows."
+
+
 def read_number(frame: pd.DataFrame, column: str, problems: Problems) -> NDArray[np.float64]:
-    """Return a column as floats; text that is no number and infinities are problems and come back as missing."""
+    """Return a column as floats; what is no number, and infinities, are problems and come back as missing."""
     values = frame[column]
+    if not (is_number_column(values) or is_text_column(values)):
+        problems.add(
+            f"column '{column}'",
+            f"holds {'dates' if is_date_column(values) else f'values of type {values.dtype}'}, not numbers",
+            "Give numbers, such as the time since the start of follow-up.",
+        )
+        return np.full(len(frame), np.nan)
     numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     unreadable = np.isnan(numbers) & values.notna().to_numpy()
     if unreadable.any():
         problems.add(
             f"column '{column}'",
-            f"{unreadable.sum()} value(s) are not numbers: {listed(values[unreadable].unique(), 3)}",
+            plural(unreadable.sum(), "value is not a number: ", "values are not numbers: ")
+            + listed(values[unreadable].unique(), 3),
             "Write numbers only, with a point as the decimal mark.",
             rows_where(unreadable),
         )
@@ -50,8 +75,8 @@ def read_number(frame: pd.DataFrame, column: str, problems: Problems) -> NDArray
     if infinite.any():
         problems.add(
             f"column '{column}'",
-            f"{infinite.sum()} value(s) are infinite",
-            "Correct these rows.",
+            f"{plural(infinite.sum(), 'value is', 'values are')} infinite",
+            correct(infinite),
             rows_where(infinite),
         )
     return np.where(infinite, np.nan, numbers)
@@ -74,30 +99,61 @@ def read_event(frame: pd.DataFrame, column: str, event_level: object | None, pro
     text = labels(values)
     distinct = natural_order(text.dropna())
     wanted = label(1 if event_level is None else event_level)
-    if event_level is None and not set(distinct) <= {"0", "1"}:
+    if len(distinct) > 2:
         problems.add(
             f"column '{column}'",
-            f"values {listed(distinct)} do not say which one is the event",
-            f"Set event_level, for example event_level={distinct[-1]!r}.",
-        )
-    elif wanted not in distinct and event_level is not None:
-        problems.add(
-            f"column '{column}'",
-            f"no row has the event level '{wanted}'; its values are {listed(distinct)}",
-            "Set event_level to the value that marks the event.",
-        )
-    elif len(distinct) > 2:
-        problems.add(
-            f"column '{column}'",
-            f"has {len(distinct)} values ({listed(distinct)}); an event column has two",
+            f"has {len(distinct)} values ({listed(distinct, 3)}); an event column has two",
             "Recode it to event and censored; competing events are not modelled.",
+        )
+    elif event_level is None and not set(distinct) <= {"0", "1"}:
+        problems.add(
+            f"column '{column}'",
+            f"holds {listed(distinct)}, which does not say which value is the event",
+            f"Set {' or '.join(f'event_level = {value!r}' for value in distinct)}.",
+        )
+    elif wanted not in distinct and event_level is not None and distinct:
+        problems.add(
+            f"column '{column}'",
+            f"no row has the event level '{wanted}'; the column holds {listed(distinct)}",
+            "Set event_level to the value that marks the event.",
         )
     return np.where(missing, np.nan, (text == wanted).to_numpy(dtype=float))
 
 
+def blank_to_missing(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy in which text that is empty, or blanks only, is missing."""
+    made = {name: values.mask(values.map(_is_blank).astype(bool)) for name, values in frame.items() if _may_be_blank(values)}
+    return frame.assign(**{str(name): values for name, values in made.items()}) if made else frame
+
+
+def _may_be_blank(values: pd.Series) -> bool:
+    return is_text_column(values) and not isinstance(values.dtype, pd.CategoricalDtype)
+
+
+def _is_blank(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()
+
+
 def is_number_column(values: pd.Series) -> bool:
     """Return whether a column holds numbers (booleans are categories)."""
-    return pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+    kinds = pd.api.types
+    no_number = kinds.is_bool_dtype(values.dtype) or kinds.is_complex_dtype(values.dtype)
+    return kinds.is_numeric_dtype(values.dtype) and not no_number
+
+
+def is_text_column(values: pd.Series) -> bool:
+    """Return whether a column holds text, or a mixture of text and numbers, or categories of them."""
+    dtype = values.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return is_text_column(dtype.categories.to_series()) or is_number_column(dtype.categories.to_series())
+    kinds = (pd.api.types.is_object_dtype, pd.api.types.is_string_dtype)
+    return any(kind(dtype) for kind in kinds) and not is_date_column(values)
+
+
+def is_date_column(values: pd.Series) -> bool:
+    """Return whether a column holds dates, times of the day or differences of them."""
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    return kind in {"datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period", "interval"}
 
 
 def is_two_valued(values: pd.Series) -> bool:
@@ -130,15 +186,17 @@ def read_levels(
     text = labels(values)
     present = natural_order(text.dropna())
     if levels is not None:
-        order = tuple(label(level) for level in levels)
+        order = tuple(dict.fromkeys(label(level) for level in levels))
+        if len(order) < len(levels):
+            problems.add(f"levels of '{name}'", "a level is listed twice", "List each level once.")
         unlisted = [level for level in present if level not in order]
         if unlisted:
-            rows = rows_where(text.isin(unlisted).to_numpy())
+            rows = text.isin(unlisted).to_numpy()
             problems.add(
                 f"column '{name}'",
-                f"values {listed(unlisted)} are not among the levels {listed(order)}",
-                "Add the level or correct these rows.",
-                rows,
+                f"{_values(unlisted)} not among the levels {listed(order)}",
+                f"Add {'them' if len(unlisted) > 1 else 'it'} to the levels, or c{correct(rows)[1:]}",
+                rows_where(rows),
             )
     elif isinstance(values.dtype, pd.CategoricalDtype):
         order = tuple(label(level) for level in values.cat.categories if label(level) in present)
@@ -151,10 +209,11 @@ def read_levels(
         else:
             problems.add(
                 f"column '{name}'",
-                f"the reference level '{first}' does not occur; levels are {listed(order)}",
-                nearest(first, order),
+                f"the reference level '{first}' does not occur; the levels are {listed(order)}",
+                "Choose one of these.",
             )
-    return pd.Series(pd.Categorical(text, categories=list(order)), index=values.index, name=name)
+    known = text.where(text.isin(order))
+    return pd.Series(pd.Categorical(known, categories=list(order)), index=values.index, name=name)
 
 
 def apply_recode(frame: pd.DataFrame, name: str, recode: Recode, problems: Problems) -> pd.Series | None:
@@ -179,11 +238,17 @@ def apply_recode(frame: pd.DataFrame, name: str, recode: Recode, problems: Probl
     text = labels(frame[recode.column])
     unlisted = text.notna() & ~text.isin(mapping)
     if unlisted.any():
+        values, source = natural_order(text[unlisted]), f"column '{recode.column}'"
+        many = len(values) > 1
         problems.add(
             f"recode of '{name}'",
-            f"values {listed(natural_order(text[unlisted]))} of column '{recode.column}' belong to no level",
-            "Add them to a level.",
+            f"value{'s' if many else ''} {listed(values)} of {source} belong{'' if many else 's'} to no level",
+            f"Add {'them' if many else 'it'} to a level, or c{correct(unlisted.to_numpy())[1:]}",
             rows_where(unlisted.to_numpy()),
         )
     order = [label(level) for level in recode.levels]
     return pd.Series(pd.Categorical(text.map(mapping), categories=order), index=frame.index, name=name)
+
+
+def _values(labels: Sequence[str]) -> str:
+    return f"value{'s' if len(labels) > 1 else ''} {listed(labels)} {'are' if len(labels) > 1 else 'is'}"

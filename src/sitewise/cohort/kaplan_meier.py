@@ -129,4 +129,5 @@ def _weight_at_or_after(values: Floats, weight: Floats, times: Floats) -> Floats
     """Return, for each of ``times``, the total weight of the ``values`` that are at or after it."""
     order = np.argsort(values)
     cumulative = np.concatenate([[0.0], np.cumsum(weight[order])])
-    return cumulative[-1] - cumulative[np.searchsorted(values[order], times, side="left")]
+    before: Floats = cumulative[np.searchsorted(values[order], times, side="left")]
+    return np.asarray(cumulative[-1] - before)

@@ -26,8 +26,7 @@ def label(value: object) -> str:
 
 def labels(values: pd.Series) -> pd.Series:
     """Return ``values`` as labels, missing values staying missing."""
-    known = values.dropna().unique()
-    return values.map({value: label(value) for value in known}).astype("object")
+    return values.astype("object").map(label, na_action="ignore").astype("object")
 
 
 def natural_key(text: str) -> tuple[object, ...]:

@@ -13,23 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sitewise.cohort.columns import Recode
+from sitewise.cohort.columns import Columns, Recode
+from sitewise.cohort.files import read_table
 from sitewise.cohort.kaplan_meier import KaplanMeier, kaplan_meier
 from sitewise.problems import CohortError, Problems, nearest
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The names under which the table's special columns are known (in a formula, and in messages)."""
-
-    time: str
-    event: str
-    site: str | None = None
-    entry: str | None = None
-    weights: str | None = None
-    id: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +47,10 @@ class Cohort:
         What the data are, in words, for the first screen of the report.
     rows_read, rows_dropped : int
         Rows of the table, and how many of them an explicit option removed.
+    synthetic : bool
+        Whether the patients were simulated.
+    rows : tuple of int
+        Row numbers, from 1, that the patients had in the table that was read, for messages; empty when not known.
     """
 
     time: Floats
@@ -75,6 +68,7 @@ class Cohort:
     rows_read: int = 0
     rows_dropped: int = 0
     synthetic: bool = False
+    rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for array in (self.time, self.event, self.entry, self.weights):
@@ -193,7 +187,7 @@ class Cohort:
         """Position of each patient's site in :attr:`site_labels`, shape (n,); zeros without a site column."""
         if self.site is None:
             return np.zeros(len(self), dtype=np.int64)
-        return self.site.cat.codes.to_numpy(dtype=np.int64)
+        return np.asarray(self.site.cat.codes, dtype=np.int64)
 
     @property
     def late_entry(self) -> bool:
@@ -245,12 +239,12 @@ class Cohort:
         CohortError
             Naming every unknown, constant or incomplete covariate.
         """
-        from sitewise.cohort.reading import covariate_problems
+        from sitewise.cohort.checks import covariate_problems
 
         problems = Problems()
         for name in names:
             if name in self.covariates.columns:
-                covariate_problems(name, self.covariates[name], problems)
+                covariate_problems(name, self.covariates[name], problems, self.rows)
             else:
                 problems.add(f"column '{name}'", "does not exist", nearest(name, self.covariates.columns))
         problems.raise_if_any(CohortError, "The cohort")
@@ -266,6 +260,7 @@ class Cohort:
             site=None if self.site is None else self.site[rows].reset_index(drop=True),
             id=self.id[rows].reset_index(drop=True),
             covariates=self.covariates[rows].reset_index(drop=True),
+            rows=tuple(np.asarray(self.rows)[rows].tolist()) if self.rows else (),
         )
 
     # Describing ---------------------------------------------------------------------------------------
@@ -285,50 +280,12 @@ class Cohort:
 
         The reverse estimate treats censoring as the event (Schemper & Smith 1996, Control Clin Trials 17:343).
         """
-        reverse = kaplan_meier(self.time, 1 - self.event, entry=self.entry, weights=self.weights, prob=prob).median()
-        return {
-            "reverse_kaplan_meier_median": reverse[0],
-            "lower": reverse[1],
-            "upper": reverse[2],
-            "observed_median": float(np.median(self.time)),
-            "maximum": float(self.time.max()),
-        }
+        from sitewise.cohort.describe import follow_up
+
+        return follow_up(self, prob=prob)
 
     def counts_by_site(self) -> pd.DataFrame:
         """Return ``site, n, events, person_time``, a row a site in natural order."""
-        index, sites = self.site_index, self.site_labels
-        size = len(sites)
-        return pd.DataFrame(
-            {
-                "site": list(sites),
-                "n": np.bincount(index, minlength=size)[:size],
-                "events": np.bincount(index, weights=self.event, minlength=size)[:size].astype(int),
-                "person_time": np.bincount(index, weights=self.weights * (self.time - self.entry), minlength=size)[:size],
-            }
-        )
+        from sitewise.cohort.describe import counts_by_site
 
-
-def read_table(path: str | Path) -> pd.DataFrame:
-    """Read a patient table from a CSV or Parquet file, by its ending.
-
-    Raises
-    ------
-    CohortError
-        When the file is absent, empty, unreadable, or of another kind.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CohortError(f"There is no file {path}.")
-    kind = path.suffix.lower()
-    if kind not in {".csv", ".parquet"}:
-        raise CohortError(f"{path.name}: give the patients as .csv or .parquet, not '{kind}'.")
-    try:
-        return pd.read_csv(path) if kind == ".csv" else pd.read_parquet(path)
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-        OSError,
-        ValueError,
-    ) as error:
-        raise CohortError(f"{path.name} cannot be read as {kind[1:].upper()}: {error}") from error
+        return counts_by_site(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sitewise.problems import listed
+from sitewise.problems import listed, plural
 
 YEARS_PER_UNIT = {"days": 1 / 365.25, "weeks": 7 / 365.25, "months": 1 / 12, "years": 1.0}
 """Length of the known time units in years; other units are taken as they are and not checked."""
@@ -35,7 +35,7 @@ def implausible_times(time: np.ndarray, unit: str) -> list[str]:
 
 
 def sparse_levels(frame: pd.DataFrame, event: np.ndarray) -> list[str]:
-    """Warn of levels of categorical covariates without events or with one patient."""
+    """Warn of levels of categorical covariates that have patients and no events."""
     found = []
     for name in frame.columns:
         if not isinstance(frame[name].dtype, pd.CategoricalDtype):
@@ -43,7 +43,8 @@ def sparse_levels(frame: pd.DataFrame, event: np.ndarray) -> list[str]:
         for level in frame[name].cat.categories:
             rows = (frame[name] == level).to_numpy()
             if rows.sum() and not event[rows].any():
-                found.append(f"{name} = '{level}' has {rows.sum()} patients and no events: its effect rests on the prior.")
+                size = plural(rows.sum(), "patient", "patients")
+                found.append(f"{name} = '{level}' has {size} and no events: its effect rests on the prior.")
     return found
 
 
@@ -53,7 +54,9 @@ def lone_sites(site: pd.Series) -> list[str]:
     lone = [str(name) for name, count in counts.items() if count == 1]
     if not lone:
         return []
-    return [f"{len(lone)} site(s) have a single patient ({listed(lone)}): their effect is mostly the prior's."]
+    if len(lone) == 1:
+        return [f"site {listed(lone)} has a single patient: its effect is mostly the prior's."]
+    return [f"{len(lone)} sites have a single patient each ({listed(lone)}): their effects are mostly the prior's."]
 
 
 def few_valued_numbers(frame: pd.DataFrame) -> list[str]:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sitewise import names
 from sitewise.estimands.draws import HazardDraws, hazard_draws
-from sitewise.estimands.mixture import Mixture, make_mixture, spread_over_sites
+from sitewise.estimands.mixture import Members, Mixture, make_mixture, spread_over_sites
 from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
 from sitewise.models.design import Design, make_design
@@ -103,11 +103,14 @@ class GroupCurves:
         if beyond <= 0:
             values = np.full((self.draws.size, len(self.groups)), float(horizon))
         else:
-            columns = tuple(item[:, None] for item in self.draws.shape)
-            each = self.draws.family.restricted_mean(
-                beyond, self.mixture.grid + self.shift[:, None], self.draws.log_scale[:, None], columns
-            )
-            values = self.guarantee_time + np.clip(self.mixture.expectation(each), 0.0, beyond)
+            draws = self.draws
+
+            def restricted_mean(rows: NDArray[np.int64], log_multiplier: Floats) -> Floats:
+                shape = tuple(item[rows, None] for item in draws.shape)
+                shifted = log_multiplier + self.shift[rows, None]
+                return np.asarray(draws.family.restricted_mean(beyond, shifted, draws.log_scale[rows, None], shape))
+
+            values = self.guarantee_time + np.clip(self.mixture.expectation(restricted_mean), 0.0, beyond)
         return self._wrap(values, names.RMST, horizon=horizon)
 
     def _survival(self, times: Floats) -> Floats:
@@ -181,8 +184,8 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     _check_treatment(sites, draws, fit, made)
     design = make_design(fit.spec.terms, fit.spec.variables, fit.cohort.covariates)
     rng = None if bootstrap_seed is None else np.random.default_rng(bootstrap_seed)
-    members = [_log_hazards(group, design, fit, draws, sites, rng) for group in made]
-    mixture = make_mixture(members)
+    members = [_members(group, design, fit, draws, sites, rng) for group in made]
+    mixture = make_mixture(members, draws.coefficients, draws.site_effect)
     if isinstance(sites, Marginal) and draws.site_sd is not None:
         mixture = spread_over_sites(mixture, draws.site_sd)
     return GroupCurves(
@@ -196,30 +199,32 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     )
 
 
-def _log_hazards(
+def _members(
     group: Group,
     design: Design,
     fit: Fitted,
     draws: HazardDraws,
     sites: SiteTreatment,
     rng: np.random.Generator | None,
-) -> tuple[Floats, Floats]:
-    """Return the log hazards of a group's distinct members against the means, (s, m), and their weights."""
+) -> Members:
+    """Return a group's distinct members and their weights; people who differ in nothing that matters are counted once."""
     rows = design.rows(group.people) - np.asarray(fit.spec.resolved.means)
-    own_site = isinstance(sites, Observed) and sites.site is None and draws.site_effect.shape[1] > 0
-    keys = np.column_stack([rows, group.site]) if own_site and group.site is not None else rows
+    at_own_site = isinstance(sites, Observed) and sites.site is None and fit.spec.has_sites and group.site is not None
+    keys = np.column_stack([rows, group.site]) if at_own_site and group.site is not None else rows
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    position = draws.coefficients @ rows[first].T
-    if own_site and group.site is not None:
-        position = position + draws.site_effect[:, group.site[first]]
+    pattern = inverse.ravel()
+    site = None
+    if at_own_site and group.site is not None:
+        known = fit.spec.resolved.site_labels
+        site = np.array([known.index(label) for label in fit.cohort.site_labels], dtype=np.int64)[group.site[first]]
     if rng is None:
-        weights = np.bincount(inverse.ravel(), weights=group.weights)
-        return position, weights / weights.sum()
+        weights = np.bincount(pattern, weights=group.weights)
+        return Members(rows[first], site, weights / weights.sum())
+    # A flat Dirichlet over members: independent standard exponentials, normalised (Rubin 1981, Ann Statist 9:130).
     each = rng.standard_exponential((draws.size, group.weights.size)) * group.weights
-    counts = np.zeros((draws.size, first.size))
-    for member, pattern in enumerate(inverse.ravel()):
-        counts[:, pattern] += each[:, member]
-    return position, counts / counts.sum(axis=1, keepdims=True)
+    summed = np.zeros((draws.size, first.size))
+    np.add.at(summed.T, pattern, each.T)
+    return Members(rows[first], site, summed / summed.sum(axis=1, keepdims=True))
 
 
 def _shared_shift(sites: SiteTreatment, draws: HazardDraws, fit: Fitted) -> Floats:

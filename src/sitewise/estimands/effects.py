@@ -20,7 +20,8 @@ def log_hazard_ratios(fit: Fitted, /) -> xr.DataArray:
 
 def hazard_ratios(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the hazard ratios given site, dims (chain, draw, term)."""
-    return np.exp(log_hazard_ratios(fit)).rename("hazard_ratio")
+    draws = log_hazard_ratios(fit)
+    return draws.copy(data=np.exp(draws.to_numpy())).rename("hazard_ratio")
 
 
 def log_time_ratios(fit: Fitted, /) -> xr.DataArray:
@@ -32,7 +33,8 @@ def log_time_ratios(fit: Fitted, /) -> xr.DataArray:
 
 def time_ratios(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the time ratios given site, dims (chain, draw, term)."""
-    return np.exp(log_time_ratios(fit)).rename("time_ratio")
+    draws = log_time_ratios(fit)
+    return draws.copy(data=np.exp(draws.to_numpy())).rename("time_ratio")
 
 
 def site_effects(fit: Fitted, /) -> xr.DataArray:
@@ -64,9 +66,11 @@ def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray
 def median_hazard_ratio(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the median hazard ratio between two sites, exp(0.954 sd), dims (chain, draw).
 
-    Larsen & Merlo 2005, Am J Epidemiol 161:81: the median over pairs of sites of the ratio of the higher to the lower hazard.
+    Larsen & Merlo 2005, Am J Epidemiol 161:81: the median over pairs of sites of the higher over the lower hazard.
     """
-    return np.exp(LOG_RATIO_BETWEEN_SITES * site_sd(fit)).rename(names.MEDIAN_HAZARD_RATIO)
+    spread = site_sd(fit)
+    ratio = np.exp(LOG_RATIO_BETWEEN_SITES * spread.to_numpy())
+    return spread.copy(data=ratio).rename(names.MEDIAN_HAZARD_RATIO)
 
 
 def _require_sites(fit: Fitted) -> None:
@@ -75,7 +79,7 @@ def _require_sites(fit: Fitted) -> None:
 
 
 def _to_log_time_ratio(draws: HazardDraws, log_hazard_ratio: np.ndarray) -> np.ndarray:
-    """Return log time ratios: the family's own map of 1 is the hazard-ratio of a unit log time ratio, by which we divide."""
+    """Return log time ratios, dividing by the log hazard ratio of a unit log time ratio."""
     columns = tuple(item[:, None] for item in draws.shape)
     return np.asarray(log_hazard_ratio / draws.family.log_hazard_ratio(np.ones((draws.size, 1)), columns))
 

@@ -218,7 +218,7 @@ class Standardised:
             for column, value in values.items():
                 if column not in people.columns:
                     raise SpecError(f"Setting '{name}': no covariate '{column}'. {nearest(column, people.columns)}")
-                people[column] = [value] * len(people)
+                people[column] = pd.Series([value] * len(people), index=people.index)
             own = self.over is None
             made.append(
                 Group(

@@ -9,6 +9,8 @@ import xarray as xr
 from sitewise import names
 from sitewise.problems import SpecError
 
+DIAGNOSTICS = ("ess_bulk", "r_hat", "mcse_mean")
+
 
 def limits(prob: float) -> tuple[float, float]:
     """Return the levels of the equal-tailed interval of probability ``prob``."""
@@ -17,7 +19,7 @@ def limits(prob: float) -> tuple[float, float]:
     return (0.5 - prob / 2, 0.5 + prob / 2)
 
 
-def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: bool = True) -> pd.DataFrame:
+def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple[str, ...] = DIAGNOSTICS) -> pd.DataFrame:
     """Return mean, sd, median and equal-tailed limits over chain and draw, a row for each other coordinate.
 
     Parameters
@@ -26,8 +28,8 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: bool 
         Draws with dims chain, draw and any others.
     prob : float
         Probability of the interval.
-    diagnostics : bool
-        Add ``ess_bulk``, ``r_hat`` and ``mcse_mean`` (by arviz-stats).
+    diagnostics : tuple of str
+        Which of ``ess_bulk``, ``r_hat`` and ``mcse_mean`` to add (by arviz-stats).
 
     Returns
     -------
@@ -55,13 +57,15 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: bool 
         by_quantity = np.moveaxis(flat.reshape(chains, draws, -1), -1, 0)
         # A quantity without spread (survival before the guarantee time) has no Monte Carlo error and no ESS.
         varies = np.ptp(flat, axis=0) > 0
-        for name in ("ess_bulk", "r_hat", "mcse_mean"):
+        compute = {
+            "ess_bulk": lambda chosen: array_stats.ess(chosen, method="bulk"),
+            "r_hat": array_stats.rhat,
+            "mcse_mean": lambda chosen: array_stats.mcse(chosen, method="mean"),
+        }
+        for name in diagnostics:
             table[name] = 0.0 if name == "mcse_mean" else np.nan
-        if varies.any():
-            chosen = by_quantity[varies]
-            table.loc[varies, "ess_bulk"] = np.asarray(array_stats.ess(chosen, method="bulk"))
-            table.loc[varies, "r_hat"] = np.asarray(array_stats.rhat(chosen))
-            table.loc[varies, "mcse_mean"] = np.asarray(array_stats.mcse(chosen, method="mean"))
+            if varies.any():
+                table.loc[varies, name] = np.asarray(compute[name](by_quantity[varies]))
     if others:
         coords = [ordered.indexes.get(dim, pd.RangeIndex(ordered.sizes[dim])) for dim in others]
         table.index = (

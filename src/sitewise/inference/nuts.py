@@ -13,7 +13,7 @@ import xarray as xr
 from sitewise import names
 from sitewise.inference.engine import Draws, Report
 from sitewise.inference.verdict import judge_nuts
-from sitewise.models.resolve import ModelData
+from sitewise.models.resolve import ModelData, data_arrays
 from sitewise.models.spec import ModelSpec, RandomSites
 from sitewise.problems import SpecError, listed
 
@@ -139,27 +139,26 @@ def _compile_key(spec: ModelSpec, arrays: dict[str, Any]) -> str:
 def _sample_nutpie(
     engine: Nuts, spec: ModelSpec, data: ModelData, *, seed: int, progress: bool, report: Report
 ) -> tuple[Any, dict[str, float]]:
-    from sitewise.models.graph import data_arrays
-
     arrays = data_arrays(spec, data)
     key = _compile_key(spec, arrays)
     started = time.perf_counter()
     if key not in _COMPILED:
-        report("Loading the sampler")
-        import nutpie
+        report("Loading PyMC and nutpie")
+    import nutpie
 
-        from sitewise.models.graph import build
+    from sitewise.models.graph import build
 
-        model = build(spec, data)
+    seconds = {"import": time.perf_counter() - started}
+    started = time.perf_counter()
+    if key not in _COMPILED:
         report("Compiling the model (4 to 20 seconds, less when it was compiled before)")
+        model = build(spec, data)
         _COMPILED[key] = nutpie.compile_pymc_model(model, var_names=_stored_variables(model))
         while len(_COMPILED) > _MOST_COMPILED:
             _COMPILED.popitem(last=False)
-    import nutpie
-
     _COMPILED.move_to_end(key)
     compiled = _COMPILED[key].with_data(**arrays)
-    compile_seconds = time.perf_counter() - started
+    seconds["compile"] = time.perf_counter() - started
     report(f"Sampling {engine.chains} chains of {engine.tune} + {engine.draws} draws")
     started = time.perf_counter()
     tree = nutpie.sample(
@@ -173,7 +172,7 @@ def _sample_nutpie(
         save_warmup=False,
         progress_bar=progress,
     )
-    return tree, {"compile": compile_seconds, "sample": time.perf_counter() - started}
+    return tree, {**seconds, "sample": time.perf_counter() - started}
 
 
 def _sample_pymc(

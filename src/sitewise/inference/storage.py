@@ -64,7 +64,7 @@ def cohort_from_datasets(constant: xr.Dataset, observed: xr.Dataset) -> Cohort:
     """Return the cohort that :func:`cohort_to_dataset` wrote."""
     described = json.loads(constant.attrs["cohort"])
     columns = Columns(**described["columns"])
-    table = {}
+    table: dict[str, Any] = {}
     for position, name in enumerate(described["covariates"]):
         values = constant[f"{COVARIATE_PREFIX}{position}"].to_numpy()
         if name in described["levels"]:

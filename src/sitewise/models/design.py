@@ -89,7 +89,9 @@ class Design:
     def reference_patient(self) -> dict[str, Any]:
         """Return the reference patient: first level of categories, sample median of numbers."""
         return {
-            name: values.cat.categories[0] if isinstance(values.dtype, pd.CategoricalDtype) else float(np.median(values))
+            str(name): values.cat.categories[0]
+            if isinstance(values.dtype, pd.CategoricalDtype)
+            else float(np.median(values))
             for name, values in self.covariates.items()
         }
 

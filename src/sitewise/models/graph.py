@@ -16,7 +16,7 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.priors import Prior
-from sitewise.models.resolve import ModelData
+from sitewise.models.resolve import ModelData, data_arrays
 from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
 from sitewise.problems import SpecError, nearest
 
@@ -78,20 +78,6 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
             dims=names.PATIENT,
         )
     return model
-
-
-def data_arrays(spec: ModelSpec, data: ModelData) -> dict[str, Any]:
-    """Return the arrays that the graph holds as ``pm.Data``, by name; a refit on new data replaces them."""
-    arrays: dict[str, Any] = {"log_time": data.log_time, "event": data.event}
-    if data.log_entry is not None and data.entered_late is not None:
-        arrays |= {"log_entry": data.log_entry, "entered_late": data.entered_late}
-    if data.weight is not None:
-        arrays["weight"] = data.weight
-    if spec.resolved.columns:
-        arrays["covariates"] = data.covariates
-    if spec.has_sites:
-        arrays["site_index"] = data.site
-    return arrays
 
 
 def distribution(prior: Prior, where: str = "prior") -> Any:

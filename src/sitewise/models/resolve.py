@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,9 +116,23 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
         entered_late=late.astype(float) if late.any() else None,
         weight=np.array(cohort.weights) if cohort.weighted else None,
         covariates=design.matrix - np.asarray(resolution.means),
-        site=_site_positions(spec, cohort),
+        site=site_positions(spec, cohort),
         design=design,
     )
+
+
+def data_arrays(spec: ModelSpec, data: ModelData) -> dict[str, Any]:
+    """Return the arrays that the graph holds as ``pm.Data``, by name; a refit on new data replaces them."""
+    arrays: dict[str, Any] = {"log_time": data.log_time, "event": data.event}
+    if data.log_entry is not None and data.entered_late is not None:
+        arrays |= {"log_entry": data.log_entry, "entered_late": data.entered_late}
+    if data.weight is not None:
+        arrays["weight"] = data.weight
+    if spec.resolved.columns:
+        arrays["covariates"] = data.covariates
+    if spec.has_sites:
+        arrays["site_index"] = data.site
+    return arrays
 
 
 def check(spec: ModelSpec, cohort: Cohort) -> None:
@@ -191,7 +206,11 @@ def _as_row(patient: dict[str, object]) -> pd.DataFrame:
     return pd.DataFrame([patient])
 
 
-def _site_positions(spec: ModelSpec, cohort: Cohort) -> NDArray[np.int64]:
+def site_positions(spec: ModelSpec, cohort: Cohort) -> NDArray[np.int64]:
+    """Return the position of each patient's site among the spec's ``site_labels``, shape (n,); zeros without site effects.
+
+    A cohort may lack some of the sites that the spec was resolved on, so these are not the cohort's own positions.
+    """
     if not spec.has_sites:
         return np.zeros(len(cohort), dtype=np.int64)
     known = {name: position for position, name in enumerate(spec.resolved.site_labels)}

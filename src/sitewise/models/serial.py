@@ -37,7 +37,7 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
     if data.get("version") != SPEC_VERSION:
         raise SpecError(f"The spec has version {data.get('version')}; this Sitewise reads version {SPEC_VERSION}.")
     site_options = dict(data["sites"])
-    priors = {
+    priors: dict[str, Any] = {
         name: {key: _prior(item) for key, item in value.items()} if name == "terms" else _prior(value)
         for name, value in data["priors"].items()
     }

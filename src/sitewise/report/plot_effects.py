@@ -30,7 +30,7 @@ def plot_effects(analysis: Analysis) -> Figure | None:
     )
     height = figure.get_size_inches()[1]
     for position, (title, draws) in enumerate(panels):
-        table = summarise(draws, prob=analysis.prob, diagnostics=False)
+        table = summarise(draws, prob=analysis.prob, diagnostics=())
         axes = figure.add_axes((0.16 + 0.43 * position, 0.75 / height, 0.28, 1 - 1.25 / height))
         _forest(axes, table, terms if position == 0 else [""] * len(terms))
         axes.axvline(1.0, color=GREY, lw=0.8, ls=":")
@@ -82,12 +82,12 @@ def _plain_log_ticks(axes: Axes, table: pd.DataFrame) -> None:
 def plot_sites(analysis: Analysis) -> Figure | None:
     """Return each site's own estimate beside the model's (partially pooled) one, or None without site effects.
 
-    A site's own log hazard ratio is log(events / expected events), expected at an average site from the model's posterior mean
-    cumulative hazards, with limits +- z / sqrt(events); a site without events has none.
+    A site's own log hazard ratio is log(events / expected events), expected at an average site from the model's
+    posterior mean cumulative hazards, with limits +- z / sqrt(events); a site without events has none.
     """
     if not analysis.fit.spec.has_sites:
         return None
-    table = summarise(site_effects(analysis.fit), prob=analysis.prob, diagnostics=False)
+    table = summarise(site_effects(analysis.fit), prob=analysis.prob, diagnostics=())
     counts = analysis.fit.cohort.counts_by_site().set_index("site").reindex(table.index).fillna(0)
     expected = _expected_events(analysis)
     figure = new_figure(6.8, 1.6 + 0.3 * len(table))
@@ -114,7 +114,7 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     axes.set_ylim(len(table) - 0.4, -0.6)
     reach = max(
         1.0,
-        float(np.abs(table[["lower", "upper"]]).to_numpy().max()),
+        float(np.abs(table[["lower", "upper"]].to_numpy()).max()),
         float(np.abs(own[seen]).max(initial=0)),
     )
     axes.set_xlim(-1.4 * reach, 1.4 * reach)
@@ -139,7 +139,8 @@ def _expected_events(analysis: Analysis) -> np.ndarray:
     scale = draws.log_scale[:, None]
 
     def hazards(log_time: np.ndarray) -> np.ndarray:
-        return np.exp(draws.family.log_cumulative_hazard(log_time[None], scale, columns) + predictor).mean(axis=0)
+        each = draws.family.log_cumulative_hazard(log_time[None], scale, columns) + predictor
+        return np.asarray(np.exp(each).mean(axis=0))
 
     expected = hazards(data.log_time)
     if data.log_entry is not None and data.entered_late is not None:

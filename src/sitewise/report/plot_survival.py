@@ -55,7 +55,7 @@ def plot_survival(analysis: Analysis) -> Figure:
         axes.margins(x=0)
         axes.legend(loc="upper right", fontsize=9)
         axes.set_xlabel(f"Time ({analysis.fit.cohort.time_unit})")
-        _numbers_at_risk(axes, analysis, groups)
+        _numbers_at_risk(axes, analysis, groups, height)
     sites = {"observed": "each at their own site"}.get(analysis.headline.label, f"{analysis.headline.label} site")
     figure.text(
         0.995,
@@ -117,8 +117,8 @@ def _draw_group(
     )
 
 
-def _numbers_at_risk(axes: Axes, analysis: Analysis, groups: list[Group]) -> None:
-    """Write numbers at risk under the axis at round times."""
+def _numbers_at_risk(axes: Axes, analysis: Analysis, groups: list[Group], figure_height: float) -> None:
+    """Write numbers at risk under the axis at round times; ``figure_height`` is in inches."""
     from matplotlib.ticker import MaxNLocator
 
     cohort = analysis.fit.cohort
@@ -129,7 +129,7 @@ def _numbers_at_risk(axes: Axes, analysis: Analysis, groups: list[Group]) -> Non
     ticks = regular if 3 <= regular.size <= TICKS + 3 else np.asarray(MaxNLocator(TICKS).tick_values(0.0, last))
     ticks = ticks[(ticks >= 0) & (ticks <= last)]
     axes.set_xticks(ticks)
-    inches = axes.figure.get_size_inches()[1] * axes.get_position().height
+    inches = figure_height * axes.get_position().height
     line = LINE / inches
     top = -0.62 / inches
     axes.text(0, top, "At risk", transform=axes.transAxes, fontsize=8, color=GREY, va="center", ha="left")

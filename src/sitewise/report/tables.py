@@ -22,12 +22,12 @@ from sitewise.estimands import (
     summarise,
 )
 from sitewise.estimands.contrasts import NULL
+from sitewise.estimands.summary import DIAGNOSTICS
 from sitewise.inference import FitResult
 from sitewise.models import RandomSites
 from sitewise.report.analysis import FEW_EVENTS, Analysis
 
 SUMMARY = ["mean", "sd", "median", "lower", "upper"]
-DIAGNOSTICS = ["ess_bulk", "r_hat", "mcse_mean"]
 
 
 def coefficients(analysis: Analysis) -> pd.DataFrame:
@@ -77,8 +77,8 @@ def sites(analysis: Analysis) -> pd.DataFrame:
     extra = ["median", "person_time", "rank_mean", "rank_lower", "rank_upper"]
     if not fit.spec.has_sites:
         return pd.DataFrame(columns=[*columns, *extra])
-    effects = summarise(site_effects(fit), prob=analysis.prob, diagnostics=False).reset_index()
-    ranks = summarise(site_ranks(fit), prob=analysis.prob, diagnostics=False).reset_index()
+    effects = summarise(site_effects(fit), prob=analysis.prob, diagnostics=()).reset_index()
+    ranks = summarise(site_ranks(fit), prob=analysis.prob, diagnostics=()).reset_index()
     counts = fit.cohort.counts_by_site()
     table = effects.rename(columns={"mean": "log_hazard_ratio_mean"}).merge(counts, on="site", how="left")
     table[["n", "events", "person_time"]] = table[["n", "events", "person_time"]].fillna(0)
@@ -92,7 +92,7 @@ def survival(analysis: Analysis) -> pd.DataFrame:
     parts = []
     for label, curves in {**analysis.curves, **analysis.site_curves}.items():
         draws = curves.survival(analysis.curve_times)
-        table = summarise(draws, prob=analysis.prob, diagnostics=False).reset_index()
+        table = summarise(draws, prob=analysis.prob, diagnostics=()).reset_index()
         table["sites"] = label
         table["extrapolated"] = draws.coords["extrapolated"].to_numpy().ravel()
         parts.append(table)
@@ -141,7 +141,7 @@ def estimands_and_contrasts(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def _estimand_rows(analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray) -> pd.DataFrame:
-    table = summarise(draws, prob=analysis.prob).reset_index()
+    table = summarise(draws, prob=analysis.prob, diagnostics=("mcse_mean",)).reset_index()
     last = draws.coords["last_time"].to_numpy()
     table["sites"], table["estimand"], table["horizon"] = label, name, horizon
     if name == names.MEDIAN_SURVIVAL:
@@ -166,7 +166,7 @@ def _contrast_rows(analysis: Analysis, label: str, name: str, horizon: float, dr
             chosen = draws.sel({names.GROUP: [*members[:position], reference]})
             for scale, null in NULL.items():
                 compared = contrast(chosen, reference=reference, scale=scale)  # type: ignore[arg-type]
-                table = summarise(compared, prob=analysis.prob).reset_index()
+                table = summarise(compared, prob=analysis.prob, diagnostics=("mcse_mean",)).reset_index()
                 bound = margin if scale == "difference" else float("nan")
                 parts.append(
                     table.assign(

@@ -141,9 +141,6 @@ def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
 
 def format_median(row: pd.Series, last: float) -> str:
     """Return a median with its limits, "not reached" where it or a limit lies beyond the observed times."""
-    if row["prob_not_reached"] > 0.5:
-        shown = "not reached"
-    else:
-        shown = f"{row['median']:.1f}"
+    shown = "not reached" if row["prob_not_reached"] > 0.5 else f"{row['median']:.1f}"
     ends = [f"{value:.1f}" if value <= last else "not reached" for value in (row["lower"], row["upper"])]
     return f"{shown}\n{ends[0]}-{ends[1]}"
