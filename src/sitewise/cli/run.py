@@ -55,7 +55,7 @@ def run_demo(name: str, out: Path | None, flags: Flags) -> int:
 
 
 def _analyse(study: Study, cohort_path: Path, out: Path, flags: Flags, title: str) -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # names in brackets are the user's, not styles
     if flags.formula is not None:
         study = study.with_formula(flags.formula)
     with _progress(console) as report:
@@ -64,6 +64,9 @@ def _analyse(study: Study, cohort_path: Path, out: Path, flags: Flags, title: st
         cohort = study.cohort(cohort_path, spec)
         groups = study.risk_groups(cohort, spec)
         groups.groups(cohort)  # a wrong rule should show before the long work
+        prob = flags.prob if flags.prob is not None else study.report.get("prob", 0.95)
+        if not 0 < prob < 1:  # said before the long work
+            raise StudyError(f"prob is {prob:g}; it must be between 0 and 1, such as 0.95.")
         from sitewise.inference import Nuts, fit
         from sitewise.report import Analysis, write_all
 
@@ -78,13 +81,14 @@ def _analyse(study: Study, cohort_path: Path, out: Path, flags: Flags, title: st
             groups,
             times=tuple(float(item) for item in study.report.get("times", ())),
             rmst_horizon=study.report.get("rmst_horizon"),
-            prob=flags.prob if flags.prob is not None else study.report.get("prob", 0.95),
+            prob=prob,
             margins=study.report.get("margins", {}),
         )
         written = write_all(analysis, out, report=report)
     _show(console, title, posterior, analysis, out, len(written))
     if posterior.verdict.level == "fail" and not flags.allow_fail:
-        console.print("The verdict is fail: do not use these numbers. (Exit code 1; --allow-fail gives 0.)")
+        told = "The verdict is fail: do not use these numbers. (Exit code 1; --allow-fail gives 0.)"
+        console.print(told, soft_wrap=True)
         return FAILED
     return 0
 
@@ -109,7 +113,7 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
     from sitewise.report import short_table
 
     cohort = fit.cohort
-    console.print(f"[bold]{title}[/bold]: {fit.spec.formula}, {fit.spec.family.name}, {fit.spec.metric}")
+    console.print(f"{title}: {fit.spec.formula}, {fit.spec.family.name}, {fit.spec.metric}", soft_wrap=True)
     console.print(f"Data: {cohort.source}; {len(cohort)} patients, {int(cohort.event.sum())} events", soft_wrap=True)
     for note in cohort.notes:
         console.print(f"Note: {note}", soft_wrap=True)

@@ -12,59 +12,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sitewise.families import FAMILIES
-from sitewise.names import HAZARD_RATIO, MEDIAN_SURVIVAL, RMST, SURVIVAL, TIME_RATIO
-from sitewise.problems import Problems, SpecError, StudyError, nearest
+from sitewise.cli.study_schema import TABLES, check_table
+from sitewise.names import HAZARD_RATIO
+from sitewise.problems import Problems, StudyError, nearest
 
 if TYPE_CHECKING:
     from sitewise.cohort import Cohort
     from sitewise.estimands import RiskGroups
     from sitewise.models import ModelSpec
-
-NUMBER = (int, float)
-ANY = (str, int, float, bool)
-
-SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
-    "data": {
-        "time": (str,),
-        "event": (str,),
-        "event_level": ANY,
-        "site": (str,),
-        "id": (str,),
-        "entry": (str,),
-        "weights": (str,),
-        "time_unit": (str,),
-        "missing": (str,),
-        "zero_times": (str, int, float),
-        "source": (str,),
-        "recode": (dict,),
-    },
-    "covariates": {"reference": (dict,), "levels": (dict,), "favourable": (dict,), "unfavourable": (dict,)},
-    "model": {
-        "formula": (str,),
-        "family": (str,),
-        "metric": (str,),
-        "guarantee_time": NUMBER,
-        "sites": (str,),
-    },
-    "sampler": {
-        "engine": (str,),
-        "draws": (int,),
-        "tune": (int,),
-        "chains": (int,),
-        "target_accept": NUMBER,
-        "seed": (int,),
-    },
-    "report": {"times": (list,), "rmst_horizon": NUMBER, "prob": NUMBER, "margins": (dict,)},
-}
-"""Keys of each table and the types they take; ``[priors]`` has its own rules (names of terms are keys there)."""
-
-CHOICES = {
-    ("data", "missing"): ("refuse", "drop"),
-    ("model", "family"): tuple(FAMILIES),
-    ("model", "metric"): (HAZARD_RATIO, TIME_RATIO),
-    ("model", "sites"): ("random", "random-centred", "fixed", "none"),
-}
 
 
 @dataclass(frozen=True)
@@ -94,14 +49,13 @@ class Study:
             Naming every unknown key and wrong type.
         """
         problems = Problems()
-        tables = [*SCHEMA, "priors"]
         for name, table in content.items():
-            if name not in tables:
-                problems.add(f"[{name}]", "is no table of a study", nearest(name, tables))
+            if name not in TABLES:
+                problems.add(f"[{name}]", "is no table of a study", nearest(name, TABLES))
             elif not isinstance(table, Mapping):
-                problems.add(f"[{name}]", "must be a table")
-            elif name != "priors":
-                _check_table(name, table, problems)
+                problems.add(f"[{name}]", f"must be a table; it is {table!r}")
+            else:
+                check_table(name, table, problems)
         problems.raise_if_any(StudyError, where)
         return cls(**{name: dict(table) for name, table in content.items()})
 
@@ -172,7 +126,7 @@ class Study:
             covariates=covariates,
             recode=recode,
             levels=levels,
-            reference={name: value for name, value in reference.items() if name in covariates},
+            reference=reference,
             missing=data.get("missing", "refuse"),
             zero_times=data.get("zero_times", "refuse"),
             min_sites=2 if spec.has_sites else 1,
@@ -205,70 +159,10 @@ def read_study(path: str | Path) -> Study:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StudyError(f"{path.name} is not valid TOML: {error}") from error
-    try:
-        return Study.from_dict(content, where=path.name)
-    except SpecError as error:
-        raise StudyError(f"{path.name}: {error}") from error
+    return Study.from_dict(content, where=path.name)
 
 
 def _levels_of(values: Any) -> tuple[str, ...]:
     from sitewise.cohort.levels import labels, natural_order
 
     return natural_order(labels(values).dropna())
-
-
-def _check_table(name: str, table: Mapping[str, Any], problems: Problems) -> None:
-    known = SCHEMA[name]
-    for key, value in table.items():
-        where = f"[{name}] {key}"
-        if key not in known:
-            problems.add(where, "is not a known key", nearest(key, known))
-        elif not _has_type(value, known[key]):
-            wanted = " or ".join(dict.fromkeys(_TYPE_NAMES[kind] for kind in known[key]))
-            problems.add(where, f"must be {wanted}; it is {value!r}")
-        elif (name, key) in CHOICES and value not in CHOICES[(name, key)]:
-            problems.add(where, f"is '{value}'", nearest(value, CHOICES[(name, key)]))
-        elif key == "zero_times" and isinstance(value, str) and value != "refuse":
-            problems.add(where, f"is '{value}'; it must be 'refuse' or a small positive time")
-        elif key == "times" and not (
-            value and all(isinstance(item, int | float) and not isinstance(item, bool) and item > 0 for item in value)
-        ):
-            problems.add(where, f"must be a list of positive numbers; it is {value!r}")
-        elif key == "recode":
-            _check_recode(value, problems)
-        elif key == "margins":
-            _check_margins(value, problems)
-
-
-def _has_type(value: Any, types: tuple[type, ...]) -> bool:
-    """Return whether a value has one of the types; true and false are no numbers."""
-    return isinstance(value, types) and not (isinstance(value, bool) and bool not in types)
-
-
-def _check_margins(margins: Mapping[str, Any], problems: Problems) -> None:
-    for name, value in margins.items():
-        if name not in (SURVIVAL, MEDIAN_SURVIVAL, RMST):
-            problems.add(f"[report] margins {name}", "is no estimand", nearest(name, (SURVIVAL, MEDIAN_SURVIVAL, RMST)))
-        elif not _has_type(value, NUMBER):
-            problems.add(f"[report] margins {name}", f"must be a number; it is {value!r}")
-
-
-def _check_recode(recode: Mapping[str, Any], problems: Problems) -> None:
-    for covariate, item in recode.items():
-        where = f"[data.recode] {covariate}"
-        if not isinstance(item, Mapping) or set(item) != {"column", "levels"}:
-            problems.add(where, 'must be { column = "...", levels = { "0" = [0], ... } }')
-        elif not isinstance(item["levels"], Mapping) or not all(
-            isinstance(values, list) and values for values in item["levels"].values()
-        ):
-            problems.add(where, "levels must name a list of values for each level")
-
-
-_TYPE_NAMES = {
-    str: "text",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    dict: "a table",
-    list: "a list",
-}

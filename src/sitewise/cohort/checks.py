@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeGuard
 
 import numpy as np
@@ -15,6 +15,7 @@ from sitewise.cohort.levels import label, natural_order
 from sitewise.problems import CohortError, Problems, listed, nearest, plural
 
 Floats = NDArray[np.float64]
+RowNumbers = Callable[[NDArray[np.bool_]], list[int]]
 
 
 def check_header(
@@ -164,10 +165,10 @@ def check_ids(name: str, patient: pd.Series, keep: NDArray[np.bool_], problems: 
         )
 
 
-def covariate_problems(name: str, values: pd.Series, problems: Problems, rows: Sequence[int] = ()) -> None:
+def covariate_problems(name: str, values: pd.Series, problems: Problems, rows: RowNumbers) -> None:
     """Add the problems of one covariate that a model uses: missing values, or no variation.
 
-    ``rows`` are the numbers that the values' rows had in the table that was read.
+    ``rows`` turns a mask into the row numbers of the table that was read.
     """
     missing = values.isna().to_numpy()
     if missing.any():
@@ -176,7 +177,7 @@ def covariate_problems(name: str, values: pd.Series, problems: Problems, rows: S
             f"{plural(missing.sum(), 'value is', 'values are')} missing",
             f"Complete {'it' if missing.sum() == 1 else 'them'}, or read the cohort with covariates=[..., '{name}'] and "
             "missing='drop'.",
-            [rows[position - 1] for position in rows_where(missing)] if rows else rows_where(missing),
+            rows(missing),
         )
     check_varies(name, values, problems)
 

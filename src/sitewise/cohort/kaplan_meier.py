@@ -113,9 +113,11 @@ def kaplan_meier(
     events = np.bincount(position, weights=weight[event], minlength=event_times.size)
     at_risk = _weight_at_or_after(time, weight, event_times) - _weight_at_or_after(start, weight, event_times)
 
-    survival = np.cumprod(1 - events / at_risk)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        greenwood = np.cumsum(events / (at_risk * (at_risk - events)))
+    left = at_risk - events
+    left = np.where(left > _ROUNDING * weight.sum(), left, 0.0)  # sums of decimal weights differ in the last digit
+    survival = np.cumprod(left / at_risk)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        greenwood = np.cumsum(events / (at_risk * left))
         log_survival = np.log(survival)
         half_width = norm.ppf(0.5 + prob / 2) * np.sqrt(greenwood) / np.abs(log_survival)
         lower = np.exp(log_survival * np.exp(half_width))

@@ -24,7 +24,7 @@ from sitewise.cohort.columns import (
     read_number,
     rows_where,
 )
-from sitewise.cohort.levels import labels, natural_order
+from sitewise.cohort.levels import label, labels, natural_order
 from sitewise.cohort.table import Cohort
 from sitewise.problems import CohortError, Problems, listed, plural
 
@@ -106,6 +106,8 @@ def read_cohort(
             "has no events among the rows used",
             "Check event_level; without events nothing can be estimated.",
         )
+    table, level_notes = _without_empty_levels(table, keep, reference, problems)
+    notes += level_notes
     for name in checked:
         if not problems.about(f"column '{name}'"):
             check_varies(name, table[name][keep], problems)
@@ -177,6 +179,26 @@ def _read_covariates(
         else:
             read[name] = pd.Series(read_number(frame, name, problems), index=frame.index, name=name)
     return pd.DataFrame(read, index=frame.index), notes
+
+
+def _without_empty_levels(
+    table: pd.DataFrame, keep: NDArray[np.bool_], reference: Mapping[str, object], problems: Problems
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the covariates without levels that no row used has, and a note of each; such a reference is a problem."""
+    notes = []
+    for name in table.columns:
+        if not isinstance(table[name].dtype, pd.CategoricalDtype) or problems.about(f"column '{name}'"):
+            continue
+        present = set(table[name][keep].dropna())
+        empty = [level for level in table[name].cat.categories if level not in present]
+        if name in reference and label(reference[name]) in empty:
+            what = f"no row used has the reference level '{label(reference[name])}'"
+            problems.add(f"column '{name}'", what, f"Choose one of {listed(natural_order(present))}.")
+        elif empty:
+            table = table.assign(**{name: table[name].cat.remove_categories(empty)})
+            levels = f"level{'s' if len(empty) > 1 else ''} {listed(empty)} of {name}"
+            notes.append(f"No row used has {levels}: left out.")
+    return table, notes
 
 
 def _patient_labels(patient: pd.Series | None, keep: NDArray[np.bool_]) -> pd.Series:

@@ -244,10 +244,14 @@ class Cohort:
         problems = Problems()
         for name in names:
             if name in self.covariates.columns:
-                covariate_problems(name, self.covariates[name], problems, self.rows)
+                covariate_problems(name, self.covariates[name], problems, self.table_rows)
             else:
                 problems.add(f"column '{name}'", "does not exist", nearest(name, self.covariates.columns))
         problems.raise_if_any(CohortError, "The cohort")
+
+    def table_rows(self, mask: NDArray[np.bool_]) -> list[int]:
+        """Return the row numbers, from 1, that the patients at which ``mask`` is true had in the table that was read."""
+        return [self.rows[row] if self.rows else int(row) + 1 for row in np.flatnonzero(mask)]
 
     def subset(self, rows: NDArray[np.bool_]) -> Cohort:
         """Return the patients at which ``rows`` is true, with all levels and site labels kept."""

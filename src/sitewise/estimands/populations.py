@@ -271,5 +271,5 @@ def _is_among(people: pd.DataFrame, name: str, wanted: Sequence[str]) -> NDArray
     for level in wanted:
         if level not in known:
             problems.add(f"covariate '{name}'", f"has no level '{level}'", f"Levels: {listed(known)}.")
-    problems.raise_if_any(SpecError, "The risk groups")
+    problems.raise_if_any(SpecError, "The rule of the risk groups")
     return np.asarray(text.isin(wanted), dtype=bool)

@@ -14,7 +14,7 @@ from sitewise.cohort import Cohort
 from sitewise.models.design import Design, make_design
 from sitewise.models.priors import Prior
 from sitewise.models.spec import FixedSites, ModelSpec, RandomSites, Resolution
-from sitewise.problems import CohortError, Problems, SpecError, listed, nearest
+from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
 
 Floats = NDArray[np.float64]
 DEFAULT_COEFFICIENT_SD = 1.0
@@ -182,9 +182,9 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
     if spec.guarantee_time > 0 and early.any():
         problems.add(
             f"column '{names.time}'",
-            f"{early.sum()} time(s) are at or before the guarantee time {spec.guarantee_time:g}",
+            f"{plural(early.sum(), 'time is', 'times are')} at or before the guarantee time {spec.guarantee_time:g}",
             "With a guarantee time nobody can leave before it; lower it or correct these rows.",
-            (np.flatnonzero(early) + 1).tolist(),
+            cohort.table_rows(early),
         )
     if not cohort.event.any():
         problems.add(f"column '{names.event}'", "has no events", "Without events nothing can be estimated.")

@@ -11,7 +11,7 @@ from sitewise import names
 from sitewise.estimands import hazard_ratios, site_effects, summarise, time_ratios
 from sitewise.inference.prior import density_grid
 from sitewise.report.analysis import Analysis
-from sitewise.report.style import GREY, PALETTE, new_figure
+from sitewise.report.style import GREY, PALETTE, label_width, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,10 @@ def plot_effects(analysis: Analysis) -> Figure | None:
     terms = list(analysis.fit.spec.resolved.columns)
     if not terms:
         return None
-    figure = new_figure(9.0, 1.7 + 0.42 * len(terms))
+    labels = [plain(term, 40) for term in terms]
+    left = label_width(labels, least=1.44, size=10)
+    width = left + 7.56
+    figure = new_figure(width, 1.7 + 0.42 * len(terms))
     panels = (
         ("Hazard ratio given site (above 1: worse)", hazard_ratios(analysis.fit)),
         ("Time ratio given site (above 1: longer)", time_ratios(analysis.fit)),
@@ -31,8 +34,8 @@ def plot_effects(analysis: Analysis) -> Figure | None:
     height = figure.get_size_inches()[1]
     for position, (title, draws) in enumerate(panels):
         table = summarise(draws, prob=analysis.prob, diagnostics=())
-        axes = figure.add_axes((0.16 + 0.43 * position, 0.75 / height, 0.28, 1 - 1.25 / height))
-        _forest(axes, table, terms if position == 0 else [""] * len(terms))
+        axes = figure.add_axes(((left + 3.87 * position) / width, 0.75 / height, 2.52 / width, 1 - 1.25 / height))
+        _forest(axes, table, labels if position == 0 else [""] * len(terms))
         axes.axvline(1.0, color=GREY, lw=0.8, ls=":")
         axes.set_xscale("log")
         _plain_log_ticks(axes, table)
@@ -90,9 +93,15 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     table = summarise(site_effects(analysis.fit), prob=analysis.prob, diagnostics=())
     counts = analysis.fit.cohort.counts_by_site().set_index("site").reindex(table.index).fillna(0)
     expected = _expected_events(analysis)
-    figure = new_figure(6.8, 1.6 + 0.3 * len(table))
+    labels = [
+        f"{plain(str(site), 40)}  (n = {int(n)}, {int(e)} ev.)"
+        for site, n, e in zip(table.index, counts["n"], counts["events"], strict=True)
+    ]
+    left = label_width(labels, least=1.63, size=8)
+    width = left + 5.17
+    figure = new_figure(width, 1.6 + 0.3 * len(table))
     height = figure.get_size_inches()[1]
-    axes = figure.add_axes((0.24, 0.6 / height, 0.72, 1 - 1.15 / height))
+    axes = figure.add_axes((left / width, 0.6 / height, 4.9 / width, 1 - 1.15 / height))
     rows = np.arange(len(table))
     from scipy.stats import norm
 
@@ -106,10 +115,6 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     axes.hlines(rows + 0.14, table["lower"], table["upper"], color=PALETTE[0], lw=2)
     axes.plot(table["median"], rows + 0.14, "o", color=PALETTE[0], ms=5, label="model (partial pooling)")
     axes.axvline(0, color=GREY, lw=0.8, ls=":")
-    labels = [
-        f"{site}  (n = {int(n)}, {int(e)} ev.)"
-        for site, n, e in zip(table.index, counts["n"], counts["events"], strict=True)
-    ]
     axes.set_yticks(rows, labels, fontsize=8)
     axes.set_ylim(len(table) - 0.4, -0.6)
     reach = max(
@@ -202,7 +207,7 @@ def plot_chains(analysis: Analysis) -> Figure:
         trace.set(xlim=(0, draws.shape[1]))
         trace.tick_params(labelsize=7)
         ranks.tick_params(labelsize=7)
-        ranks.set_title(name, fontsize=9)
+        ranks.set_title(plain(name, 40), fontsize=9)
     figure.text(0.06, 1 - 0.22 / height, "Ranks by chain (even: good)", fontsize=8, color=GREY)
     figure.text(0.37, 1 - 0.22 / height, "Draws in order", fontsize=8, color=GREY)
     return figure

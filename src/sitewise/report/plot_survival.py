@@ -10,7 +10,7 @@ from sitewise import names
 from sitewise.estimands import Group
 from sitewise.estimands.summary import limits
 from sitewise.report.analysis import Analysis
-from sitewise.report.style import GREY, colour, new_figure
+from sitewise.report.style import GREY, colour, new_figure, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,10 +51,10 @@ def plot_survival(analysis: Analysis) -> Figure:
             xlim=(0, float(analysis.curve_times[-1])),
             ylabel="Survival" if position == 0 else "",
         )
-        axes.set_title(title)
+        axes.set_title(plain(title, 90))
         axes.margins(x=0)
         axes.legend(loc="upper right", fontsize=9)
-        axes.set_xlabel(f"Time ({analysis.fit.cohort.time_unit})")
+        axes.set_xlabel(f"Time ({plain(analysis.fit.cohort.time_unit)})")
         _numbers_at_risk(axes, analysis, groups, height)
     sites = {"observed": "each at their own site"}.get(analysis.headline.label, f"{analysis.headline.label} site")
     figure.text(
@@ -95,10 +95,10 @@ def _draw_group(
     """Draw one group; beyond its last observed time the curve is dashed and the band paler."""
     times = analysis.curve_times
     seen = times <= group.last_time
-    name = group.label
+    name = plain(group.label)
     if group.rows is not None:
         events = int(analysis.fit.cohort.event[group.rows].sum())
-        name = f"{group.label}  (n = {int(group.rows.sum())}, {events} events)"
+        name = f"{name}  (n = {int(group.rows.sum())}, {events} events)"
     axes.fill_between(times[seen], lower[seen], upper[seen], color=shade, alpha=0.18, lw=0)
     axes.plot(times[seen], middle[seen], color=shade, lw=2, label=name)
     beyond = times >= (times[seen][-1] if seen.any() else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ SETTINGS: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "legend.frameon": False,
     "figure.dpi": 130,
+    "text.parse_math": False,  # a label with two dollar signs is a label, not a formula
     "svg.hashsalt": "sitewise",
     "svg.fonttype": "none",
 }
@@ -48,9 +50,28 @@ def new_figure(width: float, height: float) -> Figure:
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG and return the paths."""
     paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]
-    figure.savefig(paths[0], metadata={"Software": None})
-    figure.savefig(paths[1], metadata={"Date": None})
+    with warnings.catch_warnings():
+        # A script that the font lacks: boxes in the PNG, the right letters in the SVG, which holds text as text.
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        figure.savefig(paths[0], metadata={"Software": None})
+        figure.savefig(paths[1], metadata={"Date": None})
     return paths
+
+
+def plain(text: str, longest: int = 60) -> str:
+    """Return a user's label as text that a picture can show.
+
+    Control characters become spaces, an underscore in front (which would hide it from legends) is kept behind a space,
+    and what is longer than ``longest`` characters is cut.
+    """
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    shown = f" {shown}" if shown.startswith("_") else shown
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def label_width(labels: list[str], *, least: float, size: float) -> float:
+    """Return the inches that labels left of an axis need at a font size; letters are 0.6 em wide on average."""
+    return max(least, 0.2 + max(len(item) for item in labels) * 0.6 * size / 72)
 
 
 def colour(position: int) -> str:

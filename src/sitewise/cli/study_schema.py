@@ -1,0 +1,165 @@
+"""The keys of `study.toml`, the types and values that they take, and the checks of a table against them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sitewise.families import FAMILIES
+from sitewise.names import HAZARD_RATIO, MEDIAN_SURVIVAL, RMST, SURVIVAL, TIME_RATIO
+from sitewise.problems import Problems, nearest
+
+NUMBER = (int, float)
+ANY = (str, int, float, bool)
+
+SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
+    "data": {
+        "time": (str,),
+        "event": (str,),
+        "event_level": ANY,
+        "site": (str,),
+        "id": (str,),
+        "entry": (str,),
+        "weights": (str,),
+        "time_unit": (str,),
+        "missing": (str,),
+        "zero_times": (str, int, float),
+        "source": (str,),
+        "recode": (dict,),
+    },
+    "covariates": {"reference": (dict,), "levels": (dict,), "favourable": (dict,), "unfavourable": (dict,)},
+    "model": {
+        "formula": (str,),
+        "family": (str,),
+        "metric": (str,),
+        "guarantee_time": NUMBER,
+        "sites": (str,),
+    },
+    "sampler": {
+        "engine": (str,),
+        "draws": (int,),
+        "tune": (int,),
+        "chains": (int,),
+        "target_accept": NUMBER,
+        "seed": (int,),
+    },
+    "report": {"times": (list,), "rmst_horizon": NUMBER, "prob": NUMBER, "margins": (dict,)},
+}
+"""Keys of each table and the types they take; ``[priors]`` has its own rules (names of terms are keys there)."""
+
+CHOICES = {
+    ("data", "missing"): ("refuse", "drop"),
+    ("model", "family"): tuple(FAMILIES),
+    ("model", "metric"): (HAZARD_RATIO, TIME_RATIO),
+    ("model", "sites"): ("random", "random-centred", "fixed", "none"),
+}
+TABLES = (*SCHEMA, "priors")
+"""Every table of a study."""
+
+RANGES: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
+    ("data", "zero_times"): (lambda value: value == "refuse" or _is_positive(value), "'refuse' or a small positive time"),
+    ("model", "guarantee_time"): (lambda value: 0 <= value < math.inf, "zero or a positive time"),
+    ("sampler", "draws"): (lambda value: value >= 4, "at least 4"),
+    ("sampler", "tune"): (lambda value: value >= 0, "zero or more"),
+    ("sampler", "chains"): (lambda value: value >= 1, "at least 1"),
+    ("sampler", "target_accept"): (lambda value: 0 < value < 1, "between 0 and 1"),
+    ("sampler", "seed"): (lambda value: value >= 0, "zero or more"),
+    ("report", "times"): (lambda value: bool(value) and all(map(_is_positive, value)), "a list of positive numbers"),
+    ("report", "rmst_horizon"): (lambda value: _is_positive(value), "a positive time"),
+    ("report", "prob"): (lambda value: 0 < value < 1, "between 0 and 1, such as 0.95"),
+}
+"""What a value of the right type must be, and the words for it."""
+
+
+def check_table(name: str, table: Mapping[str, Any], problems: Problems) -> None:
+    """Add the problems of one table of a study."""
+    if name == "priors":
+        _check_priors(table, problems)
+        return
+    known = SCHEMA[name]
+    for key, value in table.items():
+        where = f"[{name}] {key}"
+        if key not in known:
+            problems.add(where, "is not a known key", nearest(key, known))
+        elif not _has_type(value, known[key]):
+            problems.add(where, f"must be {_type_words(known[key])}; it is {value!r}")
+        elif (name, key) in CHOICES and value not in CHOICES[(name, key)]:
+            problems.add(where, f"is '{value}'", nearest(value, CHOICES[(name, key)]))
+        elif (name, key) in RANGES and not RANGES[(name, key)][0](value):
+            problems.add(where, f"must be {RANGES[(name, key)][1]}; it is {value!r}")
+        elif (name, key) in INNER:
+            INNER[(name, key)](value, problems)
+    if name == "covariates" and "favourable" in table and "unfavourable" in table:
+        problems.add("[covariates]", "favourable and unfavourable both define the risk groups", "Give one of them.")
+
+
+def _has_type(value: Any, types: tuple[type, ...]) -> bool:
+    """Return whether a value has one of the types; true and false are no numbers."""
+    return isinstance(value, types) and not (isinstance(value, bool) and bool not in types)
+
+
+def _type_words(types: tuple[type, ...]) -> str:
+    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a table", list: "a list"}
+    chosen = [kind for kind in types if not (kind is int and float in types)]
+    return " or ".join(names[kind] for kind in chosen)
+
+
+def _is_positive(value: Any) -> bool:
+    return _has_type(value, NUMBER) and 0 < value < math.inf
+
+
+def _check_margins(margins: Mapping[str, Any], problems: Problems) -> None:
+    for name, value in margins.items():
+        where = f"[report.margins] {name}"
+        if name not in (SURVIVAL, MEDIAN_SURVIVAL, RMST):
+            problems.add(where, "is no estimand", nearest(name, (SURVIVAL, MEDIAN_SURVIVAL, RMST)))
+        elif not _has_type(value, NUMBER):
+            problems.add(where, f"must be a number; it is {value!r}")
+
+
+def _check_recode(recode: Mapping[str, Any], problems: Problems) -> None:
+    for covariate, item in recode.items():
+        where = f"[data.recode] {covariate}"
+        if not isinstance(item, Mapping) or set(item) != {"column", "levels"} or not isinstance(item["column"], str):
+            problems.add(where, 'must be { column = "...", levels = { "0" = [0], ... } }')
+        elif not (isinstance(item["levels"], Mapping) and item["levels"] and all(map(_is_list, item["levels"].values()))):
+            problems.add(where, "levels must name a list of values for each level")
+
+
+def _check_levels(levels: Mapping[str, Any], problems: Problems) -> None:
+    for covariate, order in levels.items():
+        if not _is_list(order):
+            problems.add(f"[covariates.levels] {covariate}", f"must be a list of levels in order; it is {order!r}")
+
+
+def _check_reference(reference: Mapping[str, Any], problems: Problems) -> None:
+    for covariate, level in reference.items():
+        if not isinstance(level, ANY):
+            problems.add(f"[covariates.reference] {covariate}", f"must be one level; it is {level!r}")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list) and bool(value)
+
+
+def _check_priors(priors: Mapping[str, Any], problems: Problems) -> None:
+    """Every prior is a table of numbers beside the name of a distribution; what they mean is checked with the model."""
+    for name, prior in priors.items():
+        where = f"[priors] {name}"
+        if not isinstance(prior, Mapping):
+            problems.add(where, f"must be a table; it is {prior!r}", 'Such as { dist = "Normal", mu = 0, sigma = 1 }.')
+            continue
+        for key, value in prior.items():
+            types = (str,) if key == "dist" else NUMBER
+            if not _has_type(value, types):
+                problems.add(f"{where} {key}", f"must be {_type_words(types)}; it is {value!r}")
+
+
+INNER: dict[tuple[str, str], Callable[[Mapping[str, Any], Problems], None]] = {
+    ("data", "recode"): _check_recode,
+    ("covariates", "levels"): _check_levels,
+    ("covariates", "reference"): _check_reference,
+    ("report", "margins"): _check_margins,
+}
+"""The checks of the tables inside the tables."""

@@ -1,0 +1,491 @@
+"""`study.toml`: every key does what it says, and every slip is named."""
+
+import math
+import re
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import sitewise as sw
+from sitewise.cli.study_schema import SCHEMA
+from sitewise.cohort import packaged_path
+from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
+
+EXAMPLE = """\
+[data]
+time = "time_months"      # columns
+event = "event"
+event_level = 1           # which value is the event
+site = "inst"
+id = "id"
+entry = "entry_months"    # delayed entry
+weights = "w"
+time_unit = "months"
+missing = "refuse"        # or "drop" (complete cases, counted in the report)
+[data.recode]             # new covariate = column, cut into named levels
+ecog = { column = "ph_ecog", levels = { "0" = [0], ">=1" = [1, 2, 3] } }
+[covariates]
+reference  = { ecog = "0", sex = "1" }
+favourable = { ecog = ["0"] }                          # defines the risk groups by count
+[model]
+formula = "Surv(time_months, event) ~ ecog + age + sex + (1 | inst)"
+family  = "weibull"
+metric  = "hazard-ratio"  # the metric in which coefficient and site priors live; or "time-ratio"
+guarantee_time = 0.0
+[priors]                  # names of PyMC distributions and their parameters
+shape        = { dist = "LogNormal", mu = 0.0, sigma = 0.5 }
+coefficients = { dist = "Normal", mu = 0.0, sigma = 1.0 }      # or per term: "age" = {...}
+median_survival = { median = 12, quantile_975 = 60 }           # of the reference patient; or log_scale_at_means = { dist = "Normal", ... }
+site_sd      = { dist = "HalfNormal", sigma = 0.5 }            # or { median_hazard_ratio_above = 2.5, prob = 0.05, dist = "HalfNormal" }
+[sampler]
+draws = 1000
+chains = 4
+[report]
+times = [6, 12, 24]
+rmst_horizon = 24
+"""  # noqa: E501
+
+FORMULA = "Surv(time_months, event) ~ ecog + age + sex + (1 | inst)"
+RECODE = {"ecog": {"column": "ph_ecog", "levels": {"0": [0], ">=1": [1, 2, 3]}}}
+SPEC = "Surv(t, e) ~ x + (1 | s)"
+
+
+def study(**tables):
+    """A study of the packaged cohort, with tables merged in."""
+    whole = {"data": {"missing": "drop", "recode": RECODE}, "model": {"formula": FORMULA}}
+    return sw.Study.from_dict({name: {**whole.get(name, {}), **tables.get(name, {})} for name in {*whole, *tables}})
+
+
+@pytest.fixture(scope="module")
+def table_path(tmp_path_factory):
+    """The complete rows of the packaged cohort with columns of entry, weight and outcome in words added."""
+    frame = pd.read_csv(packaged_path("lung")).dropna(subset=["inst", "ph_ecog"])
+    frame["entry_months"] = np.where(frame["id"] % 2, 0.0, frame["time_months"] / 4)
+    frame["w"] = 1.0 + frame["id"] % 3
+    frame["outcome"] = frame["event"].map({1: "dead", 0: "alive"})
+    frame["moved"] = frame["time_months"].where(frame["id"] != 3, 0.0)
+    path = tmp_path_factory.mktemp("study") / "lung.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes the text of a study file and reads it."""
+
+    def read(text):
+        path = tmp_path / "study.toml"
+        path.write_text(text, encoding="utf-8")
+        return sw.read_study(path)
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory):
+    path = tmp_path_factory.mktemp("example") / "study.toml"
+    path.write_text(EXAMPLE, encoding="utf-8")
+    return sw.read_study(path)
+
+
+@pytest.fixture(scope="module")
+def example_cohort(example, table_path):
+    return example.cohort(table_path, example.spec())
+
+
+def test_the_example_is_read_whole(example):
+    content = tomllib.loads(EXAMPLE)
+    for name in ("data", "covariates", "model", "priors", "sampler", "report"):
+        assert getattr(example, name) == content[name]
+
+
+def test_columns_of_the_example(example_cohort):
+    cohort = example_cohort
+    names = cohort.columns
+    assert (names.time, names.event, names.site) == ("time_months", "event", "inst")
+    assert (names.id, names.entry, names.weights) == ("id", "entry_months", "w")
+    assert cohort.late_entry
+    assert cohort.weighted
+    assert cohort.time_unit == "months"
+    assert (len(cohort), int(cohort.event.sum())) == (226, 163)
+    assert cohort.id.iloc[0] == "1"
+
+
+def test_covariates_of_the_example(example_cohort):
+    assert list(example_cohort.covariates.columns) == ["ecog", "age", "sex"]
+    assert example_cohort.levels("ecog") == ("0", ">=1")
+    assert example_cohort.levels("sex") == ("1", "2")
+
+
+def test_risk_groups_of_the_example(example, example_cohort):
+    groups = example.risk_groups(example_cohort, example.spec()).groups(example_cohort)
+    assert [(group.label, int(group.rows.sum())) for group in groups] == [
+        ("1 of 1 favourable", 63),
+        ("0 of 1 favourable", 163),
+    ]
+
+
+def test_model_of_the_example(example, example_cohort):
+    spec = example.spec()
+    assert (spec.family, spec.metric, spec.guarantee_time) == (sw.Weibull(), "hazard-ratio", 0.0)
+    assert spec.terms == ("ecog", "age", "sex")
+    assert spec.sites == sw.RandomSites(centred=False)
+    found = spec.resolve(example_cohort).resolved
+    assert found.shape == (sw.Prior("LogNormal", mu=0, sigma=0.5),)
+    assert found.coefficients == (sw.Prior("Normal", mu=0, sigma=1),) * 3
+    assert found.site_sd == sw.Prior("HalfNormal", sigma=0.5)
+    assert found.baseline == "log_median"
+    assert found.baseline_prior.values["mu"] == pytest.approx(math.log(12), rel=1e-14)
+    # 97.5 % of the prior lie below log 60; 1.959964 is the normal quantile.
+    assert found.baseline_prior.values["sigma"] == pytest.approx(math.log(5) / 1.959963984540054, rel=1e-12)
+
+
+def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
+    content = tomllib.loads(EXAMPLE)
+    shown = {(name, key) for name in SCHEMA for key in content.get(name, {})}
+    beyond = {(name, key) for name, keys in SCHEMA.items() for key in keys} - shown
+    assert beyond == {
+        *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
+        *(("model", "sites"), ("sampler", "engine"), ("sampler", "tune"), ("sampler", "target_accept"), ("sampler", "seed")),
+        *(("report", "prob"), ("report", "margins")),
+    }
+
+
+def test_an_empty_file_is_a_study_without_a_model(write):
+    empty = write("")
+    assert empty == sw.Study()
+    with pytest.raises(
+        sw.StudyError, match=r"^There is no model: give --model, or formula in \[model\] of the study file\.$"
+    ):
+        empty.spec()
+
+
+def test_columns_come_from_the_formula_unless_named(table_path):
+    chosen = study()
+    cohort = chosen.cohort(table_path, chosen.spec())
+    assert (cohort.columns.time, cohort.columns.event, cohort.columns.site) == ("time_months", "event", "inst")
+    assert not cohort.late_entry
+    late = study(model={"formula": FORMULA.replace("Surv(", "Surv(entry_months, ")})
+    assert late.cohort(table_path, late.spec()).columns.entry == "entry_months"
+
+
+def test_event_level(table_path):
+    words = study(data={"event_level": "dead"}, model={"formula": FORMULA.replace("event)", "outcome)")})
+    cohort = words.cohort(table_path, words.spec())
+    assert int(cohort.event.sum()) == 163
+    alive = study(data={"event_level": "alive"}, model={"formula": FORMULA.replace("event)", "outcome)")})
+    assert int(alive.cohort(table_path, alive.spec()).event.sum()) == 226 - 163
+
+
+def test_missing():
+    path = packaged_path("lung")
+    chosen = study()
+    assert chosen.cohort(path, chosen.spec()).rows_dropped == 2
+    strict = study(data={"missing": "refuse"})
+    with pytest.raises(sw.CohortError, match="column 'inst': 1 value is missing"):
+        strict.cohort(path, strict.spec())
+
+
+def test_zero_times(table_path):
+    formula = {"formula": FORMULA.replace("time_months", "moved")}
+    chosen = study(data={"zero_times": 0.25}, model=formula)
+    cohort = chosen.cohort(table_path, chosen.spec())
+    assert cohort.time.min() <= 0.25
+    assert "1 time of zero was set to 0.25, as zero_times asked." in cohort.notes
+    strict = study(data={"zero_times": "refuse"}, model=formula)
+    with pytest.raises(sw.CohortError, match="1 time is zero"):
+        strict.cohort(table_path, strict.spec())
+
+
+def test_source_and_unit(table_path):
+    chosen = study(data={"source": "Simulated patients", "time_unit": "years"})
+    cohort = chosen.cohort(table_path, chosen.spec())
+    assert (cohort.source, cohort.time_unit) == ("Simulated patients", "years")
+    plain = study()
+    assert plain.cohort(table_path, plain.spec()).source == "patients of lung.csv"
+
+
+def test_levels_and_reference(table_path):
+    chosen = study(covariates={"levels": {"ecog": [">=1", "0"]}, "reference": {"sex": 2}})
+    cohort = chosen.cohort(table_path, chosen.spec())
+    assert cohort.levels("ecog") == (">=1", "0")
+    assert cohort.levels("sex") == ("2", "1")
+
+
+def test_a_reference_that_is_misspelt_is_an_error(table_path):
+    chosen = study(covariates={"reference": {"ecgo": "0"}})
+    with pytest.raises(sw.CohortError, match=r"reference of 'ecgo': there is no such column\. Did you mean 'ecog'\?"):
+        chosen.cohort(table_path, chosen.spec())
+
+
+def test_a_reference_of_a_covariate_that_the_formula_leaves_out_is_no_error(table_path):
+    chosen = study(covariates={"reference": {"ecog": "0", "sex": "1"}}).with_formula("Surv(time_months, event) ~ age")
+    cohort = chosen.cohort(table_path, chosen.spec())
+    assert list(cohort.covariates.columns) == ["age"]
+
+
+def test_unfavourable(table_path):
+    chosen = study(covariates={"unfavourable": {"ecog": ">=1", "sex": [1]}})
+    cohort = chosen.cohort(table_path, chosen.spec())
+    labels = [group.label for group in chosen.risk_groups(cohort, chosen.spec()).groups(cohort)]
+    assert labels == ["2 of 2 unfavourable", "1 of 2 unfavourable", "0 of 2 unfavourable"]
+
+
+def test_a_number_that_defines_risk_groups_becomes_a_category(table_path):
+    chosen = study(covariates={"favourable": {"ph_ecog": [0, 1]}})
+    cohort = chosen.cohort(table_path, chosen.spec())
+    assert cohort.levels("ph_ecog") == ("0", "1", "2", "3")
+    groups = chosen.risk_groups(cohort, chosen.spec()).groups(cohort)
+    assert int(groups[0].rows.sum()) == int(cohort.covariates["ph_ecog"].isin(["0", "1"]).sum())
+
+
+def test_risk_groups_without_a_rule(table_path):
+    chosen = study()
+    cohort = chosen.cohort(table_path, chosen.spec())
+    labels = [group.label for group in chosen.risk_groups(cohort, chosen.spec()).groups(cohort)]
+    assert labels == ["all", "ecog = 0", "ecog = >=1", "sex = 1", "sex = 2"]
+
+
+SITES = {
+    "random": sw.RandomSites(),
+    "random-centred": sw.RandomSites(centred=True),
+    "fixed": sw.FixedSites(),
+    "none": sw.NoSites(),
+}
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_sites(name):
+    assert study(model={"sites": name}).spec().sites == SITES[name]
+
+
+def test_sites_follow_the_formula_unless_named():
+    assert study().spec().sites == sw.RandomSites()
+    assert study(model={"formula": "Surv(time_months, event) ~ age"}).spec().sites == sw.NoSites()
+
+
+def test_one_site_will_do_without_a_site_effect_only(table_path, tmp_path):
+    pd.read_csv(table_path).assign(inst=7).to_csv(tmp_path / "one.csv", index=False)
+    with_sites, without = study(), study(model={"sites": "none"})
+    assert without.cohort(tmp_path / "one.csv", without.spec()).site_labels == ("7",)
+    with pytest.raises(sw.CohortError, match=r"column 'inst': names 1 site \('7'\); a site effect needs at least 2\."):
+        with_sites.cohort(tmp_path / "one.csv", with_sites.spec())
+
+
+def test_family_metric_and_guarantee_time():
+    spec = study(model={"family": "exponential", "metric": "time-ratio", "guarantee_time": 2}).spec()
+    assert (spec.family, spec.metric, spec.guarantee_time) == (sw.Exponential(), "time-ratio", 2.0)
+
+
+def priors(table, **model):
+    return study(model={"formula": SPEC, **model}, priors=table).spec().priors
+
+
+def test_a_prior_per_term():
+    found = priors({"x": {"dist": "StudentT", "nu": 3, "mu": 0, "sigma": 0.5}, "y[b]": {"dist": "Laplace", "mu": 0, "b": 1}})
+    assert found.terms == {
+        "x": sw.Prior("StudentT", nu=3, mu=0, sigma=0.5),
+        "y[b]": sw.Prior("Laplace", mu=0, b=1),
+    }
+
+
+@pytest.mark.parametrize("name", ["log_scale", "log_scale_at_means", "log_median"])
+def test_baseline_priors(name):
+    assert getattr(priors({name: {"dist": "Normal", "mu": 2, "sigma": 1}}), name) == sw.Prior("Normal", mu=2, sigma=1)
+
+
+def test_median_survival_beyond_a_guarantee_time():
+    found = priors({"median_survival": {"median": 12, "quantile_975": 60}}, guarantee_time=2).log_median
+    assert found.values["mu"] == pytest.approx(math.log(10), rel=1e-14)
+    assert found.values["sigma"] == pytest.approx(math.log(58 / 10) / 1.959963984540054, rel=1e-12)
+
+
+def test_site_sd_by_a_median_ratio():
+    """P(exp(0.954 sd) > 2.5) = 0.05 under the half-normal that follows."""
+    from scipy import stats
+
+    found = priors({"site_sd": {"median_hazard_ratio_above": 2.5, "prob": 0.05, "dist": "HalfNormal"}}).site_sd
+    assert found.dist == "HalfNormal"
+    above = stats.halfnorm.sf(math.log(2.5) / LOG_RATIO_BETWEEN_SITES, scale=found.values["sigma"])
+    assert above == pytest.approx(0.05, rel=1e-10)
+    assert pytest.approx(0.954, abs=5e-4) == LOG_RATIO_BETWEEN_SITES
+    plain = priors({"site_sd": {"median_hazard_ratio_above": 2.5, "prob": 0.05}}).site_sd
+    assert plain == found  # half-normal unless named
+
+
+def test_site_sd_in_the_time_ratio_metric():
+    table = {"site_sd": {"median_time_ratio_above": 2.5, "prob": 0.05, "dist": "Exponential"}}
+    found = priors(table, metric="time-ratio").site_sd
+    rate = found.values.get("lam", 1 / found.values.get("scale", math.inf))
+    assert math.exp(-rate * math.log(2.5) / LOG_RATIO_BETWEEN_SITES) == pytest.approx(0.05, rel=1e-10)
+
+
+PRIOR_SLIPS = {
+    "no distribution": ({"shape": {"mu": 0}}, "priors.shape: name a PyMC distribution as dist = \"...\"; got {'mu': 0}."),
+    "the other metric's ratio": (
+        {"site_sd": {"median_time_ratio_above": 2.5, "prob": 0.05}},
+        "priors.site_sd: with metric 'hazard-ratio' the site spread is set by median_hazard_ratio_above, not "
+        "median_time_ratio_above.",
+    ),
+    "half of a median": (
+        {"median_survival": {"median": 12}},
+        "priors.median_survival takes median and quantile_975; got median.",
+    ),
+    "a median above its upper limit": (
+        {"median_survival": {"median": 60, "quantile_975": 12}},
+        "median_survival needs guarantee_time < median < quantile_975; got 0, 60, 12.",
+    ),
+    "two baselines": (
+        {"log_scale": {"dist": "Normal", "mu": 0, "sigma": 1}, "log_median": {"dist": "Normal", "mu": 0, "sigma": 1}},
+        "Give one prior of the baseline, not log_median and log_scale.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PRIOR_SLIPS)
+def test_priors_that_make_no_sense(name):
+    table, expected = PRIOR_SLIPS[name]
+    with pytest.raises(sw.SpecError) as caught:
+        priors(table)
+    assert str(caught.value) == expected
+
+
+def test_a_prior_of_no_term_is_named_when_the_model_meets_the_table(table_path):
+    chosen = study(priors={"agee": {"dist": "Normal", "mu": 0, "sigma": 1}})
+    spec = chosen.spec()
+    with pytest.raises(sw.SpecError, match=r"prior 'agee': belongs to no term of the model\. Did you mean 'age'\?"):
+        spec.resolve(chosen.cohort(table_path, spec))
+
+
+def test_another_formula_wins_and_the_rest_stays():
+    changed = study(model={"family": "exponential", "metric": "time-ratio"}).with_formula("Surv(t, e) ~ z")
+    spec = changed.spec()
+    assert (spec.terms, spec.response, spec.group) == (("z",), ("t", "e"), None)
+    assert (spec.family, spec.metric) == (sw.Exponential(), "time-ratio")
+
+
+HEAD = "study.toml has 1 problem:\n  1. "
+SLIPS = {
+    "table": ('[daat]\ntime = "x"', HEAD + "[daat]: is no table of a study. Did you mean 'data'?"),
+    "no table": (
+        'time = "x"',
+        HEAD + "[time]: is no table of a study. Known: 'data', 'covariates', 'model', 'sampler', 'report', 'priors'.",
+    ),
+    "key for a table": ("data = 3", HEAD + "[data]: must be a table; it is 3."),
+    "key": ('[data]\ntiem = "x"', HEAD + "[data] tiem: is not a known key. Did you mean 'time'?"),
+    "number for text": ("[model]\nformula = 3", HEAD + "[model] formula: must be text; it is 3."),
+    "text for a number": ('[model]\nguarantee_time = "1"', HEAD + "[model] guarantee_time: must be a number; it is '1'."),
+    "decimals for a whole number": (
+        "[sampler]\nchains = 4.5",
+        HEAD + "[sampler] chains: must be a whole number; it is 4.5.",
+    ),
+    "true for a number": ("[sampler]\nseed = true", HEAD + "[sampler] seed: must be a whole number; it is True."),
+    "number for a list": ("[report]\ntimes = 12", HEAD + "[report] times: must be a list; it is 12."),
+    "empty list": ("[report]\ntimes = []", HEAD + "[report] times: must be a list of positive numbers; it is []."),
+    "text in a list": (
+        '[report]\ntimes = [6, "12"]',
+        HEAD + "[report] times: must be a list of positive numbers; it is [6, '12'].",
+    ),
+    "list for a table": (
+        '[covariates]\nfavourable = ["ecog"]',
+        HEAD + "[covariates] favourable: must be a table; it is ['ecog'].",
+    ),
+    "choice": ('[data]\nmissing = "dorp"', HEAD + "[data] missing: is 'dorp'. Did you mean 'drop'?"),
+    "family": ('[model]\nfamily = "weibul"', HEAD + "[model] family: is 'weibul'. Did you mean 'weibull'?"),
+    "metric": ('[model]\nmetric = "hr"', HEAD + "[model] metric: is 'hr'. Known: 'hazard-ratio', 'time-ratio'."),
+    "sites": ('[model]\nsites = "centred"', HEAD + "[model] sites: is 'centred'. Did you mean 'random-centred'?"),
+    "zero_times": (
+        '[data]\nzero_times = "half"',
+        HEAD + "[data] zero_times: must be 'refuse' or a small positive time; it is 'half'.",
+    ),
+    "negative guarantee time": (
+        "[model]\nguarantee_time = -1",
+        HEAD + "[model] guarantee_time: must be zero or a positive time; it is -1.",
+    ),
+    "too few draws": ("[sampler]\ndraws = 2", HEAD + "[sampler] draws: must be at least 4; it is 2."),
+    "no chains": ("[sampler]\nchains = 0", HEAD + "[sampler] chains: must be at least 1; it is 0."),
+    "acceptance": (
+        "[sampler]\ntarget_accept = 95.0",
+        HEAD + "[sampler] target_accept: must be between 0 and 1; it is 95.0.",
+    ),
+    "percent": ("[report]\nprob = 95", HEAD + "[report] prob: must be between 0 and 1, such as 0.95; it is 95."),
+    "horizon": ("[report]\nrmst_horizon = 0", HEAD + "[report] rmst_horizon: must be a positive time; it is 0."),
+    "margin": ("[report.margins]\nrmts = 1", HEAD + "[report.margins] rmts: is no estimand. Did you mean 'rmst'?"),
+    "margin in words": (
+        '[report.margins]\nrmst = "big"',
+        HEAD + "[report.margins] rmst: must be a number; it is 'big'.",
+    ),
+    "recode without levels": (
+        '[data.recode]\necog = { column = "x" }',
+        HEAD + '[data.recode] ecog: must be { column = "...", levels = { "0" = [0], ... } }.',
+    ),
+    "recode with a value for a list": (
+        '[data.recode]\necog = { column = "x", levels = { a = 1 } }',
+        HEAD + "[data.recode] ecog: levels must name a list of values for each level.",
+    ),
+    "levels that are no list": (
+        '[covariates.levels]\necog = "01"',
+        HEAD + "[covariates.levels] ecog: must be a list of levels in order; it is '01'.",
+    ),
+    "reference that is a list": (
+        '[covariates.reference]\necog = ["0"]',
+        HEAD + "[covariates.reference] ecog: must be one level; it is ['0'].",
+    ),
+    "two rules for risk groups": (
+        '[covariates]\nfavourable = { ecog = ["0"] }\nunfavourable = { ecog = ["1"] }',
+        HEAD + "[covariates]: favourable and unfavourable both define the risk groups. Give one of them.",
+    ),
+    "prior that is a number": (
+        "[priors]\nshape = 3",
+        HEAD + '[priors] shape: must be a table; it is 3. Such as { dist = "Normal", mu = 0, sigma = 1 }.',
+    ),
+    "prior with text for a number": (
+        '[priors]\nmedian_survival = { median = "12", quantile_975 = 60 }',
+        HEAD + "[priors] median_survival median: must be a number; it is '12'.",
+    ),
+    "several": (
+        '[data]\ntiem = "x"\nmissing = 1\n[modle]\nfamily = "weibull"\n[sampler]\ndraws = "many"\n',
+        "study.toml has 4 problems:\n"
+        "  1. [data] tiem: is not a known key. Did you mean 'time'?\n"
+        "  2. [data] missing: must be text; it is 1.\n"
+        "  3. [modle]: is no table of a study. Did you mean 'model'?\n"
+        "  4. [sampler] draws: must be a whole number; it is 'many'.",
+    ),
+    "no TOML": (
+        "[data\n",
+        "study.toml is not valid TOML: Expected ']' at the end of a table declaration (at line 1, column 6)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_message(name, write):
+    text, expected = SLIPS[name]
+    with pytest.raises(sw.StudyError) as caught:
+        write(text)
+    assert str(caught.value) == expected
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(sw.StudyError) as caught:
+        sw.read_study(tmp_path / "none.toml")
+    assert str(caught.value) == f"There is no file {tmp_path / 'none.toml'}."
+
+
+def test_the_documented_study_is_sound_and_shows_every_key(write):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "study.md").read_text(encoding="utf-8")
+    documented = text.split("```toml\n")[1].split("```")[0]
+    write(documented).spec()
+    for name, keys in SCHEMA.items():
+        for key in keys:
+            assert re.search(rf"\b{key}\b", documented), f"[{name}] {key} is not documented"
+
+
+def test_the_packaged_study_is_sound(lung):
+    packaged = sw.read_study(packaged_path("lung", ".toml"))
+    cohort = packaged.cohort(packaged_path("lung"), packaged.spec())
+    assert cohort.data_hash == lung.data_hash
+    assert packaged.report == {"times": [6, 12, 24], "rmst_horizon": 24}

@@ -1,0 +1,209 @@
+"""Posterior modes under flat priors against maximum-likelihood fits by lifelines and scipy.
+
+Priors of sd 1e6 (and a log-normal of log sd 1e6 on the shape, whose mode over the log shape is unmoved) make the posterior
+over the unconstrained parameters proportional to the likelihood: relative pull 1e-12. lifelines stops at a gradient of about
+1e-5 in its scaled problem; the requirement is agreement to 1e-4.
+"""
+
+import warnings
+
+import numpy as np
+import pytensor
+import pytest
+from lifelines import WeibullAFTFitter
+from scipy import optimize, stats
+
+import sitewise as sw
+
+WIDE = sw.Prior("Normal", mu=0.0, sigma=1e6)
+FLAT = sw.Priors(shape=sw.Prior("LogNormal", mu=0.0, sigma=1e6), coefficients=WIDE, log_scale_at_means=WIDE)
+AGREES = 1e-4
+
+
+@pytest.fixture(scope="module")
+def mode_of(interpreted):
+    """A function that maximises the joint density of a spec, by BFGS and then Newton's method on its gradient."""
+
+    def find(spec, cohort):
+        model = spec.to_pymc(cohort)
+        total = model.logp()
+        variables = model.value_vars
+        evaluate = interpreted(model, [total, *pytensor.grad(total, variables)])
+        start = {name: np.zeros(np.shape(value)) for name, value in model.initial_point().items()}
+        start["log_scale_at_means"] = np.array(np.log(np.mean(cohort.time)))
+        shapes = [(variable.name, np.shape(start[variable.name])) for variable in variables]
+
+        def unpack(flat):
+            point, used = {}, 0
+            for name, shape in shapes:
+                size = int(np.prod(shape))
+                point[name] = np.reshape(flat[used : used + size], shape)
+                used += size
+            return point
+
+        # Each coordinate in units of its own curvature, so that age (in years) and sex are on one footing.
+        scale = np.concatenate([np.full(int(np.prod(shape)), 0.02 if "ratio" in name else 1.0) for name, shape in shapes])
+
+        def objective(flat):
+            value, *slopes = evaluate(unpack(flat * scale))
+            return -float(value), -np.concatenate([np.ravel(slope) for slope in slopes]) * scale
+
+        first = np.concatenate([np.ravel(start[name]) for name, _ in shapes]) / scale
+        found = optimize.minimize(objective, first, jac=True, method="BFGS", options={"gtol": 1e-7, "maxiter": 500})
+        refined = optimize.root(lambda flat: objective(flat)[1], found.x, tol=1e-12)
+        assert np.abs(objective(refined.x)[1]).max() < 1e-6
+        return unpack(refined.x * scale), model
+
+    return find
+
+
+def lung_frame(lung):
+    frame = lung.covariates.copy()
+    return frame.assign(
+        ecog=(frame["ecog"] == ">=1").astype(float),
+        sex=(frame["sex"] == "2").astype(float),
+        age=frame["age"].astype(float),
+        time=lung.time,
+        event=lung.event,
+    )
+
+
+def fit_lifelines(frame, **options):
+    fitter = WeibullAFTFitter()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Starting with pandas version 4.0", DeprecationWarning)
+        fitter.fit(frame, duration_col="time", event_col="event", **options)
+    return fitter
+
+
+def compare(point, fitter, metric, terms, means):
+    """Hold a mode against lifelines: log time ratios and intercept (``lambda_``), log shape (``rho_``)."""
+    shape = float(np.exp(point["shape_log__"]))
+    phi = fitter.params_["lambda_"]
+    assert np.log(shape) == pytest.approx(float(fitter.params_["rho_"]["Intercept"]), abs=AGREES)
+    names = [term.split("[")[0] for term in terms]
+    expected = np.array([phi[name] for name in names])
+    found = point["log_time_ratio"] if metric == "time-ratio" else point["log_hazard_ratio"]
+    np.testing.assert_allclose(found, expected if metric == "time-ratio" else -shape * expected, atol=AGREES)
+    at_means = float(phi["Intercept"]) + float(np.asarray(means) @ expected)
+    assert float(point["log_scale_at_means"]) == pytest.approx(at_means, abs=AGREES)
+
+
+@pytest.mark.parametrize("metric", ["hazard-ratio", "time-ratio"])
+def test_lung_against_lifelines(lung, mode_of, interpreted, metric):
+    fitter = fit_lifelines(lung_frame(lung))
+    spec = sw.ModelSpec.from_formula(
+        "Surv(time_months, event) ~ ecog + age + sex", metric=metric, priors=FLAT
+    ).resolve(lung)
+    point, model = mode_of(spec, lung)
+    compare(point, fitter, metric, model.coords["term"], spec.resolved.means)
+    # The reference patient: ECOG 0, sex 1, median age 63.
+    assert dict(spec.resolved.reference_patient) == {"ecog": "0", "age": 63.0, "sex": "1"}
+    phi = fitter.params_["lambda_"]
+    log_scale = interpreted(model, model.replace_rvs_by_values([model["log_scale"]])[0])
+    assert float(log_scale(point)) == pytest.approx(float(phi["Intercept"] + 63.0 * phi["age"]), abs=AGREES)
+
+
+@pytest.mark.parametrize("metric", ["hazard-ratio", "time-ratio"])
+def test_delayed_entry_against_lifelines(lung, mode_of, metric):
+    """A third of the patients come under observation at 40 % of their time."""
+    entry = np.where(np.arange(len(lung)) % 3 == 0, 0.4 * lung.time, 0.0)
+    table = lung.frame.assign(entry=entry)
+    cohort = sw.Cohort.from_frame(
+        table,
+        time="time_months",
+        event="event",
+        entry="entry",
+        covariates=["ecog", "age", "sex"],
+        levels={"ecog": ["0", ">=1"]},
+        reference={"sex": 1},
+    )
+    fitter = fit_lifelines(lung_frame(cohort).assign(entry=entry), entry_col="entry")
+    spec = sw.ModelSpec.from_formula(
+        "Surv(entry, time_months, event) ~ ecog + age + sex", metric=metric, priors=FLAT
+    ).resolve(cohort)
+    point, model = mode_of(spec, cohort)
+    compare(point, fitter, metric, model.coords["term"], spec.resolved.means)
+    without = fit_lifelines(lung_frame(cohort))
+    moved = abs(float(without.params_["lambda_"]["Intercept"]) - float(fitter.params_["lambda_"]["Intercept"]))
+    assert moved > 100 * AGREES  # entry matters here, so that ignoring it would be seen
+
+
+def test_weights_against_lifelines(lung, mode_of):
+    weights = 1.0 + (np.arange(len(lung)) % 4)
+    cohort = sw.Cohort.from_frame(
+        lung.frame.assign(w=weights),
+        time="time_months",
+        event="event",
+        weights="w",
+        covariates=["ecog", "age", "sex"],
+        levels={"ecog": ["0", ">=1"]},
+        reference={"sex": 1},
+    )
+    fitter = fit_lifelines(lung_frame(cohort).assign(w=weights), weights_col="w", robust=False)
+    spec = sw.ModelSpec.from_formula("Surv(time_months, event) ~ ecog + age + sex", priors=FLAT).resolve(cohort)
+    point, model = mode_of(spec, cohort)
+    compare(point, fitter, "hazard-ratio", model.coords["term"], spec.resolved.means)
+
+
+@pytest.mark.parametrize("guarantee", [0.0, 0.1])
+def test_without_covariates_against_scipy(lung, mode_of, guarantee):
+    """scipy.stats' own maximum likelihood for censored data; its simplex search is run to 1e-10 from the default start."""
+    spec = sw.ModelSpec.from_formula("Surv(time_months, event) ~ 1", priors=FLAT, guarantee_time=guarantee).resolve(lung)
+    point, _ = mode_of(spec, lung)
+    beyond = lung.time - guarantee
+    data = stats.CensoredData.right_censored(beyond, lung.event == 0)
+
+    def search(function, start, args=(), disp=0):
+        return optimize.fmin(function, start, args=args, xtol=1e-10, ftol=1e-12, maxiter=5000, maxfun=5000, disp=disp)
+
+    shape, _, scale = stats.weibull_min.fit(data, floc=0, optimizer=search)
+    assert float(np.exp(point["shape_log__"])) == pytest.approx(shape, abs=AGREES)
+    assert float(point["log_scale_at_means"]) == pytest.approx(np.log(scale), abs=AGREES)
+
+
+def test_exponential_rate_in_closed_form(lung, mode_of):
+    """Events over person-time; the flat prior's mode is exact."""
+    spec = sw.ModelSpec.from_formula(
+        "Surv(time_months, event) ~ 1", family=sw.Exponential(), priors=sw.Priors(log_scale_at_means=WIDE)
+    ).resolve(lung)
+    point, _ = mode_of(spec, lung)
+    assert float(point["log_scale_at_means"]) == pytest.approx(np.log(lung.time.sum() / lung.event.sum()), abs=1e-9)
+
+
+def test_fixed_sites_against_lifelines(lung, mode_of):
+    """Five large institutions with fixed effects that sum to zero, against lifelines' dummies centred by hand."""
+    keep = lung.site.isin(["1", "12", "13", "11", "3"]).to_numpy()
+    table = lung.frame[keep].reset_index(drop=True)
+    cohort = sw.Cohort.from_frame(
+        table,
+        time="time_months",
+        event="event",
+        site="inst",
+        covariates=["ecog", "age", "sex"],
+        levels={"ecog": ["0", ">=1"]},
+        reference={"sex": 1},
+    )
+    labels = cohort.site_labels
+    frame = lung_frame(cohort)
+    for label in labels[1:]:
+        frame[f"site{label}"] = (cohort.site == label).astype(float).to_numpy()
+    fitter = fit_lifelines(frame)
+    priors = sw.Priors(
+        shape=FLAT.shape,
+        coefficients=WIDE,
+        log_scale_at_means=WIDE,
+        site_effects=sw.Prior("ZeroSumNormal", sigma=1e6),
+    )
+    spec = sw.ModelSpec.from_formula(
+        "Surv(time_months, event) ~ ecog + age + sex", metric="time-ratio", sites=sw.FixedSites(), priors=priors
+    ).resolve(cohort)
+    point, model = mode_of(spec, cohort)
+    phi = fitter.params_["lambda_"]
+    dummies = np.array([0.0, *(phi[f"site{label}"] for label in labels[1:])])
+    expected = dummies - dummies.mean()
+    free = point["site_effect_zerosum__"]
+    zero_sum = np.concatenate([free - free.sum() / (len(labels) + np.sqrt(len(labels))), [-free.sum() / np.sqrt(len(labels))]])
+    np.testing.assert_allclose(zero_sum, expected, atol=AGREES)
+    coefficients = [phi[term.split("[")[0]] for term in model.coords["term"]]
+    np.testing.assert_allclose(point["log_time_ratio"], coefficients, atol=AGREES)
