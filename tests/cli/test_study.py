@@ -215,6 +215,14 @@ def test_levels_and_reference(table_path):
     assert cohort.levels("sex") == ("2", "1")
 
 
+def test_the_reference_is_the_reference_of_the_model(table_path):
+    chosen = study(covariates={"reference": {"sex": 2, "ecog": ">=1"}})
+    spec = chosen.spec()
+    found = spec.resolve(chosen.cohort(table_path, spec)).resolved
+    assert found.columns == ("ecog[0]", "age", "sex[1]")
+    assert found.reference[0] == found.reference[2] == 0
+
+
 def test_a_reference_that_is_misspelt_is_an_error(table_path):
     chosen = study(covariates={"reference": {"ecgo": "0"}})
     with pytest.raises(sw.CohortError, match=r"reference of 'ecgo': there is no such column\. Did you mean 'ecog'\?"):

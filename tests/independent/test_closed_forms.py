@@ -66,9 +66,7 @@ def test_survival_at_a_new_site(sigma, hazard, mean, sd, site_fit):
     assert found.std() == pytest.approx(sd, abs=4 * sd / np.sqrt(size))
 
 
-@pytest.mark.parametrize(
-    ("theta", "hazard", "expected"), [(0.25, 1.0, 0.6522), (0.5, 1.0, 0.6923), (0.5, 2.0, 0.75)]
-)
+@pytest.mark.parametrize(("theta", "hazard", "expected"), [(0.25, 1.0, 0.6522), (0.5, 1.0, 0.6923), (0.5, 2.0, 0.75)])
 def test_marginal_hazard_ratio_under_gamma_frailty(theta, hazard, expected, hand_made):
     """HR(t) = h (1 + theta H0) / (1 + theta h H0) with h = .6 (Hougaard 2000, Analysis of Multivariate Survival Data, ch. 7).
 

@@ -246,7 +246,9 @@ def test_design_columns_are_those_of_the_second_implementation(case, spec):
 
 def test_second_implementation_agrees_with_scipy(model, second):
     for point in random_points(model, 3):
-        np.testing.assert_allclose(second.log_likelihood(point), second.log_likelihood_by_scipy(point), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            second.log_likelihood(point), second.log_likelihood_by_scipy(point), rtol=1e-12, atol=1e-12
+        )
 
 
 def test_log_likelihood_and_its_gradient(model, second, interpreted):

@@ -92,9 +92,7 @@ def compare(point, fitter, metric, terms, means):
 @pytest.mark.parametrize("metric", ["hazard-ratio", "time-ratio"])
 def test_lung_against_lifelines(lung, mode_of, interpreted, metric):
     fitter = fit_lifelines(lung_frame(lung))
-    spec = sw.ModelSpec.from_formula(
-        "Surv(time_months, event) ~ ecog + age + sex", metric=metric, priors=FLAT
-    ).resolve(lung)
+    spec = sw.ModelSpec.from_formula("Surv(time_months, event) ~ ecog + age + sex", metric=metric, priors=FLAT).resolve(lung)
     point, model = mode_of(spec, lung)
     compare(point, fitter, metric, model.coords["term"], spec.resolved.means)
     # The reference patient: ECOG 0, sex 1, median age 63.
@@ -203,7 +201,9 @@ def test_fixed_sites_against_lifelines(lung, mode_of):
     dummies = np.array([0.0, *(phi[f"site{label}"] for label in labels[1:])])
     expected = dummies - dummies.mean()
     free = point["site_effect_zerosum__"]
-    zero_sum = np.concatenate([free - free.sum() / (len(labels) + np.sqrt(len(labels))), [-free.sum() / np.sqrt(len(labels))]])
+    zero_sum = np.concatenate(
+        [free - free.sum() / (len(labels) + np.sqrt(len(labels))), [-free.sum() / np.sqrt(len(labels))]]
+    )
     np.testing.assert_allclose(zero_sum, expected, atol=AGREES)
     coefficients = [phi[term.split("[")[0]] for term in model.coords["term"]]
     np.testing.assert_allclose(point["log_time_ratio"], coefficients, atol=AGREES)

@@ -233,4 +233,6 @@ def test_many_members_of_a_wide_range(read, make_frame, hand_made):
     expected = np.exp(-np.outer(hazard_at(times), np.exp(eta))).mean(axis=1)
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
     median = brentq(lambda t: np.exp(-hazard_at(t) * np.exp(eta)).mean() - 0.5, 1e-3, 1e4, xtol=1e-12)
-    assert float(sw.median_survival(fit, groups=EVERYONE, sites=sw.Average())[0, 0, 0]) == pytest.approx(median, rel=TOLERANCE)
+    assert float(sw.median_survival(fit, groups=EVERYONE, sites=sw.Average())[0, 0, 0]) == pytest.approx(
+        median, rel=TOLERANCE
+    )

@@ -1,17 +1,7 @@
 """Posterior draws of what people ask for: survival, medians, restricted means, contrasts, effects, sites."""
 
 from sitewise.estimands.contrasts import contrast, prob_above
-from sitewise.estimands.curves import (
-    GroupCurves,
-    cumulative_hazard,
-    group_curves,
-    hazard,
-    marginal_hazard_ratio,
-    median_survival,
-    quantile,
-    rmst,
-    survival,
-)
+from sitewise.estimands.curves import GroupCurves, group_curves
 from sitewise.estimands.effects import (
     hazard_ratios,
     log_hazard_ratios,
@@ -21,6 +11,15 @@ from sitewise.estimands.effects import (
     site_ranks,
     site_sd,
     time_ratios,
+)
+from sitewise.estimands.functionals import (
+    cumulative_hazard,
+    hazard,
+    marginal_hazard_ratio,
+    median_survival,
+    quantile,
+    rmst,
+    survival,
 )
 from sitewise.estimands.populations import Group, Population, Profiles, RiskGroups, Standardised
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment

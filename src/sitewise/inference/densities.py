@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.families.metric import log_likelihood
-from sitewise.models.graph import LOG_LOG_2, distribution
+from sitewise.inference.packing import POSITIVE, REAL, encode
+from sitewise.models.baseline import median_minus_scale
 from sitewise.models.priors import Prior
 from sitewise.models.resolve import ModelData
 from sitewise.models.spec import ModelSpec
@@ -84,7 +85,7 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
     else:
         baseline = posterior[names.LOG_SCALE].transpose(*sample).to_numpy()
         if resolution.baseline == "log_median":
-            baseline = baseline + spec.family.log_time(LOG_LOG_2, 0.0, shape)
+            baseline = baseline + median_minus_scale(spec, shape)
     store(resolution.baseline, resolution.baseline_prior, baseline)
     if resolution.columns:
         effect = posterior[coefficient_name(spec)].transpose(*sample, names.TERM).to_numpy()
@@ -101,21 +102,33 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
         result[names.SITE_EFFECT] = (
             sample,
-            log_density(resolution.site_effects, effects, event_shape=effects.shape),
+            _log_density_by_pymc(resolution.site_effects, effects, effects.shape),
         )
     return xr.Dataset(result, coords={key: posterior.coords[key] for key in posterior.coords if key != names.PATIENT})
 
 
-def log_density(prior: Prior, values: Floats, *, event_shape: tuple[int, ...] | None = None) -> Floats:
-    """Return the log density of a prior at ``values``, evaluated by PyMC without compilation."""
+def log_density(prior: Prior, values: Floats) -> Floats:
+    """Return the log density of a scalar prior at ``values``: by the kernel's formula, or PyMC's where it has none."""
+    encoded = encode(prior, {**REAL, **POSITIVE})
+    if encoded is None:
+        return _log_density_by_pymc(prior, values)
+    from sitewise.inference.kernel import prior_log_densities
+
+    flat = prior_log_densities(int(encoded[0]), *encoded[1:], np.ascontiguousarray(values, dtype=float).ravel())
+    return np.asarray(flat).reshape(values.shape)
+
+
+def _log_density_by_pymc(prior: Prior, values: Floats, event_shape: tuple[int, ...] | None = None) -> Floats:
     import pymc as pm
     import pytensor
     import pytensor.tensor as pt
     from pytensor.compile.mode import Mode
 
+    from sitewise.models.graph import distribution, parameters
+
     point = pt.tensor(dtype="float64", shape=(None,) * values.ndim)
     options = {} if event_shape is None else {"shape": event_shape}
-    graph = pm.logp(distribution(prior).dist(**prior.values, **options), point)
+    graph = pm.logp(distribution(prior).dist(**parameters(prior), **options), point)
     # One evaluation of a handful of operations: interpreting it is faster than compiling it.
     evaluate = pytensor.function([point], graph, mode=Mode(linker="py", optimizer=None))
     return np.asarray(evaluate(np.asarray(values, dtype=float)), dtype=float)

@@ -12,6 +12,7 @@ import xarray as xr
 
 from sitewise import names
 from sitewise.inference.engine import Draws, Report
+from sitewise.inference.packing import POINT, kernel_reads, unpack
 from sitewise.inference.verdict import judge_nuts
 from sitewise.models.resolve import ModelData, data_arrays
 from sitewise.models.spec import ModelSpec, RandomSites
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import pymc
 
 SAMPLERS = ("nutpie", "pymc", "numpyro")
+DENSITIES = ("auto", "graph")
 RETRY_TARGET_ACCEPT = 0.99
 SAMPLER_STATISTICS = {
     "diverging": "diverging",
@@ -54,6 +56,9 @@ class Nuts:
         Which implementation.
     cores : int, optional
         Chains run at a time; results do not depend on it. Default: as many as there are.
+    density : {"auto", "graph"}
+        What nutpie samples: the project's own compiled density of Weibull and exponential specs where it knows all the
+        priors (no compilation), else the PyMC graph; or always the graph. The two are the same density.
     retry : bool
         Run once more, with higher target acceptance and the other centring of the sites, when the verdict fails.
     """
@@ -65,11 +70,14 @@ class Nuts:
     target_accept: float = 0.95
     sampler: str = "nutpie"
     cores: int | None = None
+    density: str = "auto"
     retry: bool = True
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise SpecError(f"There is no sampler '{self.sampler}'; choose {listed(SAMPLERS)}.")
+        if self.density not in DENSITIES:
+            raise SpecError(f"There is no density '{self.density}'; choose {listed(DENSITIES)}.")
         if self.draws < 4 or self.tune < 0 or self.chains < 1:
             raise SpecError("Nuts needs draws >= 4, tune >= 0 and chains >= 1.")
         if not 0 < self.target_accept < 1:
@@ -139,26 +147,23 @@ def _compile_key(spec: ModelSpec, arrays: dict[str, Any]) -> str:
 def _sample_nutpie(
     engine: Nuts, spec: ModelSpec, data: ModelData, *, seed: int, progress: bool, report: Report
 ) -> tuple[Any, dict[str, float]]:
-    arrays = data_arrays(spec, data)
-    key = _compile_key(spec, arrays)
+    """Sample with nutpie: from the project's compiled density where it reads the spec, from the PyMC graph elsewhere."""
     started = time.perf_counter()
-    if key not in _COMPILED:
-        report("Loading PyMC and nutpie")
+    by_kernel = engine.density == "auto" and kernel_reads(spec)
+    if by_kernel or not _COMPILED:
+        report("Loading the sampler")
     import nutpie
 
-    from sitewise.models.graph import build
+    if by_kernel:
+        from sitewise.inference.nutpie_model import nutpie_model
 
-    seconds = {"import": time.perf_counter() - started}
-    started = time.perf_counter()
-    if key not in _COMPILED:
-        report("Compiling the model (4 to 20 seconds, less when it was compiled before)")
-        model = build(spec, data)
-        _COMPILED[key] = nutpie.compile_pymc_model(model, var_names=_stored_variables(model))
-        while len(_COMPILED) > _MOST_COMPILED:
-            _COMPILED.popitem(last=False)
-    _COMPILED.move_to_end(key)
-    compiled = _COMPILED[key].with_data(**arrays)
-    seconds["compile"] = time.perf_counter() - started
+        compiled = nutpie_model(spec, data)
+        seconds = {"import": time.perf_counter() - started, "compile": 0.0}
+    else:
+        seconds = {"import": time.perf_counter() - started}
+        started = time.perf_counter()
+        compiled = _compile_graph(spec, data, report)
+        seconds["compile"] = time.perf_counter() - started
     report(f"Sampling {engine.chains} chains of {engine.tune} + {engine.draws} draws")
     started = time.perf_counter()
     tree = nutpie.sample(
@@ -172,7 +177,34 @@ def _sample_nutpie(
         save_warmup=False,
         progress_bar=progress,
     )
-    return tree, {**seconds, "sample": time.perf_counter() - started}
+    seconds["sample"] = time.perf_counter() - started
+    if by_kernel:
+        points = tree[names.POSTERIOR][POINT].transpose(names.CHAIN, names.DRAW, ...).to_numpy()
+        tree = xr.DataTree.from_dict(
+            {
+                names.POSTERIOR: unpack(spec, data, points),
+                names.SAMPLE_STATS: tree[names.SAMPLE_STATS].to_dataset(),
+            }
+        )
+    return tree, seconds
+
+
+def _compile_graph(spec: ModelSpec, data: ModelData, report: Report) -> Any:
+    """Return the compiled PyMC graph holding this cohort's arrays; compiled once in a process for each spec."""
+    import nutpie
+
+    from sitewise.models.graph import build
+
+    arrays = data_arrays(spec, data)
+    key = _compile_key(spec, arrays)
+    if key not in _COMPILED:
+        report("Compiling the model (4 to 20 seconds, less when it was compiled before)")
+        model = build(spec, data)
+        _COMPILED[key] = nutpie.compile_pymc_model(model, var_names=_stored_variables(model))
+        while len(_COMPILED) > _MOST_COMPILED:
+            _COMPILED.popitem(last=False)
+    _COMPILED.move_to_end(key)
+    return _COMPILED[key].with_data(**arrays)
 
 
 def _sample_pymc(

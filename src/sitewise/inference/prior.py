@@ -8,7 +8,6 @@ import xarray as xr
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference.densities import linear_predictor, log_density, shape_draws
-from sitewise.models.graph import build
 from sitewise.models.priors import Prior
 from sitewise.models.resolve import ModelData, prepare
 from sitewise.models.spec import ModelSpec
@@ -37,6 +36,8 @@ def sample_prior(spec: ModelSpec, cohort: Cohort, /, *, draws: int = 1000, seed:
     """
     import pymc as pm
     from pytensor.compile.mode import Mode
+
+    from sitewise.models.graph import build
 
     if draws < 1:
         raise SpecError(f"draws is {draws}; at least one is needed.")

@@ -78,7 +78,7 @@ class Design:
                         f"has unknown levels {listed(unknown)}",
                         f"Levels: {listed(levels)}.",
                     )
-                table[name] = pd.Categorical(text, categories=levels)
+                table[name] = pd.Categorical(text, categories=levels, ordered=True)
             elif not is_number_column(values):
                 problems.add(f"column '{name}'", "must hold numbers, as in the cohort that was fitted")
             else:
@@ -110,7 +110,7 @@ def make_design(terms: tuple[str, ...], variables: tuple[str, ...], covariates: 
     from formulae import design_matrices
 
     try:
-        made = design_matrices("1 + " + " + ".join(terms), used)
+        made = design_matrices("1 + " + " + ".join(terms), _ordered(used))
     except Exception as error:  # formulae raises several kinds
         raise SpecError(f"The terms {listed(terms)} cannot be evaluated: {error}") from error
     columns: list[str] = []
@@ -122,6 +122,16 @@ def make_design(terms: tuple[str, ...], variables: tuple[str, ...], covariates: 
     matrix = np.asarray(made.common.design_matrix, dtype=float)[:, 1:]
     _check_rank(matrix, columns)
     return Design(tuple(terms), tuple(columns), tuple(owners), matrix, used, made)
+
+
+def _ordered(covariates: pd.DataFrame) -> pd.DataFrame:
+    """Return covariates whose categories are marked as ordered: formulae sorts the levels of unordered ones itself."""
+    categories = {
+        str(name): values.cat.as_ordered()
+        for name, values in covariates.items()
+        if isinstance(values.dtype, pd.CategoricalDtype)
+    }
+    return covariates.assign(**categories)
 
 
 def _check_rank(matrix: Floats, columns: list[str]) -> None:

@@ -15,12 +15,11 @@ import pytensor.tensor as pt
 
 from sitewise import names
 from sitewise.families.metric import log_likelihood
+from sitewise.models.baseline import means_minus_reference, median_minus_scale
 from sitewise.models.priors import Prior
 from sitewise.models.resolve import ModelData, data_arrays
 from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
 from sitewise.problems import SpecError, nearest
-
-LOG_LOG_2 = float(np.log(np.log(2.0)))
 
 
 def build(spec: ModelSpec, data: ModelData) -> pm.Model:
@@ -99,10 +98,19 @@ def distribution(prior: Prior, where: str = "prior") -> Any:
     return kind
 
 
+def parameters(prior: Prior) -> dict[str, Any]:
+    """Return a prior's parameters as double-precision arrays.
+
+    PyTensor takes a Python float such as 0.5 as single precision, since that holds it exactly, and then rounds its logarithm
+    or log-gamma to single precision too.
+    """
+    return {name: np.asarray(value, dtype=np.float64) for name, value in prior.values.items()}
+
+
 def variable(name: str, prior: Prior, **options: Any) -> Any:
     """Return a random variable of the current model with this prior."""
     try:
-        return distribution(prior, name)(name, **prior.values, **options)
+        return distribution(prior, name)(name, **parameters(prior), **options)
     except (TypeError, ValueError) as error:
         raise SpecError(f"The prior of {name}, {prior}, is not one that PyMC accepts: {error}") from error
 
@@ -140,40 +148,23 @@ def _site_effects(spec: ModelSpec) -> Any | None:
 
 
 def _baseline(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> Any:
-    """Return the log scale at the covariate means, with the prior carried over from where it speaks.
-
-    In the hazard-ratio metric H0 at the means is H0 of the reference patient times exp((mean - reference)' beta), and a
-    factor exp(e) on the hazard is a shift of log time by the quantile function; in the time-ratio metric the predictor is
-    that shift itself.
-    """
+    """Return the log scale at the covariate means, with the prior carried over from where it speaks."""
     resolution = spec.resolved
-    median_minus_scale = spec.family.log_time(LOG_LOG_2, 0.0, shape, pt)
     if resolution.baseline == names.LOG_SCALE_AT_MEANS:
         at_means = variable(names.LOG_SCALE_AT_MEANS, resolution.baseline_prior)
         return _record_reference(spec, at_means, effect, shape)
-    shift = _means_minus_reference(spec, effect, shape)
-    moved = {**resolution.baseline_prior.values}
+    shift = means_minus_reference(spec, effect, shape, pt)
+    moved = parameters(resolution.baseline_prior)
     resolution.baseline_prior.shifted(0.0)  # refuses a prior that has no mu
     moved["mu"] = moved["mu"] + shift
     if resolution.baseline == names.LOG_SCALE:
         at_means = distribution(resolution.baseline_prior)(names.LOG_SCALE_AT_MEANS, **moved)
     else:
         log_median = distribution(resolution.baseline_prior)(names.LOG_MEDIAN_AT_MEANS, **moved)
-        at_means = pm.Deterministic(names.LOG_SCALE_AT_MEANS, log_median - median_minus_scale)
+        at_means = pm.Deterministic(names.LOG_SCALE_AT_MEANS, log_median - median_minus_scale(spec, shape, pt))
     return _record_reference(spec, at_means, effect, shape)
 
 
 def _record_reference(spec: ModelSpec, at_means: Any, effect: Any | None, shape: tuple[Any, ...]) -> Any:
-    pm.Deterministic(names.LOG_SCALE, at_means - _means_minus_reference(spec, effect, shape))
+    pm.Deterministic(names.LOG_SCALE, at_means - means_minus_reference(spec, effect, shape, pt))
     return at_means
-
-
-def _means_minus_reference(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> Any:
-    """Return the log scale at the means minus that of the reference patient."""
-    if effect is None:
-        return 0.0
-    resolution = spec.resolved
-    distance = (np.asarray(resolution.means) - np.asarray(resolution.reference)) @ effect
-    if spec.metric == names.TIME_RATIO:
-        return distance
-    return spec.family.log_time(-distance, 0.0, shape, pt) - spec.family.log_time(0.0, 0.0, shape, pt)

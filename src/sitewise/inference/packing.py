@@ -1,0 +1,186 @@
+"""From a resolved spec and a cohort's arrays to the kernel's array, and from the kernel's points back to parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.linalg import helmert
+
+from sitewise import names
+from sitewise.families import Exponential, Weibull
+from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.priors import Prior
+from sitewise.models.resolve import ModelData
+from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
+
+Floats = NDArray[np.float64]
+
+POINT = "point"
+"""Name under which nutpie stores the kernel's points."""
+
+REAL: dict[str, tuple[int, tuple[str, ...]]] = {
+    "Normal": (0, ("mu", "sigma")),
+    "StudentT": (1, ("nu", "mu", "sigma")),
+    "Cauchy": (2, ("alpha", "beta")),
+    "Laplace": (3, ("mu", "b")),
+}
+POSITIVE: dict[str, tuple[int, tuple[str, ...]]] = {
+    "HalfNormal": (4, ("sigma",)),
+    "LogNormal": (5, ("mu", "sigma")),
+    "HalfStudentT": (6, ("nu", "sigma")),
+    "Exponential": (7, ("lam",)),
+    "Gamma": (8, ("alpha", "beta")),
+    "InverseGamma": (9, ("alpha", "beta")),
+    "HalfCauchy": (10, ("beta",)),
+}
+"""PyMC distributions that the kernel knows, with its code and the parameters it takes; others go through the graph."""
+BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
+
+
+def encode(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float] | None:
+    """Return a prior as code, a, b, c; None when the kernel does not know it."""
+    code, parameters = known.get(prior.dist, (-1, ()))
+    if code < 0 or set(parameters) != set(prior.values):
+        return None
+    numbers = [prior.values[name] for name in parameters]
+    if any(value <= 0 for name, value in prior.values.items() if name not in ("mu", "alpha")):
+        return None  # the graph says what is wrong
+    return [float(code), *numbers, *[0.0] * (3 - len(numbers))]
+
+
+def kernel_reads(spec: ModelSpec) -> bool:
+    """Return whether the kernel has this spec's family and priors."""
+    resolution = spec.resolved
+    encoded = [encode(prior, POSITIVE) for prior in resolution.shape]
+    encoded += [encode(prior, REAL) for prior in resolution.coefficients]
+    encoded.append(encode(resolution.baseline_prior, REAL))
+    if resolution.baseline != "log_scale_at_means" and "mu" not in resolution.baseline_prior.values:
+        return False
+    if resolution.site_sd is not None:
+        encoded.append(encode(resolution.site_sd, POSITIVE))
+    fixed = resolution.site_effects
+    known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
+    return type(spec.family) in (Weibull, Exponential) and known_sites and None not in encoded
+
+
+def _site_kind(spec: ModelSpec) -> int:
+    if isinstance(spec.sites, RandomSites):
+        return 2 if spec.sites.centred else 1
+    return 3 if isinstance(spec.sites, FixedSites) else 0
+
+
+def column_scales(data: ModelData) -> Floats:
+    """Return the sds of the design columns, by which the kernel's coefficients are multiplied."""
+    spread = data.covariates.std(axis=0)
+    return np.where(spread > 0, spread, 1.0)
+
+
+def sum_to_zero_basis(sites: int) -> Floats:
+    """Return an orthonormal basis of the vectors that sum to zero, shape (sites, sites - 1)."""
+    return np.ascontiguousarray(helmert(sites).T)
+
+
+def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
+    """Return the kernel's array for a spec that it reads, and the number of free parameters.
+
+    Header: n, p, free site effects, sites, time-ratio metric, has a shape, kind of site effects, late entry, weights,
+    baseline kind; from 10, 14 and 18 the priors of shape, site sd and baseline as (code, a, b, c); at 22 the sd of fixed
+    sites; last, the length of the whole. Then per coefficient (code, a, b, c, column sd, mean - reference), and the patients'
+    arrays.
+    """
+    resolution = spec.resolved
+    n, p = data.covariates.shape
+    sites = len(resolution.site_labels)
+    kind = _site_kind(spec)
+    free_effects = {0: 0, 1: sites, 2: sites, 3: sites - 1}[kind]
+    header = np.zeros(32)
+    header[:10] = [
+        *(n, p, free_effects, sites, spec.metric == names.TIME_RATIO, bool(resolution.shape), kind),
+        *(data.log_entry is not None, data.weight is not None, BASELINES[resolution.baseline]),
+    ]
+    header[10:14] = _encoded(resolution.shape[0], POSITIVE) if resolution.shape else 0.0
+    header[14:18] = _encoded(resolution.site_sd, POSITIVE) if resolution.site_sd is not None else 0.0
+    header[18:22] = _encoded(resolution.baseline_prior, REAL)
+    header[22] = resolution.site_effects.values["sigma"] if resolution.site_effects is not None else 0.0
+    terms = np.zeros((p, 6))
+    for row, prior in enumerate(resolution.coefficients):
+        terms[row, :4] = _encoded(prior, REAL)
+    terms[:, 4] = column_scales(data)
+    terms[:, 5] = np.asarray(resolution.means) - np.asarray(resolution.reference)
+    parts = [header, terms, data.log_time, data.event, data.site]
+    if data.log_entry is not None and data.entered_late is not None:
+        parts += [data.log_entry, data.entered_late]
+    if data.weight is not None:
+        parts.append(data.weight)
+    parts.append(data.covariates)
+    if kind == 3:
+        parts.append(sum_to_zero_basis(sites))
+    packed = np.concatenate([np.asarray(part, dtype=float).ravel() for part in parts])
+    packed[31] = packed.size
+    free = len(resolution.shape) + p + (resolution.site_sd is not None) + free_effects + 1
+    return packed, free
+
+
+def _encoded(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float]:
+    encoded = encode(prior, known)
+    if encoded is None:  # callers ask kernel_reads first
+        raise ValueError(f"the kernel does not know the prior {prior}")
+    return encoded
+
+
+def centre(spec: ModelSpec, data: ModelData, free: int) -> Floats:
+    """Return a point in the middle of things: no effects, shape 1, site sd 0.3, the scale of an exponential fit."""
+    point = np.zeros(free)
+    resolution = spec.resolved
+    weight = 1.0 if data.weight is None else data.weight
+    if resolution.site_sd is not None:
+        point[len(resolution.shape) + len(resolution.columns)] = np.log(0.3)
+    log_scale = np.log(np.sum(weight * np.exp(data.log_time)) / np.sum(weight * data.event))
+    point[-1] = log_scale + (np.log(np.log(2)) if resolution.baseline == "log_median" else 0.0)
+    return point
+
+
+def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
+    """Return the graph's variables from the kernel's points, shape (chain, draw, free): the inverse of its transforms."""
+    resolution = spec.resolved
+    sample = (names.CHAIN, names.DRAW)
+    result: dict[str, Any] = {}
+    place = 0
+    shape: tuple[Floats, ...] = ()
+    if resolution.shape:
+        shape, place = (np.exp(points[..., 0]),), 1
+        result[names.SHAPE] = (sample, shape[0])
+    coefficients = None
+    if resolution.columns:
+        count = len(resolution.columns)
+        coefficients = points[..., place : place + count] / column_scales(data)
+        place += count
+        name = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
+        result[name] = ((*sample, names.TERM), coefficients)
+    by_site = (*sample, names.SITE)
+    if resolution.site_sd is not None:
+        site_sd = np.exp(points[..., place])
+        effects = points[..., place + 1 : -1]
+        result[names.SITE_SD] = (sample, site_sd)
+        if isinstance(spec.sites, RandomSites) and not spec.sites.centred:
+            result[names.SITE_EFFECT_STANDARDISED] = (by_site, effects)
+            effects = effects * site_sd[..., None]
+        result[names.SITE_EFFECT] = (by_site, effects)
+    elif spec.has_sites:
+        basis = sum_to_zero_basis(len(resolution.site_labels))
+        result[names.SITE_EFFECT] = (by_site, points[..., place:-1] @ basis.T)
+    at_means = points[..., -1]
+    if resolution.baseline == "log_median":
+        result[names.LOG_MEDIAN_AT_MEANS] = (sample, at_means)
+        at_means = at_means - median_minus_scale(spec, shape)
+    result[names.LOG_SCALE_AT_MEANS] = (sample, at_means)
+    result[names.LOG_SCALE] = (sample, at_means - means_minus_reference(spec, coefficients, shape))
+    coords: dict[str, Any] = {names.CHAIN: np.arange(points.shape[0]), names.DRAW: np.arange(points.shape[1])}
+    if resolution.columns:
+        coords[names.TERM] = list(resolution.columns)
+    if spec.has_sites:
+        coords[names.SITE] = list(resolution.site_labels)
+    return xr.Dataset(result, coords=coords)
