@@ -165,9 +165,7 @@ def write(table: pd.DataFrame, counts: dict[str, int], command: str) -> None:
     """Write the result table with what reproduces it."""
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "recovery.csv", index=False, float_format="%.4f")
-    versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("sitewise", "pymc", "nutpie", "numpy", "arviz-stats")
-    )
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("sitewise", "pymc", "nutpie", "numpy", "arviz-stats"))
     lines = [
         "# Recovery: coverage of 95 % intervals when the truth is drawn from the prior",
         "",

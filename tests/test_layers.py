@@ -23,9 +23,7 @@ def test_the_package_is_found():
 def test_imports_point_down_only():
     """The contracts are in pyproject.toml."""
     program = "from importlinter.cli import lint_imports_command; lint_imports_command()"
-    run = subprocess.run(
-        [sys.executable, "-c", program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([sys.executable, "-c", program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     kept = re.search(r"Contracts: (\d+) kept, 0 broken", run.stdout)
     assert kept, run.stdout

@@ -168,7 +168,7 @@ def test_the_screen_says_what_was_done(by_model):
 
 
 def test_progress_is_told_on_stderr(by_model):
-    for stage in ("Reading the patients", "Compiling the model", "Sampling 2 chains", "Writing tables", "Drawing pictures"):
+    for stage in ("Reading the patients", "Loading the sampler", "Sampling 2 chains", "Writing tables", "Drawing pictures"):
         assert stage in by_model.err
     assert "Traceback" not in by_model.err
 

@@ -157,9 +157,7 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
 def test_an_empty_file_is_a_study_without_a_model(write):
     empty = write("")
     assert empty == sw.Study()
-    with pytest.raises(
-        sw.StudyError, match=r"^There is no model: give --model, or formula in \[model\] of the study file\.$"
-    ):
+    with pytest.raises(sw.StudyError, match=r"^There is no model: give --model, or formula in \[model\] of the study file\.$"):
         empty.spec()
 
 

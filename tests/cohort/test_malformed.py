@@ -148,8 +148,7 @@ CASES = {
     "unknown column like no other": (
         table(),
         {"site": "hospital"},
-        HEAD + "column 'hospital': does not exist; it was named as site. Known: 'time', 'event', 'site', "
-        "'ecog', 'age', 'id'.",
+        HEAD + "column 'hospital': does not exist; it was named as site. Known: 'time', 'event', 'site', 'ecog', 'age', 'id'.",
     ),
     "event with three values": (
         table(event=[1, 0, 2, 1, 0, 1]),
@@ -184,14 +183,12 @@ CASES = {
     "no events": (
         table(event=[0] * 6),
         {},
-        HEAD + "column 'event': has no events among the rows used. Check event_level; without events nothing can be "
-        "estimated.",
+        HEAD + "column 'event': has no events among the rows used. Check event_level; without events nothing can be estimated.",
     ),
     "one site with a site effect": (
         table(site=["A"] * 6),
         {"min_sites": 2},
-        HEAD
-        + "column 'site': names 1 site ('A'); a site effect needs at least 2. Remove the site term, such as (1 | site), "
+        HEAD + "column 'site': names 1 site ('A'); a site effect needs at least 2. Remove the site term, such as (1 | site), "
         "from the model.",
     ),
     "constant number": (

@@ -38,9 +38,7 @@ def test_sites_of_a_single_patient():
     one = ["X", *"ABCD" * 4, *"ABC"]
     assert read(site=one).warnings == ("site 'X' has a single patient: its effect is mostly the prior's.",)
     two = ["X", "Y", *"ABCD" * 4, *"AB"]
-    assert read(site=two).warnings == (
-        "2 sites have a single patient each ('X', 'Y'): their effects are mostly the prior's.",
-    )
+    assert read(site=two).warnings == ("2 sites have a single patient each ('X', 'Y'): their effects are mostly the prior's.",)
 
 
 def test_few_whole_numbers():
@@ -59,8 +57,7 @@ DAYS = np.linspace(30, 1200, 20)
 
 def test_days_in_a_column_of_months():
     assert read(DAYS).warnings == (
-        "times have a median of 615 months (51 years): are they in days? Set time_unit to the unit of the column, or "
-        "divide.",
+        "times have a median of 615 months (51 years): are they in days? Set time_unit to the unit of the column, or divide.",
     )
     assert read(DAYS / 30.4375).warnings == ()
 

@@ -246,9 +246,7 @@ def test_design_columns_are_those_of_the_second_implementation(case, spec):
 
 def test_second_implementation_agrees_with_scipy(model, second):
     for point in random_points(model, 3):
-        np.testing.assert_allclose(
-            second.log_likelihood(point), second.log_likelihood_by_scipy(point), rtol=1e-12, atol=1e-12
-        )
+        np.testing.assert_allclose(second.log_likelihood(point), second.log_likelihood_by_scipy(point), rtol=1e-12, atol=1e-12)
 
 
 def test_log_likelihood_and_its_gradient(model, second, interpreted):
@@ -384,9 +382,7 @@ def test_user_priors_enter_the_graph_and_the_stored_log_prior(name, metric, make
     rng = np.random.default_rng(5)
     k, sd, log_scale = 1.4, 0.35, 2.9
     effect, z = 0.1 * rng.standard_normal(len(columns)), rng.standard_normal(len(cohort.site_labels))
-    fit = hand_made(
-        spec, cohort, shape=[k], log_scale=[log_scale], coefficients=[effect], site_effect=[sd * z], site_sd=[sd]
-    )
+    fit = hand_made(spec, cohort, shape=[k], log_scale=[log_scale], coefficients=[effect], site_effect=[sd * z], site_sd=[sd])
     drawn = fit.posterior.isel(chain=0, draw=0)
     expected = laws["shape"].logpdf(k) + laws["site_sd"].logpdf(sd)
     expected += sum(laws[column].logpdf(value) for column, value in zip(columns, effect, strict=True))

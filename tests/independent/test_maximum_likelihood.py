@@ -117,9 +117,9 @@ def test_delayed_entry_against_lifelines(lung, mode_of, metric):
         reference={"sex": 1},
     )
     fitter = fit_lifelines(lung_frame(cohort).assign(entry=entry), entry_col="entry")
-    spec = sw.ModelSpec.from_formula(
-        "Surv(entry, time_months, event) ~ ecog + age + sex", metric=metric, priors=FLAT
-    ).resolve(cohort)
+    spec = sw.ModelSpec.from_formula("Surv(entry, time_months, event) ~ ecog + age + sex", metric=metric, priors=FLAT).resolve(
+        cohort
+    )
     point, model = mode_of(spec, cohort)
     compare(point, fitter, metric, model.coords["term"], spec.resolved.means)
     without = fit_lifelines(lung_frame(cohort))
@@ -201,9 +201,7 @@ def test_fixed_sites_against_lifelines(lung, mode_of):
     dummies = np.array([0.0, *(phi[f"site{label}"] for label in labels[1:])])
     expected = dummies - dummies.mean()
     free = point["site_effect_zerosum__"]
-    zero_sum = np.concatenate(
-        [free - free.sum() / (len(labels) + np.sqrt(len(labels))), [-free.sum() / np.sqrt(len(labels))]]
-    )
+    zero_sum = np.concatenate([free - free.sum() / (len(labels) + np.sqrt(len(labels))), [-free.sum() / np.sqrt(len(labels))]])
     np.testing.assert_allclose(zero_sum, expected, atol=AGREES)
     coefficients = [phi[term.split("[")[0]] for term in model.coords["term"]]
     np.testing.assert_allclose(point["log_time_ratio"], coefficients, atol=AGREES)

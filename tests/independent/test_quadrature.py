@@ -159,7 +159,7 @@ def test_hazard_of_the_averaged_curve(name, members, fit):
         shift = effects[draw, hospital] if name == "observed" else 0.0
         for column, time in enumerate(times):
 
-            def mean(factor, time=float(time), shift=shift):
+            def mean(factor, time=float(time), shift=shift, draw=draw):
                 def value(b):
                     ratio = np.exp(eta + shift + b)
                     return float(weight @ (factor(ratio) * np.exp(-hazard_at(time) * ratio)))
@@ -233,6 +233,4 @@ def test_many_members_of_a_wide_range(read, make_frame, hand_made):
     expected = np.exp(-np.outer(hazard_at(times), np.exp(eta))).mean(axis=1)
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
     median = brentq(lambda t: np.exp(-hazard_at(t) * np.exp(eta)).mean() - 0.5, 1e-3, 1e4, xtol=1e-12)
-    assert float(sw.median_survival(fit, groups=EVERYONE, sites=sw.Average())[0, 0, 0]) == pytest.approx(
-        median, rel=TOLERANCE
-    )
+    assert float(sw.median_survival(fit, groups=EVERYONE, sites=sw.Average())[0, 0, 0]) == pytest.approx(median, rel=TOLERANCE)

@@ -28,9 +28,7 @@ Seed = Annotated[int | None, typer.Option("--seed", help="Seed; default the stud
 Draws = Annotated[int | None, typer.Option("--draws", min=4, help="Draws per chain; default 1000.")]
 Chains = Annotated[int | None, typer.Option("--chains", min=1, help="Chains; default 4.")]
 Prob = Annotated[float | None, typer.Option("--prob", help="Probability of intervals; default 0.95.")]
-AllowFail = Annotated[
-    bool, typer.Option("--allow-fail", help="Exit with 0 even when the verdict on the computation is fail.")
-]
+AllowFail = Annotated[bool, typer.Option("--allow-fail", help="Exit with 0 even when the verdict on the computation is fail.")]
 Engine = Annotated[EngineName | None, typer.Option("--engine", help="How the posterior is computed; default nuts.")]
 
 

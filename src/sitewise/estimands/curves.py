@@ -73,15 +73,16 @@ class GroupCurves:
         That is the survival-weighted mean of the members' hazards, not their plain mean.
         """
         moments = _times(times)
-        log_time = self._log_time(moments)
-        log_hazard = self._log_cumulative_hazard(moments)
+        begun = moments > self.guarantee_time
+        # Before the guarantee time the hazard is zero; any later time keeps the formulas finite there.
+        later = np.where(begun, moments, self.guarantee_time + 1.0)
+        log_time = self._log_time(later)
+        log_hazard = self._log_cumulative_hazard(later)
         columns = tuple(item[:, None] for item in self.draws.shape)
-        baseline = np.exp(
-            self.draws.family.log_hazard(log_time, self.draws.log_scale[:, None], columns) + self.shift[:, None]
-        )
+        baseline = np.exp(self.draws.family.log_hazard(log_time, self.draws.log_scale[:, None], columns) + self.shift[:, None])
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = self.mixture.density_factor(log_hazard) / self.mixture.survival(log_hazard)
-        values = np.where((moments > self.guarantee_time)[None, None, :], ratio * baseline[:, None, :], 0.0)
+        values = np.where(begun, ratio * baseline[:, None, :], 0.0)
         return self._wrap(values, "hazard", times=moments)
 
     def quantile(self, level: float) -> xr.DataArray:
@@ -123,9 +124,7 @@ class GroupCurves:
 
     def _log_cumulative_hazard(self, times: Floats) -> Floats:
         columns = tuple(item[:, None] for item in self.draws.shape)
-        value = self.draws.family.log_cumulative_hazard(
-            self._log_time(times)[None, :], self.draws.log_scale[:, None], columns
-        )
+        value = self.draws.family.log_cumulative_hazard(self._log_time(times)[None, :], self.draws.log_scale[:, None], columns)
         return np.asarray(value + self.shift[:, None])
 
     def _wrap(

@@ -124,7 +124,7 @@ def _log_density_by_pymc(prior: Prior, values: Floats, event_shape: tuple[int, .
     import pytensor.tensor as pt
     from pytensor.compile.mode import Mode
 
-    from sitewise.models.graph import distribution, parameters
+    from sitewise.models.prior_check import distribution, parameters
 
     point = pt.tensor(dtype="float64", shape=(None,) * values.ndim)
     options = {} if event_shape is None else {"shape": event_shape}

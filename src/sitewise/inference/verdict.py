@@ -75,9 +75,7 @@ THRESHOLDS: dict[str, Threshold] = {
         "tighter prior of the site spread.",
         inclusive=True,
     ),
-    "e_bfmi": Threshold(
-        0.3, 0.2, True, "E-BFMI, worst chain", "Energies mix slowly: reparametrise, or run a longer warm-up."
-    ),
+    "e_bfmi": Threshold(0.3, 0.2, True, "E-BFMI, worst chain", "Energies mix slowly: reparametrise, or run a longer warm-up."),
     "mcse": Threshold(
         0.05,
         0.1,

@@ -78,7 +78,8 @@ class Design:
                         f"has unknown levels {listed(unknown)}",
                         f"Levels: {listed(levels)}.",
                     )
-                table[name] = pd.Categorical(text, categories=levels, ordered=True)
+                else:
+                    table[name] = pd.Categorical(text, categories=levels, ordered=True)
             elif not is_number_column(values):
                 problems.add(f"column '{name}'", "must hold numbers, as in the cohort that was fitted")
             else:
@@ -89,9 +90,7 @@ class Design:
     def reference_patient(self) -> dict[str, Any]:
         """Return the reference patient: first level of categories, sample median of numbers."""
         return {
-            str(name): values.cat.categories[0]
-            if isinstance(values.dtype, pd.CategoricalDtype)
-            else float(np.median(values))
+            str(name): values.cat.categories[0] if isinstance(values.dtype, pd.CategoricalDtype) else float(np.median(values))
             for name, values in self.covariates.items()
         }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from sitewise.problems import SpecError
 
@@ -72,6 +73,8 @@ def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None
     from formulae import model_description
     from formulae.terms.terms import Intercept
 
+    if _bare_bar(right):
+        raise SpecError(f"The site term in {text!r} needs brackets. {SHAPE_OF_A_FORMULA}")
     try:
         model = model_description(f"y ~ {right or '1'}")
     except Exception as error:  # formulae raises several kinds, some of them bare
@@ -83,10 +86,31 @@ def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None
         groups.append(str(term.factor.name))
     if len(groups) > 1:
         raise SpecError(f"One site term can be fitted, not {len(groups)}: {', '.join(groups)}.")
-    terms = tuple(term.name for term in model.common_terms if not isinstance(term, Intercept))
+    terms = tuple(_spelled(term) for term in model.common_terms if not isinstance(term, Intercept))
     if not any(isinstance(term, Intercept) for term in model.terms):
         raise SpecError("A survival model has a baseline; remove '0' or '- 1' from the formula.")
     return terms, groups[0] if groups else None
+
+
+def _bare_bar(right: str) -> bool:
+    """Return whether a '|' stands outside brackets, where formulae drops it without a word."""
+    depth = 0
+    for character in right:
+        depth += (character == "(") - (character == ")")
+        if character == "|" and depth == 0:
+            return True
+    return False
+
+
+def _spelled(term: Any) -> str:
+    """Return a term as a formula spells it: column names that are no identifiers in backticks."""
+    from formulae.terms.variable import Variable
+
+    parts = [
+        f"`{part.name}`" if isinstance(part, Variable) and not part.name.isidentifier() else str(part.name)
+        for part in term.components
+    ]
+    return ":".join(parts)
 
 
 def variables_of(terms: tuple[str, ...]) -> tuple[str, ...]:

@@ -16,14 +16,16 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.prior_check import check_priors, distribution, parameters
 from sitewise.models.priors import Prior
 from sitewise.models.resolve import ModelData, data_arrays
 from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
-from sitewise.problems import SpecError, nearest
+from sitewise.problems import SpecError
 
 
 def build(spec: ModelSpec, data: ModelData) -> pm.Model:
     """Return the PyMC model of a resolved spec for one cohort's arrays."""
+    check_priors(spec)
     resolution = spec.resolved
     coords: dict[str, Any] = {names.PATIENT: np.arange(data.log_time.size)}
     if resolution.columns:
@@ -79,34 +81,6 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
     return model
 
 
-def distribution(prior: Prior, where: str = "prior") -> Any:
-    """Return the PyMC class that a prior names.
-
-    Raises
-    ------
-    SpecError
-        When PyMC has no distribution of that name.
-    """
-    kind = getattr(pm, prior.dist, None)
-    if not (isinstance(kind, type) and issubclass(kind, pm.Distribution)):
-        known = [
-            name
-            for name in dir(pm)
-            if isinstance(getattr(pm, name), type) and issubclass(getattr(pm, name), pm.Distribution)
-        ]
-        raise SpecError(f"{where}: PyMC has no distribution '{prior.dist}'. {nearest(prior.dist, known)}")
-    return kind
-
-
-def parameters(prior: Prior) -> dict[str, Any]:
-    """Return a prior's parameters as double-precision arrays.
-
-    PyTensor takes a Python float such as 0.5 as single precision, since that holds it exactly, and then rounds its logarithm
-    or log-gamma to single precision too.
-    """
-    return {name: np.asarray(value, dtype=np.float64) for name, value in prior.values.items()}
-
-
 def variable(name: str, prior: Prior, **options: Any) -> Any:
     """Return a random variable of the current model with this prior."""
     try:
@@ -127,8 +101,7 @@ def _coefficients(spec: ModelSpec) -> Any | None:
         stacked = {key: np.array([item.values[key] for item in resolution.coefficients]) for key in prior.values}
         return distribution(prior, name)(name, **stacked, dims=names.TERM)
     each = [
-        variable(f"{name}[{column}]", prior)
-        for column, prior in zip(resolution.columns, resolution.coefficients, strict=True)
+        variable(f"{name}[{column}]", prior) for column, prior in zip(resolution.columns, resolution.coefficients, strict=True)
     ]
     return pm.Deterministic(name, pt.stack(each), dims=names.TERM)
 

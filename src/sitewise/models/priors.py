@@ -59,7 +59,7 @@ class Prior:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], where: str = "prior") -> Self:
         """Return the prior written as ``{"dist": ..., parameters}``."""
-        if "dist" not in data:
+        if not isinstance(data.get("dist"), str):
             raise SpecError(f'{where}: name a PyMC distribution as dist = "..."; got {dict(data)}.')
         return cls(data["dist"], **{key: value for key, value in data.items() if key != "dist"})
 
@@ -170,6 +170,13 @@ class Priors:
 def _only(value: Mapping[str, Any], keys: set[str], where: str) -> None:
     if set(value) != keys:
         raise SpecError(f"{where} takes {' and '.join(sorted(keys))}; got {', '.join(map(str, value))}.")
+    for key in keys:
+        _number(value, key, where)
+
+
+def _number(value: Mapping[str, Any], key: str, where: str) -> None:
+    if isinstance(value[key], bool) or not isinstance(value[key], int | float):
+        raise SpecError(f"{where}: {key} must be a number; it is {value[key]!r}.")
 
 
 def _read_site_sd(value: Mapping[str, Any], metric: str, where: str) -> Prior:
@@ -181,4 +188,6 @@ def _read_site_sd(value: Mapping[str, Any], metric: str, where: str) -> Prior:
         return Prior.from_dict(value, where)
     if not set(value) <= {ratio, "prob", "dist"} or "prob" not in value:
         raise SpecError(f"{where} takes {ratio}, prob and dist; got {', '.join(map(str, value))}.")
+    for key in (ratio, "prob"):
+        _number(value, key, where)
     return site_sd_from_median_ratio(above=value[ratio], prob=value["prob"], dist=value.get("dist", "HalfNormal"))

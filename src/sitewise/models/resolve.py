@@ -78,9 +78,7 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         baseline_prior=baseline_prior,
         coefficients=_coefficient_priors(spec, design),
         site_sd=(priors.site_sd or Prior("HalfNormal", sigma=0.5)) if isinstance(spec.sites, RandomSites) else None,
-        site_effects=(priors.site_effects or Prior("ZeroSumNormal", sigma=1.0))
-        if isinstance(spec.sites, FixedSites)
-        else None,
+        site_effects=(priors.site_effects or Prior("ZeroSumNormal", sigma=1.0)) if isinstance(spec.sites, FixedSites) else None,
         data_hash=cohort.data_hash,
         time_unit=cohort.time_unit,
     )
@@ -267,6 +265,9 @@ def _check_prior_names(spec: ModelSpec, design: Design) -> None:
         problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
     if spec.priors.site_sd is not None and not isinstance(spec.sites, RandomSites):
         problems.add("prior 'site_sd'", "the model has no random site effects", "Add (1 | site), or remove the prior.")
+    fixed = spec.priors.site_effects
+    if fixed is not None and (fixed.dist != "ZeroSumNormal" or set(fixed.values) != {"sigma"}):
+        problems.add("prior 'site_effects'", f"is {fixed}", "Fixed site effects sum to zero: use ZeroSumNormal with a sigma.")
     if spec.priors.site_effects is not None and not isinstance(spec.sites, FixedSites):
         problems.add("prior 'site_effects'", "the model has no fixed site effects", "Remove it.")
     problems.raise_if_any(SpecError, "The spec")

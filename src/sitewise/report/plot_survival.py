@@ -137,8 +137,7 @@ def _numbers_at_risk(axes: Axes, analysis: Analysis, groups: list[Group], figure
         if group.rows is None:
             continue
         at_risk = [
-            int(np.sum((cohort.time[group.rows] >= tick) & ((cohort.entry[group.rows] < tick) | (tick == 0))))
-            for tick in ticks
+            int(np.sum((cohort.time[group.rows] >= tick) & ((cohort.entry[group.rows] < tick) | (tick == 0)))) for tick in ticks
         ]
         for tick, count in zip(ticks, at_risk, strict=True):
             axes.text(

@@ -1,0 +1,94 @@
+"""Whether the priors of a spec are ones that PyMC can sample: known parameters, valid values, the right support.
+
+PyMC drops unknown keywords in silence, so that ``Normal(mu=0, sd=0.1)`` would be fitted with sigma 1.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pymc as pm
+from pytensor.compile.mode import Mode
+
+from sitewise.models.priors import Prior
+from sitewise.models.spec import ModelSpec
+from sitewise.problems import Problems, SpecError, listed, nearest
+
+DRAWS = 200
+
+
+def distribution(prior: Prior, where: str = "prior") -> Any:
+    """Return the PyMC class that a prior names.
+
+    Raises
+    ------
+    SpecError
+        When PyMC has no distribution of that name.
+    """
+    kind = getattr(pm, prior.dist, None)
+    if not (isinstance(kind, type) and issubclass(kind, pm.Distribution)):
+        classes = {name: getattr(pm, name) for name in dir(pm)}
+        known = [name for name, item in classes.items() if isinstance(item, type) and issubclass(item, pm.Distribution)]
+        raise SpecError(f"{where}: PyMC has no distribution '{prior.dist}'. {nearest(prior.dist, known)}")
+    return kind
+
+
+def parameters(prior: Prior) -> dict[str, Any]:
+    """Return a prior's parameters as double-precision arrays.
+
+    PyTensor takes a Python float such as 0.5 as single precision, since that holds it exactly, and then rounds its logarithm
+    or log-gamma to single precision too.
+    """
+    return {name: np.asarray(value, dtype=np.float64) for name, value in prior.values.items()}
+
+
+def check_priors(spec: ModelSpec) -> None:
+    """Check every prior of a resolved spec.
+
+    Raises
+    ------
+    SpecError
+        Naming every prior that PyMC does not have, that has unknown or impossible parameters, or the wrong support.
+    """
+    resolution, problems = spec.resolved, Problems()
+    positive = {item.name: prior for item, prior in zip(spec.family.shape_parameters, resolution.shape, strict=True)}
+    if resolution.site_sd is not None:
+        positive["site_sd"] = resolution.site_sd
+    real = {resolution.baseline: resolution.baseline_prior}
+    for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
+        if prior not in real.values():  # one report for a prior that several columns share
+            real[column] = prior
+    for name, prior in positive.items():
+        _check(name, prior, problems, positive=True)
+    for name, prior in real.items():
+        _check(name, prior, problems, positive=False)
+    problems.raise_if_any(SpecError, "The spec")
+
+
+def _check(name: str, prior: Prior, problems: Problems, *, positive: bool) -> None:
+    where = f"prior '{name}'"
+    kind = distribution(prior, where)
+    accepted = [key for key in inspect.signature(kind.dist).parameters if key not in ("args", "kwargs")]
+    unknown = [key for key in prior.values if key not in accepted]
+    if unknown:
+        problems.add(where, f"{prior.dist} has no parameter {listed(unknown)}", nearest(unknown[0], accepted))
+        return
+    if not issubclass(kind, pm.Continuous):
+        problems.add(where, f"{prior.dist} is not a distribution of one real number", "Use a continuous one, such as Normal.")
+        return
+    try:
+        variable = kind.dist(**parameters(prior))
+        # Interpreted: two hundred draws of one distribution are not worth a compilation.
+        drawn = pm.draw(variable, draws=DRAWS, random_seed=0, mode=Mode(linker="py", optimizer=None))
+        usable = bool(np.isfinite(drawn).all())
+    except (TypeError, ValueError, ArithmeticError) as error:
+        problems.add(where, f"{prior} is not one that PyMC accepts: {error}")
+        return
+    if not usable:
+        problems.add(where, f"{prior} gives numbers that are not finite", "Check its parameters.")
+    elif positive and (drawn <= 0).any():
+        problems.add(
+            where, f"{prior} reaches zero or below", "Use a distribution of positive numbers, such as HalfNormal or LogNormal."
+        )
