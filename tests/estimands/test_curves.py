@@ -1,246 +1,335 @@
-"""Estimands on posteriors made by hand: dims, treatments of sites, populations, contrasts, effects."""
+"""Curves of groups at the four kinds of sites: dims, definitions by brute force, metrics, errors."""
 
 import numpy as np
 import pytest
-from scipy import stats
 
 import sitewise as sw
-from sitewise.problems import SpecError
 
-rng = np.random.default_rng(8)
-CHAINS, DRAWS, SITES = 2, 30, 4
-POSTERIOR = {
-    "log_scale": rng.normal(3, 0.1, (CHAINS, DRAWS)),
-    "shape": rng.lognormal(0, 0.1, (CHAINS, DRAWS)),
-    "coefficients": rng.normal([0.5, 0.02], [0.2, 0.01], (CHAINS, DRAWS, 2)),
-    "site_effect": rng.normal(0, 0.4, (CHAINS, DRAWS, SITES)),
-    "site_sd": rng.uniform(0.1, 0.8, (CHAINS, DRAWS)),
+EXACT = 1e-8
+"""Interpolation over log hazards is good to 1e-9 or so in survival; see tests/independent/test_quadrature.py."""
+FORMULA = "Surv(months, died) ~ ecog + age + (1 | hospital)"
+TIMES = np.array([0.5, 3.0, 9.0, 24.0])
+CHAINS, DRAWS, HOSPITALS = 2, 5, 4
+EVERYONE = sw.RiskGroups.by_rule({"all": lambda people: np.ones(len(people), dtype=bool)})
+TREATMENTS = {
+    "observed": sw.Observed(),
+    "observed:2": sw.Observed("2"),
+    "average": sw.Average(),
+    "marginal": sw.Marginal(),
+    "new": sw.New(),
 }
-TREATMENTS = (sw.Observed(), sw.Observed("2"), sw.Average(), sw.Marginal(), sw.New())
-BY_ECOG = sw.RiskGroups.count_favourable(ecog="0")
 
 
 @pytest.fixture(scope="module")
-def cohort(make_frame, read):
-    return read(make_frame(50, seed=6, hospitals=SITES), covariates=["ecog", "age"])
+def frame(make_frame):
+    return make_frame(30, seed=6, hospitals=HOSPITALS)
 
 
 @pytest.fixture(scope="module")
-def fit(hand_made, cohort):
-    return hand_made(sw.ModelSpec(terms=("ecog", "age")), cohort, **POSTERIOR)
+def cohort(frame, read):
+    return read(frame)
 
 
-def test_chain_and_draw_are_kept(fit) -> None:
-    for sites in TREATMENTS:
-        options = {"groups": BY_ECOG, "sites": sites}
-        for values in (
-            sw.survival(fit, times=[1, 2], **options),
-            sw.hazard(fit, times=[1, 2], **options),
-            sw.cumulative_hazard(fit, times=[1, 2], **options),
-        ):
-            assert values.dims == ("chain", "draw", "group", "time")
-            assert values.sizes == {"chain": CHAINS, "draw": DRAWS, "group": 2, "time": 2}
-            assert values.attrs["sites"] == sites.label
-        for values in (
-            sw.median_survival(fit, **options),
-            sw.quantile(fit, level=0.2, **options),
-            sw.rmst(fit, horizon=9, **options),
-        ):
-            assert values.dims == ("chain", "draw", "group")
-            assert list(values["group"].to_numpy()) == ["1 of 1 favourable", "0 of 1 favourable"]
-    for values in (sw.hazard_ratios(fit), sw.time_ratios(fit), sw.log_hazard_ratios(fit), sw.log_time_ratios(fit)):
-        assert values.dims == ("chain", "draw", "term")
-    assert sw.site_effects(fit).dims == sw.site_ranks(fit).dims == ("chain", "draw", "site")
-    assert sw.median_hazard_ratio(fit).dims == ("chain", "draw")
-
-
-def test_survival_of_members_by_brute_force(fit, cohort) -> None:
-    rows = (cohort.covariates["ecog"] == "0").to_numpy()
-    means = np.array(fit.spec.resolved.means)
-    design = np.column_stack([cohort.covariates["ecog"] != "0", cohort.covariates["age"]]) - means
-    eta = POSTERIOR["coefficients"] @ design[rows].T
-    hazard = np.exp(POSTERIOR["shape"] * (np.log(7.0) - POSTERIOR["log_scale"]))[..., None]
-    own = POSTERIOR["site_effect"][..., cohort.site_index[rows]]
-    at_two = POSTERIOR["site_effect"][..., [cohort.site_labels.index("2")]]
-    for sites, shift in ((sw.Observed(), own), (sw.Observed("2"), at_two), (sw.Average(), 0.0)):
-        expected = np.exp(-hazard * np.exp(eta + shift)).mean(axis=-1)
-        found = sw.survival(fit, groups=BY_ECOG, sites=sites, times=[7.0])[..., 0, 0]
-        np.testing.assert_allclose(found, expected, rtol=0, atol=2e-9)  # the grid's interpolation error
-
-
-def test_new_sites_are_the_same_in_every_estimand_and_average_to_marginal(hand_made, fit, cohort) -> None:
-    median = sw.median_survival(fit, groups=BY_ECOG, sites=sw.New())
-    at_median = [
-        sw.survival(fit, groups=BY_ECOG, sites=sw.New(), times=[float(median[0, draw, 0])])[0, draw, 0, 0] for draw in range(5)
-    ]
-    np.testing.assert_allclose(at_median, 0.5, atol=1e-8)
-    assert not sw.median_survival(fit, groups=BY_ECOG, sites=sw.New(seed=7)).equals(median)
-    many = 20_000
-    constant = {key: np.broadcast_to(value[:1, :1], (1, many, *value.shape[2:])) for key, value in POSTERIOR.items()}
-    repeated = hand_made(fit.spec, cohort, **constant)
-    new = sw.survival(repeated, groups=BY_ECOG, sites=sw.New(), times=[7.0])[0, :, 0, 0].to_numpy()
-    marginal = float(sw.survival(repeated, groups=BY_ECOG, sites=sw.Marginal(), times=[7.0])[0, 0, 0, 0])
-    assert new.mean() == pytest.approx(marginal, abs=4 * new.std() / np.sqrt(many))
-
-
-def test_without_spread_marginal_new_and_average_are_one(hand_made, fit, cohort) -> None:
-    still = hand_made(fit.spec, cohort, **{**POSTERIOR, "site_sd": np.full((CHAINS, DRAWS), 1e-12)})
-    curves = [
-        sw.survival(still, groups=BY_ECOG, sites=sites, times=[1, 9]).to_numpy()
-        for sites in (sw.Average(), sw.Marginal(), sw.New())
-    ]
-    np.testing.assert_allclose(curves[1], curves[0], atol=1e-9)
-    np.testing.assert_allclose(curves[2], curves[0], atol=1e-9)
-
-
-def test_time_ratio_metric_gives_the_curves_of_its_hazard_ratios(hand_made, fit, cohort) -> None:
-    shape = POSTERIOR["shape"]
-    other = {
-        **POSTERIOR,
-        "coefficients": -POSTERIOR["coefficients"] / shape[..., None],
-        "site_effect": -POSTERIOR["site_effect"] / shape[..., None],
-        "site_sd": POSTERIOR["site_sd"] / shape,
+@pytest.fixture(scope="module")
+def draws():
+    rng = np.random.default_rng(2)
+    size = (CHAINS, DRAWS)
+    return {
+        "shape": np.exp(0.2 * rng.normal(size=size)),
+        "log_scale": 2.7 + 0.2 * rng.normal(size=size),
+        "coefficients": np.array([0.6, 0.03]) + np.array([0.2, 0.01]) * rng.normal(size=(*size, 2)),
+        "site_effect": 0.4 * rng.normal(size=(*size, HOSPITALS)),
+        "site_sd": np.exp(-1 + 0.3 * rng.normal(size=size)),
     }
-    twin = hand_made(sw.ModelSpec(terms=("ecog", "age"), metric="time-ratio"), cohort, **other)
-    for sites in (sw.Observed(), sw.Average(), sw.Marginal()):
-        for estimand in (sw.median_survival, lambda f, **o: sw.rmst(f, horizon=20, **o)):
-            np.testing.assert_allclose(
-                estimand(twin, groups=BY_ECOG, sites=sites), estimand(fit, groups=BY_ECOG, sites=sites), rtol=1e-7
-            )
-    np.testing.assert_allclose(sw.hazard_ratios(twin), sw.hazard_ratios(fit), rtol=1e-12)
-    np.testing.assert_allclose(sw.time_ratios(twin), sw.time_ratios(fit), rtol=1e-12)
-    np.testing.assert_allclose(sw.site_sd(twin, metric="time-ratio"), POSTERIOR["site_sd"] / shape, rtol=1e-12)
 
 
-def test_a_guarantee_time_shifts_everything(hand_made, make_frame, read, fit) -> None:
-    later = read(make_frame(50, seed=6, hospitals=SITES, guarantee=3.0), covariates=["ecog", "age"])
-    shifted = hand_made(sw.ModelSpec(terms=("ecog", "age"), guarantee_time=3.0), later, **POSTERIOR)
-    for sites in (sw.Average(), sw.Marginal()):
-        options = {"groups": BY_ECOG, "sites": sites}
-        early = sw.survival(shifted, times=[0, 1, 3], **options)
-        assert (early == 1).all()
-        assert (sw.hazard(shifted, times=[1, 3], **options) == 0).all()
-        np.testing.assert_allclose(
-            sw.survival(shifted, times=[3 + 7.0], **options), sw.survival(fit, times=[7.0], **options), atol=1e-10
-        )
-        np.testing.assert_allclose(sw.median_survival(shifted, **options), 3 + sw.median_survival(fit, **options), rtol=1e-9)
-        np.testing.assert_allclose(sw.rmst(shifted, horizon=13, **options), 3 + sw.rmst(fit, horizon=10, **options), rtol=1e-9)
-        assert (sw.rmst(shifted, horizon=2, **options) == 2).all()
+@pytest.fixture(scope="module")
+def fit(cohort, draws, hand_made):
+    return hand_made(sw.ModelSpec.from_formula(FORMULA), cohort, **draws, seed=7)
 
 
-def test_marginal_hazard_ratios_move_towards_one(fit) -> None:
-    pair = sw.Profiles({"good": {"ecog": "0", "age": 60.0}, "poor": {"ecog": ">=1", "age": 60.0}})
-    ratio = sw.marginal_hazard_ratio(fit, groups=pair, reference="good", sites=sw.Marginal(), times=[0.01, 5, 20, 60])
-    worse = np.abs(np.log(ratio.sel(group="poor").to_numpy()))
-    clear = worse[..., 0] > 0.2
-    assert clear.any()
-    assert (np.diff(worse[clear], axis=-1) < 0).all()
-    assert (ratio.sel(group="good") == 1).all()
+@pytest.fixture(scope="module")
+def brute(frame, draws):
+    """A function (rows, times, shift) -> each member's survival, shape (chain, draw, member, time), by definition."""
+
+    def survival(table, times, shift=0.0):
+        ecog = (table["ecog"] == ">=1").to_numpy(dtype=float)
+        centred = ecog - (frame["ecog"] == ">=1").mean(), table["age"].to_numpy() - frame["age"].mean()
+        eta = sum(draws["coefficients"][..., [number]] * column for number, column in enumerate(centred)) + shift
+        hazard = (np.asarray(times) / np.exp(draws["log_scale"])[..., None]) ** draws["shape"][..., None]
+        return np.exp(-np.exp(eta)[..., None] * hazard[:, :, None, :])
+
+    return survival
 
 
-def test_contrasts(fit) -> None:
-    median = sw.median_survival(fit, groups=BY_ECOG, sites=sw.Average())
-    difference = sw.contrast(median, reference="0 of 1 favourable")
-    ratio = sw.contrast(median, reference="0 of 1 favourable", scale="ratio")
-    good, poor = median.sel(group="1 of 1 favourable"), median.sel(group="0 of 1 favourable")
-    np.testing.assert_array_equal(difference.sel(group="1 of 1 favourable"), good - poor)
-    np.testing.assert_array_equal(ratio.sel(group="1 of 1 favourable"), good / poor)
-    assert float(sw.prob_above(difference, 2.0).item()) == float(((good - poor) > 2).mean())
-    with pytest.raises(SpecError, match="There is no group '9 of 9'"):
-        sw.contrast(median, reference="9 of 9")
-    with pytest.raises(SpecError, match="a difference or a ratio"):
-        sw.contrast(median, reference="0 of 1 favourable", scale="odds")
+def test_dims_coordinates_and_attributes(fit, cohort):
+    groups = sw.RiskGroups.default(cohort, ["ecog"])
+    options = {"groups": groups, "sites": sw.Average()}
+    with_time = {
+        "survival": sw.survival(fit, times=TIMES, **options),
+        "cumulative_hazard": sw.cumulative_hazard(fit, times=TIMES, **options),
+        "hazard": sw.hazard(fit, times=TIMES, **options),
+        "marginal_hazard_ratio": sw.marginal_hazard_ratio(fit, times=TIMES, reference="all", **options),
+    }
+    without = {
+        "median_survival": sw.median_survival(fit, **options),
+        "quantile": sw.quantile(fit, level=0.25, **options),
+        "rmst": sw.rmst(fit, horizon=12.0, **options),
+    }
+    for name, values in {**with_time, **without}.items():
+        dims = ("chain", "draw", "group", "time") if name in with_time else ("chain", "draw", "group")
+        assert values.dims == dims
+        assert values.name == name
+        assert list(values["group"].values) == ["all", "ecog = 0", "ecog = >=1"]
+        assert list(values["chain"].values) == [0, 1]
+        assert list(values["draw"].values) == list(range(DRAWS))
+        assert values.attrs["sites"] == "average"
+        assert values.attrs["time_unit"] == "months"
+        assert np.isfinite(values).all()
+    assert without["rmst"].attrs["horizon"] == 12.0
+    assert without["quantile"].attrs["level"] == 0.25
 
 
-def test_populations(fit, cohort) -> None:
-    profile = sw.Profiles({"young": {"ecog": "0", "age": 50.0}, "old": {"ecog": "0", "age": 80.0}})
-    curves = sw.survival(fit, groups=profile, sites=sw.Average(), times=[7.0])[..., 0]
-    hazard = np.exp(POSTERIOR["shape"] * (np.log(7.0) - POSTERIOR["log_scale"]))
-    means = fit.spec.resolved.means
-    eta = POSTERIOR["coefficients"] @ (np.array([0.0, 80.0]) - means)
-    np.testing.assert_allclose(curves.sel(group="old"), np.exp(-hazard * np.exp(eta)), atol=2e-9)
-
-    everyone = sw.Standardised({"as ECOG 0": {"ecog": "0"}, "as ECOG >=1": {"ecog": ">=1"}})
-    standardised = sw.survival(fit, groups=everyone, sites=sw.Average(), times=[7.0])[..., 0]
-    design = np.column_stack([np.ones(len(cohort)), cohort.covariates["age"]]) - means
-    eta = POSTERIOR["coefficients"] @ design.T
-    expected = np.exp(-hazard[..., None] * np.exp(eta)).mean(axis=-1)
-    np.testing.assert_allclose(standardised.sel(group="as ECOG >=1"), expected, atol=2e-9)
-
-    rule = sw.RiskGroups.by_rule({"older": "age > 65", "younger": lambda people: (people["age"] <= 65).to_numpy()})
-    sizes = [int(group.rows.sum()) for group in rule.groups(cohort)]
-    assert sizes == [int((cohort.covariates["age"] > 65).sum()), int((cohort.covariates["age"] <= 65).sum())]
-    numbered = sw.RiskGroups.count_favourable(ecog=[0])
-    assert [group.label for group in numbered.groups(cohort)] == ["1 of 1 favourable", "0 of 1 favourable"]
-    labels = [group.label for group in sw.RiskGroups.default(cohort).groups(cohort)]
-    assert labels == ["all", "ecog = 0", "ecog = >=1"]
+def test_beyond_the_last_observed_time_is_flagged(fit, cohort):
+    last = {"all": cohort.time.max()}
+    for level in cohort.levels("ecog"):
+        last[f"ecog = {level}"] = cohort.time[(cohort.covariates["ecog"] == level).to_numpy()].max()
+    times = [1.0, sorted(last.values())[0] + 1e-6, max(last.values()) + 1]
+    found = sw.survival(fit, groups=sw.RiskGroups.default(cohort, ["ecog"]), sites=sw.Average(), times=times)
+    assert {
+        str(name): float(value) for name, value in zip(found["group"].values, found["last_time"].values, strict=True)
+    } == last
+    expected = [[time > last[name] for time in times] for name in last]
+    np.testing.assert_array_equal(found["extrapolated"], expected)
+    horizon = max(last.values()) + 1
+    assert sw.rmst(fit, groups=EVERYONE, sites=sw.Average(), horizon=horizon)["extrapolated"].all()
 
 
-def test_cohort_weights_and_bootstrap_weights(hand_made, make_frame, read, fit) -> None:
-    weighted = read(make_frame(50, seed=6, hospitals=SITES), covariates=["ecog", "age"], weights="weight")
-    heavy = hand_made(fit.spec.without_resolution(), weighted, **POSTERIOR)
-    everyone = sw.RiskGroups.by_rule({"all": "age > 0"})
-    means = np.array(heavy.spec.resolved.means)
-    design = np.column_stack([weighted.covariates["ecog"] != "0", weighted.covariates["age"]]) - means
-    eta = POSTERIOR["coefficients"] @ design.T
-    hazard = np.exp(POSTERIOR["shape"] * (np.log(7.0) - POSTERIOR["log_scale"]))[..., None]
-    each = np.exp(-hazard * np.exp(eta))
-    found = sw.survival(heavy, groups=everyone, sites=sw.Average(), times=[7.0])[..., 0, 0]
-    np.testing.assert_allclose(found, np.average(each, axis=-1, weights=weighted.weights), atol=2e-9)
-
-    many = 4000
-    constant = {key: np.broadcast_to(value[:1, :1], (1, many, *value.shape[2:])) for key, value in POSTERIOR.items()}
-    repeated = hand_made(fit.spec, fit.cohort, **constant)
-    drawn = sw.survival(repeated, groups=everyone, sites=sw.Average(), times=[7.0], bootstrap_seed=3)[0, :, 0, 0].to_numpy()
-    fixed = float(sw.survival(repeated, groups=everyone, sites=sw.Average(), times=[7.0])[0, 0, 0, 0])
-    design = np.column_stack([fit.cohort.covariates["ecog"] != "0", fit.cohort.covariates["age"]]) - fit.spec.resolved.means
-    members = np.exp(-hazard[0, 0] * np.exp(design @ POSTERIOR["coefficients"][0, 0]))
-    # Under flat Dirichlet weights a mean of n members has variance (population variance) / (n + 1).
-    assert drawn.mean() == pytest.approx(fixed, abs=4 * drawn.std() / np.sqrt(many))
-    assert drawn.std() == pytest.approx(members.std() / np.sqrt(members.size + 1), rel=0.06)
+@pytest.mark.parametrize("name", ["observed", "observed:2", "average", "new"])
+def test_survival_by_brute_force(name, fit, frame, draws, brute):
+    hospital = frame["hospital"].to_numpy() - 1
+    new = draws["site_sd"] * np.random.default_rng(7).standard_normal(CHAINS * DRAWS).reshape(CHAINS, DRAWS)
+    shift = {
+        "observed": draws["site_effect"][..., hospital],
+        "observed:2": draws["site_effect"][..., [1]],
+        "average": 0.0,
+        "new": new[..., None],
+    }[name]
+    found = sw.survival(fit, groups=EVERYONE, sites=TREATMENTS[name], times=TIMES)
+    np.testing.assert_allclose(found.sel(group="all"), brute(frame, TIMES, shift).mean(axis=2), atol=EXACT)
+    assert found.attrs["sites"] == name
 
 
-def test_site_effects_and_ranks(fit) -> None:
-    ranks = sw.site_ranks(fit).to_numpy()
-    np.testing.assert_array_equal(ranks, stats.rankdata(POSTERIOR["site_effect"], axis=-1))
-    np.testing.assert_allclose(sw.median_hazard_ratio(fit), np.exp(np.sqrt(2) * stats.norm.ppf(0.75) * POSTERIOR["site_sd"]))
+def test_marginal_survival_by_simulated_sites(fit, frame, draws, brute):
+    """20,000 sites a draw: the mean of survival within 4.5 standard errors (sd of S over sites below .3)."""
+    size = 20_000
+    z = np.random.default_rng(1).standard_normal(size)
+    one = frame.iloc[:1]
+    simulated = brute(one, [9.0], draws["site_sd"][..., None] * z).mean(axis=2)
+    people = sw.Profiles({"first": {"ecog": one["ecog"].iloc[0], "age": one["age"].iloc[0]}})
+    found = sw.survival(fit, groups=people, sites=sw.Marginal(), times=[9.0]).sel(group="first")
+    np.testing.assert_allclose(found, simulated, atol=4.5 * 0.3 / np.sqrt(size))
 
 
-def test_what_cannot_be_answered_is_refused(hand_made, fit, cohort) -> None:
-    hypothetical = sw.Profiles({"x": {"ecog": "0", "age": 60.0}})
-    with pytest.raises(SpecError, match="hypothetical people without a site"):
-        sw.survival(fit, groups=hypothetical, sites=sw.Observed(), times=[1])
-    with pytest.raises(SpecError, match="There is no site '9'"):
-        sw.survival(fit, groups=BY_ECOG, sites=sw.Observed("9"), times=[1])
-    with pytest.raises(SpecError, match="has no level '7'"):
-        sw.survival(fit, groups=sw.RiskGroups.count_favourable(ecog="7"), sites=sw.Average(), times=[1])
-    with pytest.raises(SpecError, match="column 'age': is needed"):
-        sw.survival(fit, groups=sw.Profiles({"x": {"ecog": "0"}}), sites=sw.Average(), times=[1])
-    with pytest.raises(SpecError, match="unknown levels '5'"):
-        sw.survival(fit, groups=sw.Profiles({"x": {"ecog": "5", "age": 1.0}}), sites=sw.Average(), times=[1])
-    with pytest.raises(SpecError, match="Times must be"):
-        sw.survival(fit, groups=BY_ECOG, sites=sw.Average(), times=[-1])
-    with pytest.raises(SpecError, match="positive finite horizon"):
-        sw.rmst(fit, groups=BY_ECOG, sites=sw.Average(), horizon=0)
-    with pytest.raises(SpecError, match="inside"):
-        sw.quantile(fit, groups=BY_ECOG, sites=sw.Average(), level=1.0)
-    fixed = {key: value for key, value in POSTERIOR.items() if key != "site_sd"}
-    fixed_sites = hand_made(sw.ModelSpec(terms=("ecog", "age"), sites=sw.FixedSites()), cohort, **fixed)
-    with pytest.raises(SpecError, match="Fixed site effects have no distribution"):
-        sw.survival(fixed_sites, groups=BY_ECOG, sites=sw.Marginal(), times=[1])
+def test_marginal_becomes_average_as_sites_become_alike(cohort, draws, hand_made):
+    alike = {**draws, "site_sd": np.full((CHAINS, DRAWS), 1e-9)}
+    fit = hand_made(sw.ModelSpec.from_formula(FORMULA), cohort, **alike)
+    groups = sw.RiskGroups.default(cohort, ["ecog"])
+    for functional, option in (
+        (sw.survival, {"times": TIMES}),
+        (sw.median_survival, {}),
+        (sw.rmst, {"horizon": 24.0}),
+        (sw.survival, {"times": [0.0]}),
+    ):
+        marginal = functional(fit, groups=groups, sites=sw.Marginal(), **option)
+        average = functional(fit, groups=groups, sites=sw.Average(), **option)
+        np.testing.assert_allclose(marginal, average, rtol=EXACT, atol=EXACT)
 
 
-def test_summaries_are_numpy_s_and_arviz_s(lung_fit) -> None:
-    import arviz_stats
+def test_without_sites_every_treatment_is_the_same(cohort, draws, hand_made):
+    parts = {name: draws[name] for name in ("shape", "log_scale", "coefficients")}
+    fit = hand_made(sw.ModelSpec.from_formula("Surv(months, died) ~ ecog + age"), cohort, **parts)
+    curves = [
+        sw.survival(fit, groups=EVERYONE, sites=sites, times=TIMES)
+        for sites in (sw.Average(), sw.Marginal(), sw.New(), sw.Observed())
+    ]
+    for other in curves[1:]:
+        np.testing.assert_array_equal(curves[0], other)
 
-    draws = lung_fit.posterior["log_hazard_ratio"]
-    table = sw.summarise(draws, prob=0.9)
-    flat = draws.to_numpy().reshape(-1, 3)
-    np.testing.assert_allclose(table[["lower", "median", "upper"]].to_numpy().T, np.quantile(flat, [0.05, 0.5, 0.95], axis=0))
-    np.testing.assert_allclose(table["sd"], flat.std(axis=0, ddof=1))
-    tree = lung_fit.tree
-    np.testing.assert_allclose(table["ess_bulk"], arviz_stats.ess(tree, var_names="log_hazard_ratio")["log_hazard_ratio"])
-    np.testing.assert_allclose(table["r_hat"], arviz_stats.rhat(tree, var_names="log_hazard_ratio")["log_hazard_ratio"])
-    np.testing.assert_allclose(table["mcse_mean"], arviz_stats.mcse(tree, var_names="log_hazard_ratio")["log_hazard_ratio"])
-    with pytest.raises(SpecError, match="prob is 95"):
-        sw.summarise(draws, prob=95)
+
+def test_new_sites_are_reproducible_and_shared_by_all_estimands(fit, cohort):
+    groups = sw.RiskGroups.default(cohort, ["ecog"])
+    default = sw.survival(fit, groups=groups, sites=sw.New(), times=TIMES)
+    np.testing.assert_array_equal(default, sw.survival(fit, groups=groups, sites=sw.New(seed=7), times=TIMES))
+    assert not np.array_equal(default, sw.survival(fit, groups=groups, sites=sw.New(seed=8), times=TIMES))
+    # The median of the same new site: S(median) = 1/2 of the curve at that site, draw by draw and group by group.
+    median = sw.median_survival(fit, groups=groups, sites=sw.New())
+    for number, label in enumerate(median["group"].values):
+        for chain in range(CHAINS):
+            for draw in range(DRAWS):
+                time = float(median[chain, draw, number])
+                again = sw.survival(fit, groups=groups, sites=sw.New(), times=[time]).sel(group=label)
+                assert float(again[chain, draw, 0]) == pytest.approx(0.5, abs=EXACT)
+
+
+@pytest.mark.parametrize("name", TREATMENTS)
+def test_hazard_is_minus_the_slope_of_log_survival(name, fit):
+    """Central differences of log S with step 1e-3 t: truncation 1e-6 of the hazard's own curvature, noise 1e-9 / 1e-3."""
+    options = {"groups": EVERYONE, "sites": TREATMENTS[name]}
+    step = 1e-3
+    below, above = (sw.survival(fit, times=TIMES * (1 + sign * step), **options).to_numpy() for sign in (-1, 1))
+    slope = (np.log(below) - np.log(above)) / (2 * step * TIMES)
+    np.testing.assert_allclose(sw.hazard(fit, times=TIMES, **options), slope, rtol=2e-5)
+
+
+def test_cumulative_hazard_is_minus_log_survival(fit):
+    options = {"groups": EVERYONE, "sites": sw.Marginal(), "times": TIMES}
+    found = sw.cumulative_hazard(fit, **options)
+    np.testing.assert_allclose(np.exp(-found), sw.survival(fit, **options), rtol=1e-12)
+    assert (np.diff(found, axis=-1) > 0).all()
+
+
+def test_at_time_zero_everyone_is_alive(fit):
+    options = {"groups": EVERYONE, "sites": sw.Marginal(), "times": [0.0]}
+    assert (sw.survival(fit, **options) == 1.0).all()
+    assert (sw.cumulative_hazard(fit, **options) == 0.0).all()
+
+
+def test_hazards_late_in_time(cohort, hand_made):
+    """Of a single profile the hazard is known exactly, 1 / 10 a month: also when hardly anyone is left (H of 10 to 40)."""
+    spec = sw.ModelSpec.from_formula("Surv(months, died) ~ age", family=sw.Exponential())
+    fit = hand_made(spec, cohort, log_scale=[np.log(10.0)], coefficients=[[0.02]])
+    people = sw.Profiles({"mean": {"age": float(np.mean(cohort.covariates["age"]))}})
+    options = {"groups": people, "sites": sw.Average(), "times": [100.0, 200.0, 400.0]}
+    np.testing.assert_allclose(sw.cumulative_hazard(fit, **options)[0, 0, 0], [10.0, 20.0, 40.0], rtol=1e-3)
+    np.testing.assert_allclose(sw.hazard(fit, **options)[0, 0, 0], 0.1, rtol=1e-3)
+
+
+def test_marginal_hazard_ratio_moves_towards_one(cohort, hand_made):
+    """Conditional ratio 1/2 at every time; averaged over sites of sd 1 it starts there and rises, never past 1."""
+    spec = sw.ModelSpec.from_formula(FORMULA)
+    fit = hand_made(
+        spec,
+        cohort,
+        shape=[1.0],
+        log_scale=[np.log(10.0)],
+        coefficients=[[np.log(2.0), 0.0]],
+        site_effect=[[0.0] * HOSPITALS],
+        site_sd=[1.0],
+    )
+    levels = sw.Profiles({"0": {"ecog": "0", "age": 60}, "1": {"ecog": ">=1", "age": 60}})
+    times = [1e-4, 2.0, 10.0, 40.0]
+    options = {"groups": levels, "times": times, "reference": "1"}
+    marginal = sw.marginal_hazard_ratio(fit, sites=sw.Marginal(), **options).sel(group="0")[0, 0].to_numpy()
+    assert marginal[0] == pytest.approx(0.5, abs=1e-3)
+    assert (np.diff(marginal) > 0.01).all()
+    assert marginal[-1] < 1
+    conditional = sw.marginal_hazard_ratio(fit, sites=sw.Average(), **options).sel(group="0")[0, 0]
+    np.testing.assert_allclose(conditional[:3], 0.5, rtol=1e-6)
+
+
+def test_time_ratios_give_the_curves_of_the_same_hazard_ratios(cohort, draws, hand_made):
+    """beta = -k phi, b = -k c, sd_b = k sd_c, draw by draw; every treatment, functional and effect agrees."""
+    k = draws["shape"]
+    hazard = hand_made(sw.ModelSpec.from_formula(FORMULA), cohort, **draws, seed=7)
+    time = hand_made(
+        sw.ModelSpec.from_formula(FORMULA, metric="time-ratio"),
+        cohort,
+        shape=k,
+        log_scale=draws["log_scale"],
+        coefficients=-draws["coefficients"] / k[..., None],
+        site_effect=-draws["site_effect"] / k[..., None],
+        site_sd=draws["site_sd"] / k,
+        seed=7,
+    )
+    for sites in TREATMENTS.values():
+        for functional, option in (
+            (sw.survival, {"times": TIMES}),
+            (sw.median_survival, {}),
+            (sw.rmst, {"horizon": 12.0}),
+            (sw.hazard, {"times": TIMES}),
+        ):
+            one, two = (functional(fit, groups=EVERYONE, sites=sites, **option) for fit in (hazard, time))
+            np.testing.assert_allclose(one, two, rtol=1e-9)
+
+
+def test_fits_on_a_cohort_without_some_of_the_sites_of_its_spec(frame, read, draws, hand_made):
+    """Hospital 1 has no patients in the refit; the others must keep their own effects."""
+    spec = sw.ModelSpec.from_formula(FORMULA).resolve(read(frame))
+    rest = frame[frame["hospital"] > 1].reset_index(drop=True)
+    fit = hand_made(spec, read(rest), **draws)
+    by_site = sw.RiskGroups.by_rule({"all": lambda people: np.ones(len(people), dtype=bool)})
+    found = sw.survival(fit, groups=by_site, sites=sw.Observed(), times=[9.0])[..., 0, 0]
+    means = [(frame["ecog"] == ">=1").mean(), frame["age"].mean()]
+    columns = np.column_stack([(rest["ecog"] == ">=1").to_numpy(dtype=float), rest["age"]]) - means
+    eta = draws["coefficients"] @ columns.T + draws["site_effect"][..., rest["hospital"].to_numpy() - 1]
+    hazard = (9.0 / np.exp(draws["log_scale"])) ** draws["shape"]
+    np.testing.assert_allclose(found, np.exp(-hazard[..., None] * np.exp(eta)).mean(axis=-1), atol=EXACT)
+
+
+@pytest.fixture(scope="module")
+def fixed(cohort, draws, hand_made):
+    parts = {name: draws[name] for name in ("shape", "log_scale", "coefficients", "site_effect")}
+    return hand_made(sw.ModelSpec.from_formula(FORMULA, sites=sw.FixedSites()), cohort, **parts)
+
+
+def test_fixed_sites_are_observed_or_average(fixed, frame, draws, brute):
+    hospital = frame["hospital"].to_numpy() - 1
+    found = sw.survival(fixed, groups=EVERYONE, sites=sw.Observed(), times=TIMES).sel(group="all")
+    expected = brute(frame, TIMES, draws["site_effect"][..., hospital]).mean(axis=2)
+    np.testing.assert_allclose(found, expected, atol=EXACT)
+    average = sw.survival(fixed, groups=EVERYONE, sites=sw.Average(), times=TIMES).sel(group="all")
+    np.testing.assert_allclose(average, brute(frame, TIMES).mean(axis=2), atol=EXACT)
+
+
+@pytest.mark.parametrize("sites", [sw.Marginal(), sw.New()], ids=["marginal", "new"])
+def test_fixed_sites_have_no_distribution(sites, fixed):
+    with pytest.raises(sw.SpecError, match="Fixed site effects have no distribution of sites to average over or draw from"):
+        sw.survival(fixed, groups=EVERYONE, sites=sites, times=TIMES)
+
+
+ERRORS = [
+    (
+        lambda fit: sw.median_survival(fit, groups=EVERYONE, sites=sw.Observed("11")),
+        "There is no site '11'. Did you mean '1'? Sites: '1', '2', '3', '4'.",
+    ),
+    (
+        lambda fit: sw.median_survival(fit, groups=sw.Profiles({"x": {"ecog": "0", "age": 60}}), sites=sw.Observed()),
+        "Groups 'x' are hypothetical people without a site of their own; name one (Observed(site)), or use Average(), "
+        "Marginal() or New().",
+    ),
+    (
+        lambda fit: sw.survival(fit, groups=EVERYONE, sites=sw.Average(), times=[-1.0]),
+        "Times must be a list of finite numbers that are zero or positive.",
+    ),
+    (
+        lambda fit: sw.survival(fit, groups=EVERYONE, sites=sw.Average(), times=[[1.0, 2.0]]),
+        "Times must be a list of finite numbers that are zero or positive.",
+    ),
+    (
+        lambda fit: sw.quantile(fit, groups=EVERYONE, sites=sw.Average(), level=1.0),
+        "A quantile level must be inside (0, 1); got 1.0.",
+    ),
+    (
+        lambda fit: sw.rmst(fit, groups=EVERYONE, sites=sw.Average(), horizon=0),
+        "An RMST needs a positive finite horizon; got 0.",
+    ),
+    (
+        lambda fit: sw.marginal_hazard_ratio(fit, groups=EVERYONE, sites=sw.Average(), reference="al", times=[1]),
+        "There is no group 'al'. Did you mean 'all'?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("ask", "message"), ERRORS, ids=range(len(ERRORS)))
+def test_what_cannot_be_answered_is_said(ask, message, fit):
+    with pytest.raises(sw.SpecError) as caught:
+        ask(fit)
+    assert str(caught.value) == message
+
+
+def test_a_site_may_be_named_by_its_number(fit):
+    """Site labels are text whatever the table holds; asking for hospital 2 by number is either answered or refused."""
+    by_text = sw.median_survival(fit, groups=EVERYONE, sites=sw.Observed("2"))
+    by_number = sw.median_survival(fit, groups=EVERYONE, sites=sw.Observed(2))
+    np.testing.assert_array_equal(by_text, by_number)

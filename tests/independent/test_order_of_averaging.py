@@ -55,12 +55,12 @@ def test_the_draws_are_the_hazards_of_the_example(fit):
 def test_survival_of_the_group(fit):
     draws = sw.survival(fit, groups=BOTH, sites=sw.Average(), times=[T_STAR])
     np.testing.assert_allclose(draws.to_numpy().ravel(), [3 / 8, 3 / 8, 1 / 2, 1 / 4], atol=EXACT)
-    row = sw.summarise(draws, prob=0.5, diagnostics=False).iloc[0]
+    row = sw.summarise(draws, prob=0.5, diagnostics=()).iloc[0]
     assert row["lower"] == pytest.approx(0.34375, abs=EXACT)
     assert row["upper"] == pytest.approx(0.40625, abs=EXACT)
 
     people = sw.Profiles({"A": {"person": "A"}, "B": {"person": "B"}})
-    each = sw.summarise(sw.survival(fit, groups=people, sites=sw.Average(), times=[T_STAR]), prob=0.5, diagnostics=False)
+    each = sw.summarise(sw.survival(fit, groups=people, sites=sw.Average(), times=[T_STAR]), prob=0.5, diagnostics=())
     wrong = each[["lower", "upper"]].mean()
     assert list(wrong) == pytest.approx([0.25, 0.5], abs=EXACT)
 
@@ -68,7 +68,7 @@ def test_survival_of_the_group(fit):
 def test_median_of_the_group(fit):
     draws = sw.median_survival(fit, groups=BOTH, sites=sw.Average())
     np.testing.assert_allclose(draws.to_numpy().ravel(), [GOLDEN, GOLDEN, LONG, SHORT], rtol=EXACT)
-    row = sw.summarise(draws, prob=0.5, diagnostics=False).iloc[0]
+    row = sw.summarise(draws, prob=0.5, diagnostics=()).iloc[0]
     assert row["median"] == pytest.approx(4.812, abs=5e-4)
     assert row["lower"] == pytest.approx(SHORT + 0.75 * (GOLDEN - SHORT), rel=EXACT)
     assert row["lower"] == pytest.approx(4.476, abs=5e-4)

@@ -1,131 +1,112 @@
-"""Fits: reproducible, refitted without compiling, saved whole, and the same by every sampler."""
+"""What a fit holds, on the packaged cohort: groups, attributes, and ArviZ's functions on the tree."""
 
 import json
 
+import arviz_stats
 import numpy as np
 import pytest
-from scipy import stats
 
 import sitewise as sw
-from sitewise.problems import SitewiseError, SpecError
-
-FORMULA = "Surv(months, died) ~ ecog + age + (1 | hospital)"
-
-
-@pytest.fixture(scope="module")
-def cohort(make_frame, read):
-    return read(make_frame(60, seed=3))
+from sitewise.inference.densities import log_prior, pointwise_log_likelihood
+from sitewise.models.resolve import prepare
 
 
-def test_seed_decides_and_cores_do_not(cohort) -> None:
-    spec = sw.ModelSpec.from_formula(FORMULA)
-    one, two = (sw.fit(spec, cohort, engine=sw.Nuts(draws=50, tune=100, cores=cores), seed=5) for cores in (1, 2))
-    assert one.posterior.equals(two.posterior)
-    other = sw.fit(spec, cohort, engine=sw.Nuts(draws=50, tune=100), seed=6)
-    assert not one.posterior.equals(other.posterior)
-
-
-def test_a_refit_of_the_graph_compiles_nothing(make_frame, read, cohort) -> None:
-    spec = sw.ModelSpec.from_formula(FORMULA).resolve(cohort)
-    engine = sw.Nuts(draws=50, tune=100, chains=2, density="graph", retry=False)
-    first = sw.fit(spec, cohort, engine=engine)
-    again = sw.fit(spec, read(make_frame(90, seed=4)), engine=engine)
-    assert first.seconds["compile"] > 10 * again.seconds["compile"]
-    assert again.tree["log_likelihood"].sizes["patient"] == 90
-
-
-@pytest.mark.parametrize("sampler", ["pymc", "numpyro"])
-def test_other_samplers_agree(small_spec, small_cohort, sampler) -> None:
-    reference = sw.summarise(sw.fit(small_spec, small_cohort, seed=1).posterior["log_hazard_ratio"])
-    engine = sw.Nuts(draws=500, tune=500, chains=2, sampler=sampler, cores=1, retry=False)
-    fit = sw.fit(small_spec, small_cohort, engine=engine, seed=2)
-    other = sw.summarise(fit.posterior["log_hazard_ratio"])
-    assert np.abs(reference["mean"] - other["mean"]).max() < 4.5 * np.hypot(reference["mcse_mean"], other["mcse_mean"]).max()
-    assert {"energy", "diverging"} <= set(fit.tree["sample_stats"].data_vars)
-
-
-def test_a_saved_fit_is_whole(lung_fit, tmp_path) -> None:
-    import arviz_stats
-
-    loaded = sw.load(lung_fit.save(tmp_path / "deep" / "fit.nc"))
-    assert loaded.posterior.equals(lung_fit.posterior)
-    assert loaded.spec == lung_fit.spec
-    assert loaded.verdict == lung_fit.verdict
-    assert (loaded.seed, loaded.engine) == (1, "nuts")
-    assert loaded.cohort.frame.equals(lung_fit.cohort.frame)
-    assert loaded.cohort.data_hash == lung_fit.cohort.data_hash
-    assert loaded.cohort.site_labels == lung_fit.cohort.site_labels
-    assert loaded.cohort.notes == lung_fit.cohort.notes
-    for group in ("posterior", "sample_stats", "log_likelihood", "log_prior", "observed_data", "constant_data"):
-        assert group in loaded.tree.children
-    attributes = loaded.tree.attrs
-    assert json.loads(attributes["versions"])["pymc"]
-    assert attributes["data_hash"] == lung_fit.cohort.data_hash
-    assert json.loads(attributes["spec"])["resolution"]["columns"] == ["ecog[>=1]", "age", "sex[2]"]
-    assert np.isfinite(arviz_stats.loo(loaded.tree).elpd)
-    assert "shape" in arviz_stats.summary(loaded.tree, ci_prob=0.95).index
-    groups = sw.RiskGroups.count_favourable(ecog="0")
-    curves = [sw.survival(fit, groups=groups, sites=sw.Marginal(), times=[12]) for fit in (lung_fit, loaded)]
-    assert curves[0].equals(curves[1])
-
-
-def test_what_is_no_saved_fit(tmp_path) -> None:
-    import xarray as xr
-
-    with pytest.raises(SitewiseError, match="There is no file"):
-        sw.load(tmp_path / "none.nc")
-    (tmp_path / "text.nc").write_text("hello")
-    with pytest.raises(SitewiseError, match="not a NetCDF file"):
-        sw.load(tmp_path / "text.nc")
-    xr.Dataset({"x": ("a", [1.0])}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
-    with pytest.raises(SitewiseError, match="not a fit saved by this version"):
-        sw.load(tmp_path / "other.nc")
-
-
-def test_prior_draws_have_the_stated_distributions(cohort) -> None:
-    spec = sw.ModelSpec.from_formula(FORMULA).resolve(cohort)
-    prior = sw.sample_prior(spec, cohort, draws=4000, seed=3)
-    drawn = prior["prior"].to_dataset().isel(chain=0)
-    found = spec.resolved
-    oracles = {
-        "shape": (drawn["shape"], stats.lognorm(0.5)),
-        "site_sd": (drawn["site_sd"], stats.halfnorm(scale=0.5)),
-        "age": (drawn["log_hazard_ratio"].sel(term="age"), stats.norm(0, found.coefficients[1].values["sigma"])),
-        # The stated prior is of log median survival of the reference patient, not of what is sampled.
-        "log median": (
-            drawn["log_scale"] + np.log(np.log(2)) / drawn["shape"],
-            stats.norm(found.baseline_prior.values["mu"], 1.5),
-        ),
+def test_groups_dims_and_coordinates(lung_fit, lung):
+    tree = lung_fit.tree
+    assert set(tree.children) == {
+        *("posterior", "sample_stats", "log_likelihood", "log_prior", "observed_data", "constant_data"),
     }
-    for name, (values, oracle) in oracles.items():
-        assert stats.kstest(values.to_numpy(), oracle.cdf).pvalue > 1e-4, name
-    times = prior["prior_predictive"]["survival_time"]
-    assert times.sizes == {"chain": 1, "draw": 4000, "patient": 60}
-    assert (
-        sw.sample_prior(spec, cohort, draws=10, seed=3)["prior"]
-        .to_dataset()
-        .equals(sw.sample_prior(spec, cohort, draws=10, seed=3)["prior"].to_dataset())
-    )
+    posterior = tree["posterior"]
+    assert dict(posterior.sizes) == {"chain": 4, "draw": 1000, "term": 3, "site": 18}
+    assert list(posterior["term"].values) == ["ecog[>=1]", "age", "sex[2]"]
+    assert list(posterior["site"].values) == list(lung.site_labels)
+    assert posterior["site_effect"].dims == ("chain", "draw", "site")
+    assert tree["log_likelihood"]["survival_time"].sizes["patient"] == len(lung)
+    np.testing.assert_array_equal(tree["observed_data"]["time"], lung.time)
+    np.testing.assert_array_equal(tree["observed_data"]["event"], lung.event)
 
 
-def test_prior_predictive_times_invert_survival(cohort) -> None:
-    """H(T) of simulated times is standard exponential under the draw that made them."""
-    from sitewise.inference.densities import linear_predictor
-    from sitewise.models.resolve import prepare
-
-    for metric in ("hazard-ratio", "time-ratio"):
-        spec = sw.ModelSpec.from_formula(FORMULA, metric=metric, guarantee_time=0.01).resolve(cohort)
-        prior = sw.sample_prior(spec, cohort, draws=200, seed=3)
-        drawn = prior["prior"].to_dataset()
-        eta = linear_predictor(spec, drawn, prepare(spec, cohort))
-        log_time = np.log(prior["prior_predictive"]["survival_time"].to_numpy() - 0.01)
-        shape, scale = (drawn[name].to_numpy()[..., None] for name in ("shape", "log_scale_at_means"))
-        moved = log_time - scale - (eta if metric == "time-ratio" else -eta / shape)
-        assert stats.kstest(np.exp(shape * moved).ravel(), stats.expon.cdf).pvalue > 1e-4
+def test_the_verdict_on_the_packaged_cohort_is_ok(lung_fit):
+    assert lung_fit.verdict.level == "ok"
+    assert lung_fit.warnings == ()
 
 
-def test_what_cannot_be_fitted_is_refused_before_sampling(cohort) -> None:
-    with pytest.raises(SitewiseError, match="'nothing'"):
-        sw.fit(sw.ModelSpec(terms=("nothing",)), cohort)
-    with pytest.raises(SpecError, match="at least one"):
-        sw.sample_prior(sw.ModelSpec(), cohort, draws=0)
+def test_posterior_variables_are_consistent(lung_fit, lung):
+    """The two baselines and the two forms of the site effects, recomputed from their definitions."""
+    draws, found = lung_fit.posterior, lung_fit.spec.resolved
+    distance = draws["log_hazard_ratio"].to_numpy() @ (np.array(found.means) - np.array(found.reference))
+    np.testing.assert_allclose(draws["log_scale"], draws["log_scale_at_means"] + distance / draws["shape"], rtol=1e-10)
+    effect = draws["site_sd"] * draws["site_effect_standardised"]
+    np.testing.assert_allclose(effect.transpose("chain", "draw", "site"), draws["site_effect"], rtol=1e-10, atol=1e-12)
+    log_median = draws["log_median_at_means"]
+    np.testing.assert_allclose(log_median, draws["log_scale_at_means"] + np.log(np.log(2)) / draws["shape"], rtol=1e-10)
+
+
+def test_sampled_density_is_likelihood_times_prior(lung_fit):
+    """The sampler's lp is log likelihood + log prior + log Jacobian up to a constant, for every stored draw.
+
+    The sampled space has log k, log sd and standardised effects: Jacobian k sd, and N(z) = N(b; 0, sd) sd for each site.
+    """
+    tree, draws = lung_fit.tree, lung_fit.posterior
+    total = tree["log_likelihood"]["survival_time"].sum("patient")
+    for values in tree["log_prior"].data_vars.values():
+        total = total + values.sum([dim for dim in values.dims if dim not in ("chain", "draw")])
+    sites = draws.sizes["site"]
+    total = total + np.log(draws["shape"]) + (1 + sites) * np.log(draws["site_sd"])
+    difference = (tree["sample_stats"]["lp"] - total).to_numpy()
+    np.testing.assert_allclose(difference, difference[0, 0], atol=1e-7)
+
+
+def test_stored_densities_are_recomputed_from_the_draws(lung_fit, lung):
+    data = prepare(lung_fit.spec, lung)
+    again = pointwise_log_likelihood(lung_fit.spec, lung_fit.posterior, data)["survival_time"]
+    np.testing.assert_array_equal(again, lung_fit.tree["log_likelihood"]["survival_time"])
+    prior = log_prior(lung_fit.spec, lung_fit.posterior)
+    assert set(prior.data_vars) == {"shape", "log_median", "log_hazard_ratio", "site_sd", "site_effect"}
+    for name, values in prior.data_vars.items():
+        np.testing.assert_array_equal(values, lung_fit.tree["log_prior"][name])
+
+
+def test_attributes(lung_fit, lung):
+    attributes = lung_fit.tree.attrs
+    assert attributes["engine"] == "nuts"
+    assert attributes["seed"] == 1
+    assert attributes["data_hash"] == lung.data_hash
+    assert sw.ModelSpec.from_dict(json.loads(attributes["spec"])) == lung_fit.spec
+    versions = json.loads(attributes["versions"])
+    assert {"python", "sitewise", "pymc", "nutpie", "arviz-stats", "numpy"} <= set(versions)
+    assert "not installed" not in versions.values()
+    assert json.loads(attributes["verdict"])["level"] == "ok"
+    assert json.loads(attributes["settings"])["draws"] == 1000
+
+
+def test_arviz_works_on_the_tree(lung_fit):
+    summary = arviz_stats.summary(lung_fit.tree, var_names=["shape", "log_hazard_ratio"], ci_prob=0.95, round_to="none")
+    assert list(summary.index) == ["shape", "log_hazard_ratio[ecog[>=1]]", "log_hazard_ratio[age]", "log_hazard_ratio[sex[2]]"]
+    ours = sw.summarise(lung_fit.posterior["log_hazard_ratio"])
+    np.testing.assert_allclose(summary["mean"].astype(float).iloc[1:], ours["mean"], rtol=1e-10)
+    loo = arviz_stats.loo(lung_fit.tree, pointwise=True)
+    assert np.isfinite(loo.elpd)
+    assert loo.n_data_points == 226
+    assert float(np.max(loo.pareto_k)) < 0.7  # no patient decides such a small model
+
+
+def test_the_fit_resembles_the_maximum_likelihood_fit(lung_fit):
+    """The published effects of this cohort (Cox: sex about -0.55, ECOG harmful), inside two posterior sds of the means."""
+    effects = sw.summarise(lung_fit.posterior["log_hazard_ratio"])
+    assert abs(effects.loc["sex[2]", "mean"] + 0.55) < 2 * effects.loc["sex[2]", "sd"]
+    assert effects.loc["ecog[>=1]", "mean"] > 0
+    assert effects.loc["age", "sd"] < 0.02
+
+
+def test_a_spec_is_resolved_on_the_way(lung_fit, lung, lung_spec):
+    assert lung_fit.spec == lung_spec.resolve(lung)
+    assert repr(lung_fit).startswith("<Fit of Surv(time_months, event) ~ ecog + age + sex + (1 | inst) (weibull, hazard-ratio)")
+    assert len(lung_fit.spec_hash) == 64
+
+
+def test_what_cannot_be_fitted_is_refused_before_sampling(lung):
+    lines = []
+    with pytest.raises(sw.CohortError, match="'ecgo': is in the formula but not in the cohort"):
+        sw.fit(sw.ModelSpec.from_formula("Surv(time_months, event) ~ ecgo"), lung, report=lines.append)
+    assert lines == []

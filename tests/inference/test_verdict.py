@@ -111,14 +111,9 @@ def test_the_numbers_are_arviz_s():
     posterior, stats = draws_of(log_hazard_ratio=slow)
     verdict = judge_nuts(posterior, stats)
 
-    def worst(table, pick):
-        return pick(float(pick(values)) for values in table.data_vars.values())
-
-    assert verdict["r_hat"].value == pytest.approx(
-        worst(arviz_stats.rhat(posterior), lambda x: np.max(list(np.ravel(list(x)))))
-    )
-    assert verdict["r_hat"].where == "log_hazard_ratio[age]"
     age = posterior["log_hazard_ratio"].sel(term="age")
+    assert verdict["r_hat"].value == pytest.approx(float(arviz_stats.rhat(age)))
+    assert verdict["r_hat"].where == "log_hazard_ratio[age]"
     assert verdict["ess_bulk"].value == pytest.approx(float(arviz_stats.ess(age, method="bulk")))
     assert verdict["ess_tail"].value == pytest.approx(float(arviz_stats.ess(age, method="tail", prob=(0.05, 0.95))))
     relative = float(arviz_stats.mcse(age, method="mean")) / float(age.std(ddof=1))
@@ -162,6 +157,7 @@ def test_energies_that_stand_still_fail():
     assert verdict["e_bfmi"].where == "chain 2"
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
 def test_draws_that_never_move_or_are_not_numbers_fail():
     def constant(values):
         values[:] = 1.0

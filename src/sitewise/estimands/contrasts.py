@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import xarray as xr
 
 from sitewise import names
@@ -33,7 +34,8 @@ def contrast(values: xr.DataArray, /, *, reference: str, scale: Scale = "differe
         raise SpecError(f"A contrast is a difference or a ratio, not '{scale}'.")
     base = values.sel({names.GROUP: reference}, drop=True)
     others = values.sel({names.GROUP: [name for name in labels if name != reference]})
-    result = others - base if scale == "difference" else others / base
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = others - base if scale == "difference" else others / base
     return result.assign_attrs({**values.attrs, "scale": scale, "reference_group": reference})
 
 

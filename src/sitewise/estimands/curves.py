@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sitewise import names
 from sitewise.estimands.draws import HazardDraws, hazard_draws
-from sitewise.estimands.mixture import Members, Mixture, make_mixture, spread_over_sites
+from sitewise.estimands.mixture import Members, Mixture, make_mixture
 from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
 from sitewise.models.design import Design, make_design
@@ -184,9 +184,8 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     design = make_design(fit.spec.terms, fit.spec.variables, fit.cohort.covariates)
     rng = None if bootstrap_seed is None else np.random.default_rng(bootstrap_seed)
     members = [_members(group, design, fit, draws, sites, rng) for group in made]
-    mixture = make_mixture(members, draws.coefficients, draws.site_effect)
-    if isinstance(sites, Marginal) and draws.site_sd is not None:
-        mixture = spread_over_sites(mixture, draws.site_sd)
+    site_sd = draws.site_sd if isinstance(sites, Marginal) else None
+    mixture = make_mixture(members, draws.coefficients, draws.site_effect, site_sd)
     return GroupCurves(
         made,
         sites,

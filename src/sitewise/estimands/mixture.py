@@ -1,12 +1,12 @@
 """A population's survival in one draw, as a mixture over log hazards.
 
 Members differ by their linear predictor, sites by their effect, and both multiply the hazard, so the averaged survival is
-S(t) = sum_j m_j exp(-H0(t) exp(g_j)). The masses m are kept on a uniform grid g of log hazards
-(:mod:`sitewise.estimands.grid`), whatever the number of members and sites: members are spread over the grid, and a normal
-distribution of sites is a convolution on it. tests/independent holds the result against adaptive quadrature.
+S(t) = sum_j m_j exp(-H0(t) exp(g_j)). A few distinct members are the points g_j themselves, exactly. Many members, or a
+normal distribution of sites, become masses on a uniform grid (:mod:`sitewise.estimands.grid`): members are spread over it
+and the distribution of sites is a convolution on it. tests/independent holds both against adaptive quadrature.
 
-The grid makes every further estimand cheap: survival at many times, medians and restricted means cost one pass over some
-hundred grid points a draw, not over all members and quadrature nodes.
+Every further estimand is then cheap: survival at many times, medians and restricted means cost one pass over some hundred
+points a draw, not over all members and quadrature nodes.
 """
 
 from __future__ import annotations
@@ -25,37 +25,36 @@ Rows = NDArray[np.int64]
 
 BLOCKS = 12
 """Draws are convolved in blocks of similar site sd, so that a few draws with wide sites do not widen the grid of all."""
+FEW_MEMBERS = 64
+"""Up to this many distinct members the mixture's points are the members; more are spread over a grid."""
 LARGEST_ARRAY = 4_000_000
 """Elements of the largest temporary array."""
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some draws on a common grid.
+    """Some draws with as many points each.
 
     Parameters
     ----------
     rows : ndarray, shape (b,)
         Which draws.
-    offset : ndarray, shape (b,)
-        Added to the grid, draw by draw.
-    grid : ndarray, shape (J,)
-        Log hazards relative to the offset.
+    points : ndarray, shape (b, J)
+        Log hazards.
     mass : ndarray, shape (b, G, J)
-        Masses by draw and group; they sum to 1 over the grid.
+        Masses by draw and group; they sum to 1 over the points.
     """
 
     rows: Rows
-    offset: Floats
-    grid: Floats
+    points: Floats
     mass: Floats
 
     def pieces(self, columns: int) -> Iterator[Block]:
-        """Yield the block in pieces whose arrays of (draw, columns, grid) stay small."""
-        length = max(1, LARGEST_ARRAY // (self.grid.size * max(1, columns)))
+        """Yield the block in pieces whose arrays of (draw, columns, points) stay small."""
+        length = max(1, LARGEST_ARRAY // (self.points.shape[1] * max(1, columns)))
         for start in range(0, self.rows.size, length):
             part = slice(start, start + length)
-            yield Block(self.rows[part], self.offset[part], self.grid, self.mass[part])
+            yield Block(self.rows[part], self.points[part], self.mass[part])
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,18 +65,36 @@ class Mixture:
     ----------
     blocks : tuple of Block
         Together, every draw once.
-    draws, groups : int
-        Numbers of draws s and of groups G.
+    lowest, highest : ndarray, shape (s, G)
+        The members' smallest and largest log hazard.
+    over_sites : bool
+        Whether sites have been averaged over.
     """
 
     blocks: tuple[Block, ...]
-    draws: int
-    groups: int
+    lowest: Floats
+    highest: Floats
+    over_sites: bool = False
+
+    @property
+    def draws(self) -> int:
+        """Number of draws s."""
+        return int(self.lowest.shape[0])
+
+    @property
+    def groups(self) -> int:
+        """Number of groups G."""
+        return int(self.lowest.shape[1])
 
     def survival(self, log_cumulative_hazard: Floats) -> Floats:
         """Return S at baseline log cumulative hazards, shape (s, T), as (s, G, T)."""
-        # Interpolation may leave the unit interval by its own error; survival may not.
-        return np.clip(self._mean(log_cumulative_hazard, np.zeros_like), 0.0, 1.0)
+        mean = self._mean(log_cumulative_hazard, np.zeros_like)
+        # Interpolation has a small absolute error, large against survival in the far tail. The mean lies between the members'
+        # own values; averaged over sites it is at least half the lowest of them, as half of the sites are better.
+        with np.errstate(over="ignore", under="ignore"):
+            worst = np.exp(-np.exp(log_cumulative_hazard[:, None, :] + self.highest[..., None]))
+            best = np.exp(-np.exp(log_cumulative_hazard[:, None, :] + self.lowest[..., None]))
+        return np.clip(mean, 0.5 * worst, 1.0) if self.over_sites else np.clip(mean, worst, best)
 
     def density_factor(self, log_cumulative_hazard: Floats) -> Floats:
         """Return sum_j m_j exp(g_j) S_j, by which the baseline hazard is multiplied to give the density, (s, G, T)."""
@@ -87,12 +104,11 @@ class Mixture:
         """Return the mean over the mixture of exp(log weight) exp(-H), weights being functions of the log hazard."""
         result = np.empty((self.draws, self.groups, log_cumulative_hazard.shape[1]))
         for block in self.blocks:
-            factor = np.exp(block.grid)[:, None]
             for piece in block.pieces(log_cumulative_hazard.shape[1]):
                 with np.errstate(over="ignore", under="ignore"):
-                    baseline = np.exp(log_cumulative_hazard[piece.rows] + piece.offset[:, None])
-                    each = np.exp(-baseline[:, None, :] * factor)
-                    weight = np.exp(log_weight(piece.grid + piece.offset[:, None]))
+                    baseline = np.exp(log_cumulative_hazard[piece.rows])
+                    each = np.exp(-np.exp(piece.points)[:, :, None] * baseline[:, None, :])
+                    weight = np.exp(log_weight(piece.points))
                 result[piece.rows] = (piece.mass * weight[:, None, :]) @ each
         return result
 
@@ -107,7 +123,7 @@ class Mixture:
         result = np.empty((self.draws, self.groups))
         for block in self.blocks:
             for piece in block.pieces(1):
-                each = values(piece.rows, piece.grid + piece.offset[:, None])
+                each = values(piece.rows, piece.points)
                 result[piece.rows] = np.einsum("sgj,sj->sg", piece.mass, each)
         return result
 
@@ -116,7 +132,7 @@ class Mixture:
         result = np.empty((self.draws, self.groups))
         for block in self.blocks:
             for piece in block.pieces(self.groups):
-                result[piece.rows] = _solve(piece, level) - piece.offset[:, None]
+                result[piece.rows] = _solve(piece, level)
         return result
 
 
@@ -144,8 +160,42 @@ class Members:
         return own if self.site is None else own + site_effect[:, self.site]
 
 
-def make_mixture(groups: list[Members], coefficients: Floats, site_effect: Floats) -> Mixture:
-    """Return the mixture of groups for coefficients, (s, p), and site effects, (s, J).
+def make_mixture(groups: list[Members], coefficients: Floats, site_effect: Floats, site_sd: Floats | None = None) -> Mixture:
+    """Return the mixture of groups.
+
+    Parameters
+    ----------
+    groups : list of Members
+        The groups.
+    coefficients, site_effect : ndarray, shapes (s, p) and (s, J)
+        Draws.
+    site_sd : ndarray, shape (s,), optional
+        When given, average over a normal distribution of sites of this sd.
+    """
+    if site_sd is not None:
+        return _spread_over_sites(_on_grid(groups, coefficients, site_effect), site_sd)
+    if sum(members.rows.shape[0] for members in groups) <= FEW_MEMBERS:
+        return _exact(groups, coefficients, site_effect)
+    return _on_grid(groups, coefficients, site_effect)
+
+
+def _exact(groups: list[Members], coefficients: Floats, site_effect: Floats) -> Mixture:
+    """Return the mixture whose points are the members themselves."""
+    draws = coefficients.shape[0]
+    each = [members.log_hazards(coefficients, site_effect) for members in groups]
+    mass = np.zeros((draws, len(groups), sum(position.shape[1] for position in each)))
+    start = 0
+    for number, members in enumerate(groups):
+        stop = start + members.rows.shape[0]
+        mass[:, number, start:stop] = members.weights
+        start = stop
+    lowest = np.stack([position.min(axis=1) for position in each], axis=1)
+    highest = np.stack([position.max(axis=1) for position in each], axis=1)
+    return Mixture((Block(np.arange(draws), np.concatenate(each, axis=1), mass),), lowest, highest)
+
+
+def _on_grid(groups: list[Members], coefficients: Floats, site_effect: Floats) -> Mixture:
+    """Return the mixture on a uniform grid.
 
     Draws are taken in pieces, so that memory does not grow with draws times people.
     """
@@ -153,54 +203,55 @@ def make_mixture(groups: list[Members], coefficients: Floats, site_effect: Float
     largest = max(members.rows.shape[0] for members in groups)
     length = max(1, LARGEST_ARRAY // (POINTS * largest))
     pieces = [slice(start, min(start + length, draws)) for start in range(0, draws, length)]
-    lowest, highest = np.full(draws, np.inf), np.full(draws, -np.inf)
+    lowest, highest = np.empty((draws, len(groups))), np.empty((draws, len(groups)))
     for part in pieces:
-        for members in groups:
+        for number, members in enumerate(groups):
             position = members.log_hazards(coefficients[part], site_effect[part])
-            lowest[part] = np.minimum(lowest[part], position.min(axis=1))
-            highest[part] = np.maximum(highest[part], position.max(axis=1))
-    size = int(np.ceil((highest - lowest).max() / STEP)) + 2 * MARGIN + 1
+            lowest[part, number], highest[part, number] = position.min(axis=1), position.max(axis=1)
+    offset = lowest.min(axis=1)
+    size = int(np.ceil((highest.max(axis=1) - offset).max() / STEP)) + 2 * MARGIN + 1
     mass = np.empty((draws, len(groups), size))
     for part in pieces:
         for number, members in enumerate(groups):
-            position = members.log_hazards(coefficients[part], site_effect[part]) - lowest[part, None]
+            position = members.log_hazards(coefficients[part], site_effect[part]) - offset[part, None]
             weights = members.weights[part] if members.weights.ndim == 2 else members.weights
             mass[part, number] = deposit(MARGIN + position / STEP, weights, size)
-    grid = np.asarray(STEP * (np.arange(size) - MARGIN), dtype=float)
-    return Mixture((Block(np.arange(draws), lowest, grid, mass),), draws, len(groups))
+    points = offset[:, None] + STEP * (np.arange(size) - MARGIN)
+    return Mixture((Block(np.arange(draws), points, mass),), lowest, highest)
 
 
-def spread_over_sites(mixture: Mixture, site_sd: Floats) -> Mixture:
+def _spread_over_sites(mixture: Mixture, site_sd: Floats) -> Mixture:
     """Return the mixture convolved, draw by draw, with a normal distribution of site effects of sd ``site_sd``, (s,)."""
     whole = mixture.blocks[0]
     parts = np.array_split(np.argsort(site_sd), min(BLOCKS, site_sd.size))
     blocks = tuple(_convolve(whole, rows, site_sd[rows]) for rows in parts)
-    return Mixture(blocks, mixture.draws, mixture.groups)
+    return Mixture(blocks, mixture.lowest, mixture.highest, over_sites=True)
 
 
 def _convolve(whole: Block, rows: Rows, site_sd: Floats) -> Block:
     reach = normal_reach(float(site_sd.max()))
-    size = whole.grid.size + 2 * reach
+    size = whole.points.shape[1] + 2 * reach
     padded = fft.next_fast_len(size, real=True)
     kernel = fft.rfft(normal_kernel(site_sd, reach), padded, axis=-1)[:, None, :]
     spectrum = fft.rfft(whole.mass[rows], padded, axis=-1) * kernel
     mass = np.asarray(fft.irfft(spectrum, padded, axis=-1))[..., :size]
-    return Block(rows, whole.offset[rows], whole.grid[0] + STEP * (np.arange(size) - reach), mass)
+    return Block(rows, whole.points[rows, :1] + STEP * (np.arange(size) - reach), mass)
 
 
 def _solve(block: Block, level: float) -> Floats:
-    """Return u at which the block's S(u) = ``level``, shape (b, G), relative to the block's offset.
+    """Return u at which the block's S(u) = ``level``, shape (b, G).
 
     Newton steps on u = log H0 for log(-log S), which is u plus a constant for a single hazard and nearly straight for a
     mixture, with bisection wherever a step leaves the bracket.
     """
     target = np.log(-np.log(level))
-    point = target - block.mass @ block.grid
-    low = np.full(point.shape, target - block.grid[-1] - 1.0)
-    high = np.full(point.shape, target - block.grid[0] + 1.0)
+    points = block.points[:, None, :]
+    point = target - (block.mass * points).sum(axis=-1)
+    low = np.broadcast_to(target - points.max(axis=-1) - 1.0, point.shape)
+    high = np.broadcast_to(target - points.min(axis=-1) + 1.0, point.shape)
     for _ in range(80):
         with np.errstate(all="ignore"):
-            hazard = np.exp(point[..., None] + block.grid)
+            hazard = np.exp(point[..., None] + points)
             surviving = block.mass * np.exp(-hazard)
             value = surviving.sum(axis=-1)
             slope = np.where(surviving != 0, surviving * hazard, 0.0).sum(axis=-1)

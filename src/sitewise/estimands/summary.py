@@ -42,10 +42,12 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
     flat = ordered.to_numpy().reshape(chains * draws, -1)
     low, high = limits(prob)
     quantiles = np.quantile(flat, [low, 0.5, high], axis=0)
+    with np.errstate(invalid="ignore"):  # an infinite draw (a ratio to a survival of zero) has an infinite mean and no sd
+        mean, sd = flat.mean(axis=0), flat.std(axis=0, ddof=1)
     table = pd.DataFrame(
         {
-            "mean": flat.mean(axis=0),
-            "sd": flat.std(axis=0, ddof=1),
+            "mean": mean,
+            "sd": sd,
             "median": quantiles[1],
             "lower": quantiles[0],
             "upper": quantiles[2],
@@ -55,15 +57,17 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
         from arviz_stats.base import array_stats
 
         by_quantity = np.moveaxis(flat.reshape(chains, draws, -1), -1, 0)
-        # A quantity without spread (survival before the guarantee time) has no Monte Carlo error and no ESS.
-        varies = np.ptp(flat, axis=0) > 0
+        # A quantity without spread (survival before the guarantee time) has no Monte Carlo error and no ESS; one with
+        # infinite draws has neither.
+        finite = np.isfinite(flat).all(axis=0)
+        varies = finite & (flat.max(axis=0) > flat.min(axis=0))
         compute = {
             "ess_bulk": lambda chosen: array_stats.ess(chosen, method="bulk"),
             "r_hat": array_stats.rhat,
             "mcse_mean": lambda chosen: array_stats.mcse(chosen, method="mean"),
         }
         for name in diagnostics:
-            table[name] = 0.0 if name == "mcse_mean" else np.nan
+            table[name] = np.where(finite, 0.0, np.nan) if name == "mcse_mean" else np.nan
             if varies.any():
                 table.loc[varies, name] = np.asarray(compute[name](by_quantity[varies]))
     if others:
