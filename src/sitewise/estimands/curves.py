@@ -182,8 +182,7 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     draws = hazard_draws(fit)
     _check_treatment(sites, draws, fit, made)
     design = make_design(fit.spec.terms, fit.spec.variables, fit.cohort.covariates)
-    rng = None if bootstrap_seed is None else np.random.default_rng(bootstrap_seed)
-    members = [_members(group, design, fit, draws, sites, rng) for group in made]
+    members = [_members(group, design, fit, draws, sites, bootstrap_seed) for group in made]
     site_sd = draws.site_sd if isinstance(sites, Marginal) else None
     mixture = make_mixture(members, draws.coefficients, draws.site_effect, site_sd)
     return GroupCurves(
@@ -203,7 +202,7 @@ def _members(
     fit: Fitted,
     draws: HazardDraws,
     sites: SiteTreatment,
-    rng: np.random.Generator | None,
+    bootstrap_seed: int | None,
 ) -> Members:
     """Return a group's distinct members and their weights; people who differ in nothing that matters are counted once."""
     rows = design.rows(group.people) - np.asarray(fit.spec.resolved.means)
@@ -215,19 +214,29 @@ def _members(
     if at_own_site and group.site is not None:
         known = fit.spec.resolved.site_labels
         site = np.array([known.index(label) for label in fit.cohort.site_labels], dtype=np.int64)[group.site[first]]
-    if rng is None:
+    if bootstrap_seed is None:
         weights = np.bincount(pattern, weights=group.weights)
         return Members(rows[first], site, weights / weights.sum())
-    # A flat Dirichlet over members: independent standard exponentials, normalised (Rubin 1981, Ann Statist 9:130).
-    each = rng.standard_exponential((draws.size, group.weights.size)) * group.weights
+    each = _bootstrap(group, fit, draws, bootstrap_seed) * group.weights
     summed = np.zeros((draws.size, first.size))
     np.add.at(summed.T, pattern, each.T)
     return Members(rows[first], site, summed / summed.sum(axis=1, keepdims=True))
 
 
+def _bootstrap(group: Group, fit: Fitted, draws: HazardDraws, seed: int) -> Floats:
+    """Return Bayesian-bootstrap weights of a group's members before normalisation, (s, m).
+
+    A flat Dirichlet is independent standard exponentials, normalised (Rubin 1981, Ann Statist 9:130). They are drawn for the
+    whole population, so that a person has one weight in a draw whatever group or setting they appear in.
+    """
+    people = len(fit.cohort) if group.rows is not None else group.weights.size
+    each = np.random.default_rng(seed).standard_exponential((draws.size, people))
+    return each if group.rows is None else each[:, group.rows]
+
+
 def _shared_shift(sites: SiteTreatment, draws: HazardDraws, fit: Fitted) -> Floats:
     if isinstance(sites, Observed) and sites.site is not None:
-        return draws.site_effect[:, fit.spec.resolved.site_labels.index(sites.site)]
+        return draws.site_effect[:, fit.spec.resolved.site_labels.index(str(sites.site))]
     if isinstance(sites, New) and draws.site_sd is not None:
         rng = np.random.default_rng(fit.seed if sites.seed is None else sites.seed)
         return draws.site_sd * rng.standard_normal(draws.size)
@@ -240,7 +249,7 @@ def _check_treatment(sites: SiteTreatment, draws: HazardDraws, fit: Fitted, grou
     labels = fit.spec.resolved.site_labels
     if isinstance(sites, Observed):
         if sites.site is not None and sites.site not in labels:
-            raise SpecError(f"There is no site '{sites.site}'. {nearest(sites.site, labels)} Sites: {listed(labels)}.")
+            raise SpecError(f"There is no site '{sites.site}'. {nearest(str(sites.site), labels)} Sites: {listed(labels)}.")
         homeless = [group.label for group in groups if group.site is None]
         if sites.site is None and labels and homeless:
             raise SpecError(

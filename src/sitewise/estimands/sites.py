@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sitewise import names
+from sitewise.cohort.levels import label
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,15 @@ class Observed:
 
     Parameters
     ----------
-    site : str, optional
+    site : str or number, optional
         Everyone is at this site. Default: each member of a group keeps their own site.
     """
 
-    site: str | None = None
+    site: str | int | None = None
+
+    def __post_init__(self) -> None:
+        if self.site is not None:
+            object.__setattr__(self, "site", label(self.site))
 
     @property
     def label(self) -> str:

@@ -46,6 +46,8 @@ def sample_prior(spec: ModelSpec, cohort: Cohort, /, *, draws: int = 1000, seed:
     model = build(spec, data)
     wanted = [*model.free_RVs, *model.deterministics]
     drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
+    if draws == 1:  # PyMC then leaves the dimension out
+        drawn = [np.asarray(values)[None] for values in drawn]
     coords = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
     for dim in (names.TERM, names.SITE):
         if dim in model.coords:
