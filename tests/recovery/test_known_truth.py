@@ -89,7 +89,7 @@ def test_ignoring_the_guarantee_time_biases_the_shape(recovered):
     """The same patients modelled from time zero: the shape is estimated far too high, as the contract says it would be."""
     fit, _, _, guarantee = recovered
     if guarantee == 0:
-        table, effects, _ = simulate(31, 1.95)
+        table, _, _ = simulate(31, 1.95)
         cohort = sw.Cohort.from_frame(table, time="months", event="died", site="hospital", reference={"ecog": "0"})
         plain = sw.fit(sw.ModelSpec.from_formula(FORMULA), cohort, engine=sw.Nuts(draws=500, cores=2), seed=8)
         low = np.quantile(plain.posterior["shape"], 0.0005)
