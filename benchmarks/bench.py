@@ -110,7 +110,7 @@ def main() -> int:
         "",
         f"Cold fit over the bare program, run in turn: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}).",
         "",
-        "Where the cold fit's time goes (medians; import: interpreter, reading the table, PyMC and nutpie, everything not named):",
+        "Where the cold fit's time goes (medians; import: the interpreter, every library, reading the table, and all that is not named):",
         "",
         "| stage | s |",
         "|---|---|",

@@ -196,13 +196,37 @@ def test_at_time_zero_everyone_is_alive(fit):
 
 
 def test_hazards_late_in_time(cohort, hand_made):
-    """Of a single profile the hazard is known exactly, 1 / 10 a month: also when hardly anyone is left (H of 10 to 40)."""
+    """Of single profiles the hazard is known exactly: also when nobody to speak of is left (H up to 40)."""
     spec = sw.ModelSpec.from_formula("Surv(months, died) ~ age", family=sw.Exponential())
     fit = hand_made(spec, cohort, log_scale=[np.log(10.0)], coefficients=[[0.02]])
-    people = sw.Profiles({"mean": {"age": float(np.mean(cohort.covariates["age"]))}})
-    options = {"groups": people, "sites": sw.Average(), "times": [100.0, 200.0, 400.0]}
-    np.testing.assert_allclose(sw.cumulative_hazard(fit, **options)[0, 0, 0], [10.0, 20.0, 40.0], rtol=1e-3)
-    np.testing.assert_allclose(sw.hazard(fit, **options)[0, 0, 0], 0.1, rtol=1e-3)
+    mean = float(np.mean(cohort.covariates["age"]))
+    people = sw.Profiles({"mean": {"age": mean}, "older": {"age": mean + 7.3}})
+    rates = np.array([0.1, 0.1 * np.exp(0.02 * 7.3)])
+    times = np.array([100.0, 200.0, 400.0])
+    options = {"groups": people, "sites": sw.Average(), "times": times}
+    np.testing.assert_allclose(sw.cumulative_hazard(fit, **options)[0, 0], rates[:, None] * times, rtol=1e-9)
+    np.testing.assert_allclose(sw.hazard(fit, **options)[0, 0], np.broadcast_to(rates[:, None], (2, 3)), rtol=1e-9)
+
+
+def test_before_the_guarantee_time_nothing_happens(frame, read, draws, hand_made):
+    """The same posterior of t - 3: curves move by 3 months, and before them survival is 1, the hazard 0, RMST the horizon."""
+    spec = sw.ModelSpec.from_formula(FORMULA)
+    plain = hand_made(spec, read(frame), **draws)
+    later = read(frame.assign(months=frame["months"] + 3.0))
+    moved = hand_made(sw.ModelSpec.from_formula(FORMULA, guarantee_time=3.0), later, **draws)
+    for sites in TREATMENTS.values():
+        options = {"groups": EVERYONE, "sites": sites}
+        assert (sw.survival(moved, times=[0.0, 1.0, 3.0], **options) == 1.0).all()
+        assert (sw.hazard(moved, times=[0.0, 1.0, 3.0], **options) == 0.0).all()
+        assert (sw.rmst(moved, horizon=2.0, **options) == 2.0).all()
+        pairs = [
+            (sw.survival(moved, times=TIMES + 3, **options), sw.survival(plain, times=TIMES, **options)),
+            (sw.hazard(moved, times=TIMES + 3, **options), sw.hazard(plain, times=TIMES, **options)),
+            (sw.median_survival(moved, **options), 3 + sw.median_survival(plain, **options)),
+            (sw.rmst(moved, horizon=13.0, **options), 3 + sw.rmst(plain, horizon=10.0, **options)),
+        ]
+        for one, two in pairs:
+            np.testing.assert_allclose(one, two, rtol=1e-9)
 
 
 def test_marginal_hazard_ratio_moves_towards_one(cohort, hand_made):
@@ -224,6 +248,8 @@ def test_marginal_hazard_ratio_moves_towards_one(cohort, hand_made):
     assert marginal[0] == pytest.approx(0.5, abs=1e-3)
     assert (np.diff(marginal) > 0.01).all()
     assert marginal[-1] < 1
+    own = sw.marginal_hazard_ratio(fit, sites=sw.Marginal(), **options).sel(group="1")
+    assert (own == 1).all()
     conditional = sw.marginal_hazard_ratio(fit, sites=sw.Average(), **options).sel(group="0")[0, 0]
     np.testing.assert_allclose(conditional[:3], 0.5, rtol=1e-6)
 

@@ -17,7 +17,7 @@ import sitewise as sw
 TOLERANCE = 1e-8
 """Required of survival (which is at most 1), of RMST as a share of its horizon, and of a median as a share of itself."""
 
-SITE_SDS = (0.01, 0.05, 0.2, 0.2499, 0.2501, 0.5, 1.0, 2.0, 3.0)
+SITE_SDS = (0.01, 0.05, 0.2, 0.2999, 0.3001, 0.5, 1.0, 2.0, 3.0)
 HAZARDS = np.array([0.01, 0.1, 0.5, 1.0, 3.0, 8.0, 20.0])
 SHAPE, SCALE, AGE_EFFECT, ECOG_EFFECT = 1.3, 14.0, 0.037, 0.62
 HORIZONS = (0.5, 12.0, 60.0)

@@ -6,6 +6,7 @@ import pytest
 
 import sitewise as sw
 from sitewise.models.design import make_design, profile_frame
+from sitewise.models.resolve import prepare
 
 
 def design_of(cohort, *terms):
@@ -39,6 +40,26 @@ def test_bounds_are_in_natural_order(make_frame, read):
 def test_an_explicit_category_of_a_category_keeps_its_levels(make_frame, read):
     cohort = read(make_frame(30), reference={"stage": "III"})
     assert design_of(cohort, "C(stage)").columns == ("C(stage)[I]", "C(stage)[II]")
+
+
+def test_a_model_of_an_explicit_category(make_frame, read):
+    """C(stage) is stage: the same columns of the reference patient and of single new people."""
+    cohort = read(make_frame(30))
+    explicit, plain = (sw.ModelSpec(terms=(term,), sites=sw.NoSites()).resolve(cohort) for term in ("C(stage)", "stage"))
+    assert explicit.resolved.reference == plain.resolved.reference == (0.0, 0.0)
+    assert explicit.resolved.means == plain.resolved.means
+    people = pd.DataFrame({"stage": ["III", "III"]})
+    np.testing.assert_array_equal(design_of(cohort, "C(stage)").rows(people), [[0, 1], [0, 1]])
+
+
+@pytest.mark.parametrize("term", ["age", "scale(age)", "center(age)", "bs(age, df=4)", "poly(age, 2)", "ecog:scale(age)"])
+def test_a_patient_has_one_design_row_in_every_refit(term, make_frame, read):
+    """A resolved spec on some of its patients: transforms keep what they learnt, so coefficients keep their meaning."""
+    cohort = read(make_frame(40))
+    spec = sw.ModelSpec(terms=(term,), sites=sw.NoSites()).resolve(cohort)
+    rows = cohort.site_index > 0
+    whole, part = prepare(spec, cohort).covariates[rows], prepare(spec, cohort.subset(rows)).covariates
+    np.testing.assert_allclose(part, whole, atol=1e-10)
 
 
 def test_new_people_get_the_training_cohort_s_transforms(make_frame, read):

@@ -94,3 +94,8 @@ def test_how_sites_enter():
     fixed = sw.ModelSpec.from_formula("Surv(t, d) ~ a", sites=sw.FixedSites())
     assert fixed.has_sites
     assert "fixed sites" in fixed.formula
+
+
+def test_an_offset_is_not_fitted_as_a_coefficient():
+    with pytest.raises(sw.SpecError, match="offsets are not supported"):
+        sw.ModelSpec.from_formula("Surv(t, d) ~ a + offset(b)")

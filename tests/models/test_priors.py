@@ -214,6 +214,22 @@ def test_a_prior_that_cannot_be_one_is_refused_before_sampling(priors, make_fram
         sw.ModelSpec(terms=("ecog", "age"), priors=priors).to_pymc(read(make_frame(30)))
 
 
+@pytest.mark.parametrize(
+    "priors",
+    [
+        sw.Priors(shape=sw.Prior("Gamma", alpha=-1, beta=1)),
+        sw.Priors(coefficients=sw.Prior("StudentT", nu=3, mu=0, sigma=0)),
+        sw.Priors(log_median=sw.Prior("Normal", mu=2, sigma=0)),
+    ],
+    ids=["negative shape of a gamma", "no spread", "baseline without spread"],
+)
+def test_a_fit_with_an_impossible_prior_says_so(priors, make_frame, read):
+    """The user sees which prior is wrong, not the sampler's own words."""
+    spec = sw.ModelSpec(terms=("age",), sites=sw.NoSites(), priors=priors)
+    with pytest.raises(sw.SpecError):
+        sw.fit(spec, read(make_frame(30)), engine=sw.Nuts(draws=10, tune=10, chains=1, cores=1, retry=False))
+
+
 def test_fixed_sites_take_a_prior_that_sums_to_zero(make_frame, read):
     priors = sw.Priors(site_effects=sw.Prior("Normal", mu=0, sigma=1))
     with pytest.raises(sw.SpecError):

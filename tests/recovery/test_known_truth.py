@@ -111,6 +111,7 @@ def test_site_spread_of_the_lung_cohort_is_near_its_boundary(lung_fit):
     assert np.median(spread) < 0.25
     below = prior.cdf(0.02)
     assert (spread < 0.02).mean() > below - 4.5 * np.sqrt(below / 1000)
+    assert (spread < 0.05).mean() > 2 * prior.cdf(0.05)
     assert spread.min() < 0.002
 
 

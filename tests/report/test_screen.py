@@ -132,3 +132,9 @@ def test_the_probability_reaches_every_interval(hand_made):
 def test_contrasts_leave_out_the_group_of_all(hand_made):
     contrasts = all_tables(analysis_of(hand_made, "months", 40.0))["contrasts"]
     assert set(zip(contrasts["group"], contrasts["reference_group"], strict=True)) == {("g = a", "g = b")}
+
+
+def test_a_group_may_be_called_na(lung_fit, tmp_path):
+    groups = sw.RiskGroups.by_rule({"NA": "age > 65", "other": "age <= 65"})
+    sw.write_all(sw.Analysis(lung_fit, groups), tmp_path)
+    assert [row[0] for row in short_table(tmp_path, "observed")] == ["Group", "NA", "other"]

@@ -20,8 +20,9 @@ from sitewise.estimands.draws import HazardDraws, hazard_draws
 from sitewise.estimands.mixture import Members, Mixture, make_mixture
 from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
-from sitewise.models.design import Design, make_design
+from sitewise.models.design import Design
 from sitewise.models.fitted import Fitted
+from sitewise.models.resolve import resolved_design
 from sitewise.problems import SpecError, listed, nearest
 
 Floats = NDArray[np.float64]
@@ -181,7 +182,7 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     made = groups.groups(fit.cohort)
     draws = hazard_draws(fit)
     _check_treatment(sites, draws, fit, made)
-    design = make_design(fit.spec.terms, fit.spec.variables, fit.cohort.covariates)
+    design = resolved_design(fit.spec, fit.cohort)
     members = [_members(group, design, fit, draws, sites, bootstrap_seed) for group in made]
     site_sd = draws.site_sd if isinstance(sites, Marginal) else None
     mixture = make_mixture(members, draws.coefficients, draws.site_effect, site_sd)

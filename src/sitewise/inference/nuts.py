@@ -151,7 +151,7 @@ def _sample_nutpie(
     started = time.perf_counter()
     by_kernel = engine.density == "auto" and kernel_reads(spec)
     if by_kernel or not _COMPILED:
-        report("Loading the sampler")
+        report("Loading the sampler (the first time on a machine, compiling the density)")
     import nutpie
 
     if by_kernel:

@@ -46,7 +46,8 @@ def encode(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[
     if code < 0 or set(parameters) != set(prior.values):
         return None
     numbers = [prior.values[name] for name in parameters]
-    if any(value <= 0 for name, value in prior.values.items() if name not in ("mu", "alpha")):
+    location = "alpha" if prior.dist == "Cauchy" else "mu"
+    if any(value <= 0 for name, value in prior.values.items() if name != location):
         return None  # the graph says what is wrong
     return [float(code), *numbers, *[0.0] * (3 - len(numbers))]
 

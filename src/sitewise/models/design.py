@@ -51,8 +51,11 @@ class Design:
         if not self.terms:
             return np.empty((len(people), 0))
         checked = self._check(people)
+        if has_calls(self.terms):
+            # C(x) wants every level among the rows that it sees, so they are evaluated after the training cohort's.
+            checked = pd.concat([_ordered(self.covariates), checked], ignore_index=True)
         matrix = self._formulae.common.evaluate_new_data(checked).design_matrix
-        return np.asarray(matrix, dtype=float)[:, 1:]  # without the intercept, which is the baseline's
+        return np.asarray(matrix, dtype=float)[-len(people) :, 1:]  # without the intercept, which is the baseline's
 
     def _check(self, people: pd.DataFrame) -> pd.DataFrame:
         problems = Problems()
@@ -93,6 +96,11 @@ class Design:
             str(name): values.cat.categories[0] if isinstance(values.dtype, pd.CategoricalDtype) else float(np.median(values))
             for name, values in self.covariates.items()
         }
+
+
+def has_calls(terms: tuple[str, ...]) -> bool:
+    """Return whether a term calls a function, such as ``scale(age)`` or ``C(sex)``, which may learn from the cohort."""
+    return any("(" in term for term in terms)
 
 
 def make_design(terms: tuple[str, ...], variables: tuple[str, ...], covariates: pd.DataFrame) -> Design:

@@ -87,6 +87,9 @@ def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None
     if len(groups) > 1:
         raise SpecError(f"One site term can be fitted, not {len(groups)}: {', '.join(groups)}.")
     terms = tuple(_spelled(term) for term in model.common_terms if not isinstance(term, Intercept))
+    offsets = [term for term in terms if term.startswith("offset(")]
+    if offsets:
+        raise SpecError(f"{offsets[0]}: offsets are not supported; with a known effect, give the term a narrow prior.")
     if not any(isinstance(term, Intercept) for term in model.terms):
         raise SpecError("A survival model has a baseline; remove '0' or '- 1' from the formula.")
     return terms, groups[0] if groups else None

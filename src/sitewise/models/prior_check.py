@@ -85,7 +85,9 @@ def _check(name: str, prior: Prior, problems: Problems, *, positive: bool) -> No
     except (TypeError, ValueError, ArithmeticError) as error:
         problems.add(where, f"{prior} is not one that PyMC accepts: {error}")
         return
-    if np.isnan(drawn).any() or (positive and (drawn < 0).any()):
+    if drawn.max() == drawn.min():
+        problems.add(where, f"{prior} has no spread", "A prior needs one; a fixed value is not a prior.")
+    elif np.isnan(drawn).any() or (positive and (drawn < 0).any()):
         problems.add(
             where, f"{prior} reaches below zero", "Use a distribution of positive numbers, such as HalfNormal or LogNormal."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sitewise.cohort import Cohort
-from sitewise.models.design import Design, make_design
+from sitewise.models.design import Design, has_calls, make_design
 from sitewise.models.priors import Prior
 from sitewise.models.spec import FixedSites, ModelSpec, RandomSites, Resolution
 from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
@@ -79,6 +79,7 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         coefficients=_coefficient_priors(spec, design),
         site_sd=(priors.site_sd or Prior("HalfNormal", sigma=0.5)) if isinstance(spec.sites, RandomSites) else None,
         site_effects=(priors.site_effects or Prior("ZeroSumNormal", sigma=1.0)) if isinstance(spec.sites, FixedSites) else None,
+        training={name: list(cohort.covariates[name]) for name in spec.variables} if has_calls(spec.terms) else None,
         data_hash=cohort.data_hash,
         time_unit=cohort.time_unit,
     )
@@ -99,7 +100,7 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
             f"The spec was resolved with times in {resolution.time_unit}, the cohort has {cohort.time_unit}. "
             "Use one unit, or resolve the spec anew."
         )
-    design = make_design(spec.terms, spec.variables, cohort.covariates)
+    design = resolved_design(spec, cohort)
     if design.columns != resolution.columns:
         raise SpecError(
             f"The cohort gives the design columns {listed(design.columns)}, the spec was resolved with "
@@ -131,6 +132,21 @@ def data_arrays(spec: ModelSpec, data: ModelData) -> dict[str, Any]:
     if spec.has_sites:
         arrays["site_index"] = data.site
     return arrays
+
+
+def resolved_design(spec: ModelSpec, cohort: Cohort) -> Design:
+    """Return the design of ``cohort`` under a resolved spec; transforms keep what they learnt when it was resolved."""
+    resolution = spec.resolved
+    if resolution.training is None:
+        return make_design(spec.terms, spec.variables, cohort.covariates)
+    learnt = pd.DataFrame(
+        {
+            name: pd.Categorical(values, categories=list(resolution.levels[name])) if name in resolution.levels else values
+            for name, values in resolution.training.items()
+        }
+    )
+    design = make_design(spec.terms, spec.variables, learnt)
+    return replace(design, matrix=design.rows(cohort.covariates))
 
 
 def check(spec: ModelSpec, cohort: Cohort) -> None:

@@ -76,6 +76,8 @@ class Resolution:
         A prior per design column, on the coefficient as the column is written.
     site_sd, site_effects : Prior or None
         Prior of the sd of random, or of fixed, site effects.
+    training : dict of str to list, or None
+        The covariates of the cohort, when a term calls a function such as ``scale`` that learns from them.
     data_hash : str
         Of the cohort.
     time_unit : str
@@ -94,6 +96,7 @@ class Resolution:
     coefficients: tuple[Prior, ...]
     site_sd: Prior | None
     site_effects: Prior | None
+    training: Mapping[str, list[Any]] | None
     data_hash: str
     time_unit: str
 

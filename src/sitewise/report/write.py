@@ -106,8 +106,9 @@ def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
     interval limit beyond it.
     """
     folder = Path(folder)
-    estimands = pd.read_csv(folder / "estimands.csv")
-    groups = pd.read_csv(folder / "groups.csv").set_index("group")
+    blanks: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}  # a group may be called NA
+    estimands = pd.read_csv(folder / "estimands.csv", **blanks)
+    groups = pd.read_csv(folder / "groups.csv", **blanks).set_index("group")
     chosen = estimands[estimands["sites"] == headline]
     milestones = sorted(chosen.loc[chosen["estimand"] == names.SURVIVAL, "horizon"].unique())
     header = [
