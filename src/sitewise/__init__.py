@@ -22,6 +22,7 @@ except PackageNotFoundError:  # a source tree that is not installed
     __version__ = "0+unknown"
 
 if TYPE_CHECKING:
+    from sitewise import simulate as simulate
     from sitewise.cli.study import Study as Study
     from sitewise.cli.study import read_study as read_study
     from sitewise.cohort import Cohort as Cohort
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from sitewise.cohort import Recode as Recode
     from sitewise.cohort import kaplan_meier as kaplan_meier
     from sitewise.estimands import *  # noqa: F403
+    from sitewise.evidence import Evidence as Evidence
+    from sitewise.evidence import load_evidence as load_evidence
+    from sitewise.evidence import read_evidence as read_evidence
     from sitewise.families import Exponential as Exponential
     from sitewise.families import Weibull as Weibull
     from sitewise.inference import FitResult as FitResult
@@ -45,11 +49,12 @@ if TYPE_CHECKING:
     from sitewise.models import RandomSites as RandomSites
     from sitewise.report import Analysis as Analysis
     from sitewise.report import write_all as write_all
+    from sitewise.simulate import *  # noqa: F403  (its `simulate` too)
 
 _HOME = {
     "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
     "sitewise.families": ("Exponential", "Weibull"),
-    "sitewise.problems": ("CohortError", "SitewiseError", "SpecError", "StudyError"),
+    "sitewise.problems": ("CohortError", "EvidenceError", "ScenarioError", "SitewiseError", "SpecError", "StudyError"),
     "sitewise.models": (
         "FixedSites",
         "ModelSpec",
@@ -62,6 +67,7 @@ _HOME = {
     ),
     "sitewise.inference": ("FitResult", "Nuts", "Verdict", "fit", "load"),
     "sitewise.inference.prior": ("sample_prior",),
+    "sitewise.evidence": ("Evidence", "load_evidence", "read_evidence"),
     "sitewise.estimands": (
         "Average",
         "Marginal",
@@ -90,15 +96,32 @@ _HOME = {
         "survival",
         "time_ratios",
     ),
+    "sitewise.simulate": (
+        "Baseline",
+        "Categorical",
+        "Censoring",
+        "Correlation",
+        "Numeric",
+        "Scenario",
+        "SimulatedCohorts",
+        "Sites",
+        "SyntheticCohort",
+        "Truth",
+        "load_scenario",
+        "population",
+        "simulate_many",
+    ),
     "sitewise.report": ("Analysis", "write_all"),
     "sitewise.cli.study": ("Study", "read_study"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["__version__", *_MODULE_OF]
+__all__ = ["__version__", "simulate", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "simulate":  # a package that is also the function, see there
+        return import_module("sitewise.simulate")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'sitewise' has no attribute '{name}'")
     value = getattr(import_module(_MODULE_OF[name]), name)

@@ -34,6 +34,14 @@ class StudyError(SitewiseError):
     """A ``study.toml`` with unknown keys or wrong types."""
 
 
+class ScenarioError(SitewiseError):
+    """A scenario that cannot be simulated."""
+
+
+class EvidenceError(SitewiseError):
+    """A published summary that is malformed or contradicts itself."""
+
+
 class SitewiseWarning(UserWarning):
     """Something that can be fitted but should worry; it also reaches the report."""
 

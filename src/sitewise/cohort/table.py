@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -211,9 +211,9 @@ class Cohort:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The validated table: id, site, time, event, entry and weights where present, covariates."""
+        """The validated table: id, site, time, event, entry and weights where present, covariates, synthetic where so."""
         names = self.columns
-        table = {names.id or "patient": self.id.to_numpy()}
+        table: dict[str, Any] = {names.id or "patient": self.id.to_numpy()}
         if self.site is not None and names.site:
             table[names.site] = self.site.array
         table[names.time] = self.time
@@ -222,8 +222,10 @@ class Cohort:
             table[names.entry] = self.entry
         if names.weights:
             table[names.weights] = self.weights
-        covariates = self.covariates.reset_index(drop=True)
-        return pd.concat([pd.DataFrame(table), covariates], axis=1)
+        table |= {str(name): values.array for name, values in self.covariates.items()}
+        if self.synthetic:  # every row says so, wherever the table goes
+            table["synthetic"] = True
+        return pd.DataFrame(table)
 
     @cached_property
     def data_hash(self) -> str:

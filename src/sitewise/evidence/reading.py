@@ -1,0 +1,106 @@
+"""Reading a published summary, every problem of the file at once, and the packaged library."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sitewise.evidence.checks import check_parts, check_version
+from sitewise.evidence.entries import Source
+from sitewise.evidence.schema import Evidence
+from sitewise.problems import EvidenceError, Problems, listed, nearest
+from sitewise.records import read_into, read_toml, record_hash
+
+PACKAGED = ("krog-20-04",)
+"""Ids of the packaged summaries."""
+
+
+def load_evidence(which: str | Path, /) -> Evidence:
+    """Return a published summary: a packaged one by its id, or that of a TOML file.
+
+    Raises
+    ------
+    EvidenceError
+        When there is no such id or file, or naming everything that is wrong in the file.
+    """
+    path = evidence_path(which)
+    return read_evidence(read_toml(path, EvidenceError), subject=path.name)
+
+
+def evidence_path(which: str | Path, /) -> Path:
+    """Return the path of a summary's file."""
+    if isinstance(which, Path) or which.endswith(".toml"):
+        return Path(which)
+    if which not in PACKAGED:
+        raise EvidenceError(
+            f"There is no packaged summary '{which}'. {nearest(which, PACKAGED)} Packaged: {listed(PACKAGED)}; "
+            "or give the path of a .toml file."
+        )
+    return Path(str(resources.files("sitewise.evidence") / "library" / f"{which}.toml"))
+
+
+def read_evidence(content: Mapping[str, Any], /, *, subject: str = "The summary") -> Evidence:
+    """Return the summary of parsed TOML.
+
+    Entries are read one by one, so that a broken one hides no problem of another, and what could be read is checked together.
+
+    Raises
+    ------
+    EvidenceError
+        Naming every problem by its place.
+    """
+    problems = Problems()
+    kinds = record_kinds()
+    known = ("schema_version", "id", "source", *kinds)
+    check_version(content.get("schema_version"), problems)
+    if not isinstance(content.get("id"), str):
+        problems.add("id", "must be text" if "id" in content else "is missing")
+    for key in content:
+        if key not in known:
+            problems.add(key, "is not a known key", nearest(key, known))
+    source = None
+    if "source" in content:
+        source = read_into(Source, content["source"], problems, where="source")
+    else:
+        problems.add("source", "is missing", "Say which paper the numbers are from.")
+    parts: dict[str, Any] = {"source": source}
+    declared: dict[str, list[str]] = {}
+    for name, kind in kinds.items():
+        given = content.get(name, [])
+        entries: list[Any] = given if isinstance(given, list) else []
+        if not isinstance(given, list):
+            problems.add(name, f"must be a list of tables, written [[{name}]]")
+        parts[name] = []
+        declared[name] = [label for label in map(_label, entries) if label]
+        for number, entry in enumerate(entries, start=1):
+            where = f"{name} ({_label(entry)})" if _label(entry) else f"{name} {number}"
+            record = read_into(kind, entry, problems, where=where)
+            if record is not None:
+                parts[name].append(record)
+    check_parts(parts, declared, problems)
+    problems.raise_if_any(EvidenceError, subject)
+    lists = {name: tuple(parts[name]) for name in kinds}
+    return Evidence(schema_version=content["schema_version"], id=content["id"], source=parts["source"], **lists)
+
+
+def record_kinds() -> dict[str, type]:
+    """Return the records that a summary has lists of, by the name of the list."""
+    found = {}
+    for name, kind in typing.get_type_hints(Evidence).items():
+        if typing.get_origin(kind) is tuple:
+            found[name] = next(item for item in typing.get_args(kind) if item not in (Ellipsis, types.NoneType))
+    return found
+
+
+def evidence_hash(evidence: Evidence) -> str:
+    """Return the SHA-256 of a summary's content: its identity in every output."""
+    return record_hash(evidence)
+
+
+def _label(entry: Any) -> str:
+    label = entry.get("name", entry.get("id", "")) if isinstance(entry, Mapping) else ""
+    return label if isinstance(label, str) else ""

@@ -1,0 +1,198 @@
+"""Records: frozen dataclasses that are read from files, every problem of a file named at once.
+
+A record derives from :class:`Record` and says its types; what the values must be it checks in ``__post_init__``, raising one
+error with all its problems. :func:`read_record` turns parsed TOML or JSON into a record through pydantic and reports
+every wrong type, unknown key and failed check of the whole tree by its place in the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sitewise.problems import Problem, Problems, SitewiseError, nearest
+
+if typing.TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+CHOICES = "It can be"
+WORDS = {
+    "string_type": "must be text",
+    "float_type": "must be a number",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a table",
+    "dataclass_type": "must be a table",
+    "finite_number": "must be a finite number",
+}
+"""What pydantic's kinds of error mean to the person who wrote the file."""
+
+
+class Record:
+    """Base of the frozen dataclasses that stand for tables of a file: strict types, no unknown keys.
+
+    A string under a field is that field's description in the published schema.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = {
+        "extra": "forbid",
+        "strict": True,
+        "allow_inf_nan": False,
+        "use_attribute_docstrings": True,
+    }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain data, without what is empty or at its default."""
+        return {
+            item.name: plain(getattr(self, item.name))
+            for item in dataclasses.fields(self)  # type: ignore[arg-type]
+            if getattr(self, item.name) != _default(item)
+        }
+
+
+def record_hash(record: Record) -> str:
+    """Return the SHA-256 of a record's content."""
+    return hashlib.sha256(json.dumps(record.to_dict(), sort_keys=True).encode()).hexdigest()
+
+
+def plain(value: Any) -> Any:
+    """Return a value as data that TOML and JSON have."""
+    if isinstance(value, Record):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return value
+
+
+def read_toml(path: str | Path, error: type[SitewiseError], /) -> dict[str, Any]:
+    """Return the content of a TOML file; a missing or unreadable file is an error of the given kind."""
+    path = Path(path)
+    if not path.is_file():
+        raise error(f"There is no file {path}.")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise error(f"{path.name} is not valid TOML: {problem}") from problem
+
+
+def read_record[R](kind: type[R], content: Mapping[str, Any], error: type[SitewiseError], *, subject: str) -> R:
+    """Return the record of parsed TOML or JSON.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass that derives from :class:`Record`.
+    content : mapping
+        Parsed.
+    error : type
+        What is raised.
+    subject : str
+        What has the problems, for the headline of the message.
+
+    Raises
+    ------
+    SitewiseError
+        Of type ``error``, naming every problem by its place.
+    """
+    problems = Problems()
+    record = read_into(kind, content, problems, where="")
+    problems.raise_if_any(error, subject)
+    return typing.cast(R, record)
+
+
+def read_into[R](kind: type[R], content: Any, problems: Problems, /, *, where: str) -> R | None:
+    """Return the record of parsed data, or None after noting its problems; ``where`` is its place in the file."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
+    except ValidationError as failed:
+        found = [problem for details in failed.errors() for problem in _described(details, kind, content)]
+        choices = {problem.where for problem in found if problem.remedy.startswith(CHOICES)}
+        for problem in found:
+            # A value that is neither a number nor one of the words allowed fails twice: once is enough.
+            if problem.where not in choices or problem.remedy.startswith(CHOICES):
+                problems.add(" ".join(part for part in (where, problem.where) if part), problem.what, problem.remedy)
+        return None
+
+
+def _described(details: ErrorDetails, kind: type, content: Any) -> list[Problem]:
+    location, value = details["loc"], details["input"]
+    raised = details.get("ctx", {}).get("error")
+    where = _place(location, content)
+    if isinstance(raised, SitewiseError):
+        return [
+            Problem(" ".join(part for part in (where, item.where) if part), item.what, item.remedy) for item in raised.problems
+        ]
+    if details["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        parent = _kind_at(kind, location[:-1])
+        known = [item.name for item in dataclasses.fields(parent)] if dataclasses.is_dataclass(parent) else []
+        return [Problem(where, "is not a known key", nearest(str(location[-1]), known))]
+    if details["type"] in ("missing", "missing_argument"):
+        return [Problem(where, "is missing")]
+    if details["type"] == "literal_error":
+        choices = details.get("ctx", {}).get("expected", "")
+        return [Problem(where, f"is {_shown(value)}", f"{CHOICES} {choices}.")]
+    words = WORDS.get(details["type"], details["msg"].removeprefix("Value error, "))
+    return [Problem(where, f"{words}; it is {_shown(value)}" if details["type"] in WORDS else words)]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _place(location: Sequence[int | str], content: Any) -> str:
+    """Return where an error stands, items of lists by number and by name if they have one: ``term 2 (child_pugh) upper``."""
+    words: list[str] = []
+    current = content
+    for part in location:
+        known = isinstance(current, Mapping) and part in current
+        if isinstance(part, int) and isinstance(current, Sequence):
+            current = current[part] if part < len(current) else None
+            named = current.get("id", current.get("name")) if isinstance(current, Mapping) else None
+            words.append(f"{part + 1}" + (f" ({named})" if isinstance(named, str) else ""))
+        elif known or not words or isinstance(current, Mapping):
+            current = current[part] if known else None
+            words.append(str(part))
+        # anything else is pydantic's name for a branch of a union
+    return " ".join(words)
+
+
+def _kind_at(kind: Any, location: Sequence[int | str]) -> Any:
+    """Return the type that stands at a place of a record's tree."""
+    for part in location:
+        if dataclasses.is_dataclass(kind):
+            kind = typing.get_type_hints(kind).get(str(part), Any)
+        else:
+            arguments = [item for item in typing.get_args(kind) if item not in (Ellipsis, types.NoneType)]
+            kind = arguments[-1] if arguments else Any
+        if typing.get_origin(kind) in (types.UnionType, typing.Union):
+            records = [item for item in typing.get_args(kind) if dataclasses.is_dataclass(item)]
+            kind = records[0] if records else Any
+    return kind
+
+
+def _default(item: dataclasses.Field[Any]) -> Any:
+    if item.default is not dataclasses.MISSING:
+        return item.default
+    return item.default_factory() if item.default_factory is not dataclasses.MISSING else dataclasses.MISSING
+
+
+def positive(problems: Problems, **values: float | None) -> None:
+    """Note every value that is given and is not a positive finite number."""
+    for name, value in values.items():
+        if value is not None and not (0 < value < math.inf):
+            problems.add(name, f"must be positive; it is {value:g}")

@@ -1,0 +1,33 @@
+"""Scenarios that ship with the package, and reading others from files."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from sitewise.problems import ScenarioError, listed, nearest
+from sitewise.records import read_toml
+from sitewise.simulate.scenario import Scenario
+
+PACKAGED = ("krog-20-04",)
+"""Ids of the packaged scenarios."""
+
+
+def load_scenario(which: str | Path, /) -> Scenario:
+    """Return a scenario: a packaged one by its id, or that of a TOML file.
+
+    Raises
+    ------
+    ScenarioError
+        When there is no such id or file, or naming everything that is wrong in the file.
+    """
+    if isinstance(which, Path) or which.endswith(".toml"):
+        path = Path(which)
+    elif which in PACKAGED:
+        path = Path(str(resources.files("sitewise.simulate") / "library" / f"{which}.toml"))
+    else:
+        raise ScenarioError(
+            f"There is no packaged scenario '{which}'. {nearest(which, PACKAGED)} Packaged: {listed(PACKAGED)}; "
+            "or give the path of a .toml file."
+        )
+    return Scenario.from_dict(read_toml(path, ScenarioError), subject=path.name)
