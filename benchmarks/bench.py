@@ -93,13 +93,10 @@ def main() -> int:
         ("warm refit, 4 chains x (1000 + 1000)", warm, TARGETS["warm refit"]),
         ("`sitewise --help`", helps, TARGETS["help"]),
     ]
-    versions = ", ".join(
-        f"{name} {metadata.version(name)}" for name in ("sitewise", "pymc", "nutpie", "pytensor", "numba", "numpy")
-    )
     lines = [
         "# Speed",
         "",
-        f"Command: `make bench`. Date: {datetime.date.today()}. Python {platform.python_version()}, {versions}; {os.cpu_count()} cores.",
+        f"{provenance('make bench')} {os.cpu_count()} cores.",
         "",
         "| what | median s | min | max | target |",
         "|---|---|---|---|---|",

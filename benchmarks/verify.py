@@ -9,16 +9,14 @@ finding, not by the package's own estimands.
 from __future__ import annotations
 
 import argparse
-import datetime
-import platform
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from cohorts import covariate_table, survival_times
+from provenance import provenance
 from scipy import integrate, optimize, stats
 
 import sitewise as sw
@@ -165,11 +163,10 @@ def write(table: pd.DataFrame, counts: dict[str, int], command: str) -> None:
     """Write the result table with what reproduces it."""
     RESULTS.mkdir(exist_ok=True)
     table.to_csv(RESULTS / "recovery.csv", index=False, float_format="%.4f")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("sitewise", "pymc", "nutpie", "numpy", "arviz-stats"))
     lines = [
         "# Recovery: coverage of 95 % intervals when the truth is drawn from the prior",
         "",
-        f"Command: `{command}`. Date: {datetime.date.today()}. Python {platform.python_version()}, {versions}.",
+        provenance(command),
         "",
         f"{counts['fitted']} cohorts of 100 patients in 5 sites fitted in {counts['seconds']} s; {counts['rejected']} more were rejected by "
         f"rules that look at the data only (fewer than {FEWEST_EVENTS} events). Verdicts: {counts['ok']} ok, {counts['warn']} warn, "

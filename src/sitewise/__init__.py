@@ -49,7 +49,20 @@ if TYPE_CHECKING:
     from sitewise.models import RandomSites as RandomSites
     from sitewise.report import Analysis as Analysis
     from sitewise.report import write_all as write_all
-    from sitewise.simulate import *  # noqa: F403  (its `simulate` too)
+    from sitewise.simulate import Baseline as Baseline
+    from sitewise.simulate import Categorical as Categorical
+    from sitewise.simulate import Censoring as Censoring
+    from sitewise.simulate import Correlation as Correlation
+    from sitewise.simulate import Numeric as Numeric
+    from sitewise.simulate import Scenario as Scenario
+    from sitewise.simulate import SimulatedCohorts as SimulatedCohorts
+    from sitewise.simulate import Sites as Sites
+    from sitewise.simulate import SyntheticCohort as SyntheticCohort
+    from sitewise.simulate import Truth as Truth
+    from sitewise.simulate import load_scenario as load_scenario
+    from sitewise.simulate import population as population
+    from sitewise.simulate import simulate_many as simulate_many
+    from sitewise.studies import site_models as site_models
 
 _HOME = {
     "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
@@ -70,6 +83,7 @@ _HOME = {
     "sitewise.evidence": ("Evidence", "load_evidence", "read_evidence"),
     "sitewise.estimands": (
         "Average",
+        "BySite",
         "Marginal",
         "New",
         "Observed",
@@ -78,6 +92,7 @@ _HOME = {
         "Standardised",
         "contrast",
         "cumulative_hazard",
+        "expected_events",
         "group_curves",
         "hazard",
         "hazard_ratios",
@@ -112,6 +127,7 @@ _HOME = {
         "simulate_many",
     ),
     "sitewise.report": ("Analysis", "write_all"),
+    "sitewise.studies": ("site_models",),
     "sitewise.cli.study": ("Study", "read_study"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -63,7 +63,7 @@ def fit(
     prob: Prob = None,
     allow_fail: AllowFail = False,
 ) -> None:
-    """Fit a hierarchical survival model to a patient table and write tables, pictures and the posterior."""
+    """Fit a hierarchical survival model to a patient table and write tables, pictures, the report and the posterior."""
     from sitewise.cli.run import Flags, run_fit
 
     flags = Flags(formula=model, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail)
@@ -72,7 +72,9 @@ def fit(
 
 @app.command()
 def demo(
-    name: Annotated[str, typer.Argument(help="Packaged cohort: lung.")] = "lung",
+    name: Annotated[
+        str, typer.Argument(help="krog-20-04 (synthetic patients with known truth) or lung (real ones).")
+    ] = "krog-20-04",
     out: Annotated[Path | None, typer.Option("--out", help="Folder for the files; default out/demo-NAME.")] = None,
     engine: Engine = None,
     draws: Draws = None,
@@ -81,11 +83,41 @@ def demo(
     prob: Prob = None,
     allow_fail: AllowFail = False,
 ) -> None:
-    """Do the whole job on packaged patients: fit, check, tables, pictures."""
+    """Do the whole job on packaged data: fit, check, tables, pictures, report."""
     from sitewise.cli.run import Flags, run_demo
 
     flags = Flags(formula=None, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail)
     raise typer.Exit(run_demo(name, out, flags))
+
+
+@app.command()
+def simulate(
+    scenario: Annotated[str, typer.Argument(help="Id of a packaged scenario (krog-20-04), or the path of a .toml file.")],
+    out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
+    patients: Annotated[int | None, typer.Option("--n", min=1, help="Patients of a cohort; default the scenario's.")] = None,
+    sites: Annotated[
+        int | None, typer.Option("--sites", min=1, help="Sites, of equal size; default the scenario's own sites.")
+    ] = None,
+    cohorts: Annotated[int, typer.Option("--cohorts", min=1, help="Number of cohorts.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,
+) -> None:
+    """Write synthetic cohorts with known truth."""
+    from sitewise.cli.simulate import run_simulate
+
+    run_simulate(scenario, out, patients=patients, sites=sites, cohorts=cohorts, seed=seed)
+
+
+@app.command()
+def evidence(
+    which: Annotated[
+        str | None,
+        typer.Argument(help="Id of a packaged summary (krog-20-04), or path of a .toml file; without: the list."),
+    ] = None,
+) -> None:
+    """List published summaries, or check one and show its numbers with where they stand."""
+    from sitewise.cli.evidence import run_evidence
+
+    run_evidence(which)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,16 @@ from rich.console import Console
 from rich.table import Table
 
 from sitewise.cli.study import Study, read_study
-from sitewise.problems import StudyError
+from sitewise.problems import StudyError, listed, nearest
 
 if TYPE_CHECKING:
+    from sitewise.cohort import Cohort
     from sitewise.inference import FitResult
+    from sitewise.models import ModelSpec
     from sitewise.report import Analysis
+
+    Reader = Callable[[Study, ModelSpec, int], Cohort]
+    """Gets the patients of a study, its model and the seed."""
 
 FAILED = 1
 NOT_FOR_PATIENTS = "For groups of patients, not for decisions on single patients."
@@ -42,26 +47,43 @@ def run_fit(cohort_path: Path, config: Path | None, out: Path, flags: Flags) -> 
     if config is None and flags.formula is None:
         raise StudyError("Give a model: --model FORMULA, --config study.toml, or both.")
     study = read_study(config) if config is not None else Study()
-    return _analyse(study, cohort_path, out, flags, f"sitewise fit {cohort_path}")
+    return _analyse(study, lambda asked, spec, seed: asked.cohort(cohort_path, spec), out, flags, f"sitewise fit {cohort_path}")
 
 
 def run_demo(name: str, out: Path | None, flags: Flags) -> int:
-    """Fit a packaged cohort under its packaged study; return the exit code."""
-    from sitewise.cohort import packaged_path
+    """Fit a packaged cohort, or one simulated from a packaged scenario, under its packaged study; return the exit code."""
+    from sitewise.cohort.packaged import PACKAGED, packaged_path
+    from sitewise.simulate.packaged import PACKAGED as SCENARIOS
+    from sitewise.simulate.packaged import scenario_path
 
-    path = packaged_path(name)
-    study = read_study(packaged_path(name, ".toml"))
-    return _analyse(study, path, out if out is not None else Path("out") / f"demo-{name}", flags, f"sitewise demo {name}")
+    if name not in (*PACKAGED, *SCENARIOS):
+        demos = (*SCENARIOS, *PACKAGED)
+        raise StudyError(f"There is no demo '{name}'. {nearest(name, demos)} Demos: {listed(demos)}.")
+    folder = out if out is not None else Path("out") / f"demo-{name}"
+    if name in PACKAGED:
+        path, study = packaged_path(name), read_study(packaged_path(name, ".toml"))
+        return _analyse(study, lambda asked, spec, seed: asked.cohort(path, spec), folder, flags, f"sitewise demo {name}")
+
+    def simulated(study: Study, spec: ModelSpec, seed: int) -> Cohort:
+        from sitewise.simulate import load_scenario, simulate
+
+        cohort = simulate(load_scenario(name), seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        cohort.frame.to_csv(folder / "cohort.csv", index=False)
+        return cohort
+
+    return _analyse(read_study(scenario_path(name, ".study.toml")), simulated, folder, flags, f"sitewise demo {name}")
 
 
-def _analyse(study: Study, cohort_path: Path, out: Path, flags: Flags, title: str) -> int:
+def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str) -> int:
     console = Console(highlight=False, markup=False, emoji=False)  # names in brackets are the user's, not styles
     if flags.formula is not None:
         study = study.with_formula(flags.formula)
+    seed = flags.seed if flags.seed is not None else study.sampler.get("seed", 1)
     with _progress(console) as report:
         report("Reading the patients")
         spec = study.spec()
-        cohort = study.cohort(cohort_path, spec)
+        cohort = read(study, spec, seed)
         groups = study.risk_groups(cohort, spec)
         groups.groups(cohort)  # a wrong rule should show before the long work
         prob = flags.prob if flags.prob is not None else study.report.get("prob", 0.95)
@@ -74,7 +96,6 @@ def _analyse(study: Study, cohort_path: Path, out: Path, flags: Flags, title: st
         given = {"draws": flags.draws, "chains": flags.chains}
         sampler |= {key: value for key, value in given.items() if value is not None}
         _known_engine(flags.engine or study.sampler.get("engine", "nuts"))
-        seed = flags.seed if flags.seed is not None else study.sampler.get("seed", 1)
         posterior = fit(spec, cohort, engine=Nuts(**sampler), seed=seed, report=report)
         analysis = Analysis(
             posterior,
@@ -83,7 +104,15 @@ def _analyse(study: Study, cohort_path: Path, out: Path, flags: Flags, title: st
             rmst_horizon=study.report.get("rmst_horizon"),
             prob=prob,
             margins=study.report.get("margins", {}),
+            question=study.report.get("question", ""),
         )
+        if spec.has_sites:
+            from sitewise.studies import site_models
+
+            report("Fitting without site effects, and with fixed ones")
+            middle = analysis.milestones[(len(analysis.milestones) - 1) // 2]
+            compared = site_models(posterior, groups=analysis.population, times=[middle], prob=prob)
+            analysis = replace(analysis, site_models=compared)
         written = write_all(analysis, out, report=report)
     _show(console, title, posterior, analysis, out, len(written))
     if posterior.verdict.level == "fail" and not flags.allow_fail:
@@ -113,6 +142,10 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
     from sitewise.report import short_table
 
     cohort = fit.cohort
+    from sitewise.report.page_first import banner
+
+    if banner(analysis):
+        console.print(banner(analysis), style="bold", soft_wrap=True)
     console.print(f"{title}: {fit.spec.formula}, {fit.spec.family.name}, {fit.spec.metric}", soft_wrap=True)
     console.print(f"Data: {cohort.source}; {len(cohort)} patients, {int(cohort.event.sum())} events", soft_wrap=True)
     for note in cohort.notes:
@@ -134,4 +167,4 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
     for warning in cohort.warnings:
         console.print(f"Warning: {warning}", soft_wrap=True)
     console.print(f"Verdict {fit.verdict.sentence} {NOT_FOR_PATIENTS}", soft_wrap=True)
-    console.print(f"{files} files in {out}; the picture is {out / 'survival.png'}", soft_wrap=True)
+    console.print(f"{files} files in {out}; open the report: {out / 'report.html'}", soft_wrap=True)

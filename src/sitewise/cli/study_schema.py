@@ -44,7 +44,7 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "target_accept": NUMBER,
         "seed": (int,),
     },
-    "report": {"times": (list,), "rmst_horizon": NUMBER, "prob": NUMBER, "margins": (dict,)},
+    "report": {"times": (list,), "rmst_horizon": NUMBER, "prob": NUMBER, "margins": (dict,), "question": (str,)},
 }
 """Keys of each table and the types they take; ``[priors]`` has its own rules (names of terms are keys there)."""
 

@@ -25,6 +25,7 @@ from sitewise.cohort.columns import (
     rows_where,
 )
 from sitewise.cohort.levels import label, labels, natural_order
+from sitewise.cohort.synthetic import SYNTHETIC, is_synthetic
 from sitewise.cohort.table import Cohort
 from sitewise.problems import CohortError, Problems, listed, plural
 
@@ -65,6 +66,9 @@ def read_cohort(
         read["event"] = read_event(frame, columns.event, event_level, problems)
     site = labels(frame[columns.site]) if columns.site and columns.site in frame.columns else None
     patient = labels(frame[columns.id]) if columns.id and columns.id in frame.columns else None
+    synthetic, mixed = is_synthetic(frame, {*special, *(covariates or ()), *recode})
+    if synthetic:
+        frame = frame.drop(columns=SYNTHETIC)
     table, category_notes = _read_covariates(frame, special, covariates, recode, levels, reference, problems)
     notes += category_notes
 
@@ -123,6 +127,7 @@ def read_cohort(
     found = warnings_found.implausible_times(time, time_unit)
     found += warnings_found.sparse_levels(table, event.astype(bool))
     found += warnings_found.lone_sites(site_column) if site_column is not None else []
+    found += mixed
     if covariates is not None:
         found += warnings_found.few_valued_numbers(table)
     return Cohort(
@@ -138,6 +143,7 @@ def read_cohort(
         warnings=tuple(found),
         notes=tuple(notes),
         source=source,
+        synthetic=synthetic,
         rows_read=len(frame),
         rows_dropped=int((~keep).sum()),
         rows=tuple(rows_where(keep)),

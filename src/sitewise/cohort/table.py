@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sitewise.cohort.columns import Columns, Recode
 from sitewise.cohort.files import read_table
 from sitewise.cohort.kaplan_meier import KaplanMeier, kaplan_meier
+from sitewise.cohort.synthetic import SYNTHETIC
 from sitewise.problems import CohortError, Problems, nearest
 
 Floats = NDArray[np.float64]
@@ -48,7 +49,7 @@ class Cohort:
     rows_read, rows_dropped : int
         Rows of the table, and how many of them an explicit option removed.
     synthetic : bool
-        Whether the patients were simulated.
+        Whether the patients were simulated; true of a table whose column ``synthetic`` is true in every row.
     rows : tuple of int
         Row numbers, from 1, that the patients had in the table that was read, for messages; empty when not known.
     """
@@ -224,7 +225,7 @@ class Cohort:
             table[names.weights] = self.weights
         table |= {str(name): values.array for name, values in self.covariates.items()}
         if self.synthetic:  # every row says so, wherever the table goes
-            table["synthetic"] = True
+            table[SYNTHETIC] = True
         return pd.DataFrame(table)
 
     @cached_property

@@ -12,6 +12,7 @@ from sitewise.estimands.effects import (
     site_sd,
     time_ratios,
 )
+from sitewise.estimands.expected import expected_events
 from sitewise.estimands.functionals import (
     cumulative_hazard,
     hazard,
@@ -21,12 +22,13 @@ from sitewise.estimands.functionals import (
     rmst,
     survival,
 )
-from sitewise.estimands.populations import Group, Population, Profiles, RiskGroups, Standardised
+from sitewise.estimands.populations import BySite, Group, Population, Profiles, RiskGroups, Standardised
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
 from sitewise.estimands.summary import summarise
 
 __all__ = [
     "Average",
+    "BySite",
     "Group",
     "GroupCurves",
     "Marginal",
@@ -39,6 +41,7 @@ __all__ = [
     "Standardised",
     "contrast",
     "cumulative_hazard",
+    "expected_events",
     "group_curves",
     "hazard",
     "hazard_ratios",

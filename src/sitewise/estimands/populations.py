@@ -169,6 +169,16 @@ class RiskGroups:
 
 
 @dataclass(frozen=True)
+class BySite:
+    """The patients of each site, a group a site in natural order."""
+
+    def groups(self, cohort: Cohort) -> list[Group]:
+        """Return the groups; sites without patients are left out."""
+        found = ((label, cohort.site_index == position) for position, label in enumerate(cohort.site_labels))
+        return [_of_patients(label, cohort, rows, "site") for label, rows in found if rows.any()]
+
+
+@dataclass(frozen=True)
 class Profiles:
     """Single hypothetical people.
 

@@ -13,7 +13,7 @@ from sitewise.evidence.checks import check_parts, check_version
 from sitewise.evidence.entries import Source
 from sitewise.evidence.schema import Evidence
 from sitewise.problems import EvidenceError, Problems, listed, nearest
-from sitewise.records import read_into, read_toml, record_hash
+from sitewise.records import Record, read_into, read_toml, record_hash
 
 PACKAGED = ("krog-20-04",)
 """Ids of the packaged summaries."""
@@ -70,10 +70,7 @@ def read_evidence(content: Mapping[str, Any], /, *, subject: str = "The summary"
     parts: dict[str, Any] = {"source": source}
     declared: dict[str, list[str]] = {}
     for name, kind in kinds.items():
-        given = content.get(name, [])
-        entries: list[Any] = given if isinstance(given, list) else []
-        if not isinstance(given, list):
-            problems.add(name, f"must be a list of tables, written [[{name}]]")
+        entries = _tables(content, name, problems)
         parts[name] = []
         declared[name] = [label for label in map(_label, entries) if label]
         for number, entry in enumerate(entries, start=1):
@@ -87,9 +84,9 @@ def read_evidence(content: Mapping[str, Any], /, *, subject: str = "The summary"
     return Evidence(schema_version=content["schema_version"], id=content["id"], source=parts["source"], **lists)
 
 
-def record_kinds() -> dict[str, type]:
+def record_kinds() -> dict[str, type[Record]]:
     """Return the records that a summary has lists of, by the name of the list."""
-    found = {}
+    found: dict[str, type[Record]] = {}
     for name, kind in typing.get_type_hints(Evidence).items():
         if typing.get_origin(kind) is tuple:
             found[name] = next(item for item in typing.get_args(kind) if item not in (Ellipsis, types.NoneType))
@@ -99,6 +96,14 @@ def record_kinds() -> dict[str, type]:
 def evidence_hash(evidence: Evidence) -> str:
     """Return the SHA-256 of a summary's content: its identity in every output."""
     return record_hash(evidence)
+
+
+def _tables(content: Mapping[str, Any], name: str, problems: Problems) -> list[Any]:
+    found = content[name] if name in content else []  # noqa: SIM401  (its type is known to be anything)
+    if isinstance(found, list):
+        return found
+    problems.add(name, f"must be a list of tables, written [[{name}]]")
+    return []
 
 
 def _label(entry: Any) -> str:

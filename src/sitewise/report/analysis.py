@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sitewise.cohort.warnings_found import YEARS_PER_UNIT
 from sitewise.estimands import (
     Average,
+    BySite,
     GroupCurves,
     Marginal,
     New,
@@ -27,6 +29,7 @@ from sitewise.names import ALL_PATIENTS
 
 MILESTONES_IN_YEARS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 CURVE_POINTS = 41
+EARLY_POINTS = 10
 FEW_EVENTS = 10
 
 
@@ -48,6 +51,10 @@ class Analysis:
         Probability of intervals.
     margins : mapping of str to float
         By estimand, the difference that would matter (``survival``, ``median_survival``, ``rmst``).
+    question : str
+        What is asked, for the report's first line; default made of the groups.
+    site_models : DataFrame, optional
+        Of :func:`sitewise.studies.site_models`: the answers under other treatments of sites.
     """
 
     fit: FitResult
@@ -56,6 +63,8 @@ class Analysis:
     rmst_horizon: float | None = None
     prob: float = 0.95
     margins: Mapping[str, float] = field(default_factory=dict)
+    question: str = ""
+    site_models: pd.DataFrame | None = None
 
     @cached_property
     def population(self) -> Population:
@@ -74,9 +83,11 @@ class Analysis:
 
     @cached_property
     def curve_times(self) -> NDArray[np.float64]:
-        """Times of the curves: an even grid over follow-up, and the milestones."""
-        grid = np.linspace(0.0, float(self.fit.cohort.time.max()), CURVE_POINTS)
-        return np.unique(np.concatenate([grid, self.milestones]))
+        """Times of the curves: an even grid over follow-up, denser where survival begins to fall, and the milestones."""
+        last, start = float(self.fit.cohort.time.max()), self.fit.spec.guarantee_time
+        grid = np.linspace(0.0, last, CURVE_POINTS)
+        early = start + grid[3] * np.linspace(0.0, 1.0, EARLY_POINTS) ** 2
+        return np.unique(np.concatenate([grid, early[early <= last], self.milestones]))
 
     @cached_property
     def treatments(self) -> tuple[SiteTreatment, ...]:
@@ -96,6 +107,11 @@ class Analysis:
     def curves(self) -> dict[str, GroupCurves]:
         """Averaged curves by the label of the site treatment."""
         return {sites.label: group_curves(self.fit, self.population, sites=sites) for sites in self.treatments}
+
+    @cached_property
+    def own_site_curves(self) -> GroupCurves:
+        """Curves of each site's own patients at their site."""
+        return group_curves(self.fit, BySite(), sites=Observed())
 
     @cached_property
     def site_curves(self) -> dict[str, GroupCurves]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sitewise import names
-from sitewise.estimands import hazard_ratios, site_effects, summarise, time_ratios
+from sitewise.estimands import expected_events, hazard_ratios, site_effects, summarise, time_ratios
 from sitewise.inference.prior import density_grid
 from sitewise.report.analysis import Analysis
 from sitewise.report.style import GREY, PALETTE, label_width, new_figure, plain
@@ -92,7 +92,9 @@ def plot_sites(analysis: Analysis) -> Figure | None:
         return None
     table = summarise(site_effects(analysis.fit), prob=analysis.prob, diagnostics=())
     counts = analysis.fit.cohort.counts_by_site().set_index("site").reindex(table.index).fillna(0)
-    expected = _expected_events(analysis)
+    fit = analysis.fit
+    each = expected_events(fit, fit.cohort.time)
+    expected = np.bincount(fit.cohort.site_index, weights=each, minlength=len(table))
     labels = [
         f"{plain(str(site), 40)}  (n = {int(n)}, {int(e)} ev.)"
         for site, n, e in zip(table.index, counts["n"], counts["events"], strict=True)
@@ -127,30 +129,6 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     axes.set_title("Sites: alone and with the others", pad=20)
     axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     return figure
-
-
-def _expected_events(analysis: Analysis) -> np.ndarray:
-    """Return each site's expected events at an average site: its patients' posterior mean cumulative hazards, summed.
-
-    Uses log_likelihood = d log h - H with the site effect taken out draw by draw: H = H(with site) exp(-b).
-    """
-    from sitewise.estimands.draws import hazard_draws
-    from sitewise.models.resolve import prepare
-
-    fit = analysis.fit
-    draws, data = hazard_draws(fit), prepare(fit.spec, fit.cohort)
-    columns = tuple(item[:, None] for item in draws.shape)
-    predictor = draws.coefficients @ data.covariates.T
-    scale = draws.log_scale[:, None]
-
-    def hazards(log_time: np.ndarray) -> np.ndarray:
-        each = draws.family.log_cumulative_hazard(log_time[None], scale, columns) + predictor
-        return np.asarray(np.exp(each).mean(axis=0))
-
-    expected = hazards(data.log_time)
-    if data.log_entry is not None and data.entered_late is not None:
-        expected = expected - data.entered_late * hazards(data.log_entry)
-    return np.bincount(data.site, weights=expected, minlength=len(fit.spec.resolved.site_labels))
 
 
 def plot_site_spread(analysis: Analysis) -> Figure | None:

@@ -47,6 +47,13 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def mark_synthetic(figure: Figure) -> None:
+    """Write on a picture that its patients are not real; the figure grows by a line at its foot."""
+    width, height = figure.get_size_inches()
+    figure.text(0.005, 0.005, "Synthetic patients", ha="left", va="bottom", fontsize=7, color="#b54700", weight="bold")
+    figure.set_size_inches(width, height)
+
+
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write a figure as PNG and SVG and return the paths."""
     paths = [folder / f"{name}.{kind}" for kind in ("png", "svg")]

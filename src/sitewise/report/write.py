@@ -13,13 +13,15 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.report.analysis import Analysis
+from sitewise.report.page import RASTER, render_page
 from sitewise.report.tables import all_tables, diagnostics
+from sitewise.report.truth_table import truth_table
 
 Report = Callable[[str], None]
 
 
 def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lambda message: None) -> dict[str, Path]:
-    """Write tables, pictures, ``diagnostics.json`` and ``posterior.nc`` into ``folder``.
+    """Write tables, pictures, ``report.html``, ``diagnostics.json`` and ``posterior.nc`` into ``folder``.
 
     Parameters
     ----------
@@ -42,9 +44,13 @@ def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lam
 
     started = time.perf_counter()
     report("Writing tables")
-    for name, table in all_tables(analysis).items():
+    tables = all_tables(analysis)
+    truth = truth_table(analysis, tables)
+    extra = {"truth": truth, "site_models": analysis.site_models}
+    for name, table in {**tables, **{name: table for name, table in extra.items() if table is not None}}.items():
         path = folder / f"{name}.csv"
-        table.to_csv(path, index=False, float_format="%.10g")
+        stated = table.assign(synthetic=True) if analysis.fit.cohort.synthetic else table
+        stated.to_csv(path, index=False, float_format="%.10g")
         written[path.name] = path
     seconds["tables"] = time.perf_counter() - started
 
@@ -53,6 +59,14 @@ def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lam
     for path in write_plots(analysis, folder):
         written[path.name] = path
     seconds["plots"] = time.perf_counter() - started
+
+    started = time.perf_counter()
+    report("Writing the report")
+    pictures = {path.stem: path for path in written.values() if path.suffix == (".png" if path.stem in RASTER else ".svg")}
+    path = folder / "report.html"
+    path.write_text(render_page(analysis, tables, truth, pictures), encoding="utf-8")
+    written[path.name] = path
+    seconds["report"] = time.perf_counter() - started
 
     started = time.perf_counter()
     written["posterior.nc"] = analysis.fit.save(folder / "posterior.nc")
@@ -79,12 +93,14 @@ def _finite(value: Any) -> Any:
 
 def write_plots(analysis: Analysis, folder: Path) -> list[Path]:
     """Draw every picture that the model has, as PNG and SVG."""
+    from sitewise.report.plot_by_site import plot_by_site
     from sitewise.report.plot_effects import plot_chains, plot_effects, plot_site_spread, plot_sites
     from sitewise.report.plot_survival import plot_survival
-    from sitewise.report.style import save, styled
+    from sitewise.report.style import mark_synthetic, save, styled
 
     pictures = {
         "survival": plot_survival,
+        "survival_by_site": plot_by_site,
         "effects": plot_effects,
         "sites": plot_sites,
         "site_spread": plot_site_spread,
@@ -95,6 +111,8 @@ def write_plots(analysis: Analysis, folder: Path) -> list[Path]:
         for name, draw in pictures.items():
             figure = draw(analysis)
             if figure is not None:
+                if analysis.fit.cohort.synthetic:
+                    mark_synthetic(figure)
                 paths += save(figure, folder, name)
     return paths
 
@@ -102,8 +120,8 @@ def write_plots(analysis: Analysis, folder: Path) -> list[Path]:
 def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
     """Return the rows of the terminal's table from the files written: group, n, events, medians and milestones.
 
-    "not reached" stands where more than half of the draws put the median beyond the group's follow-up, and at each
-    interval limit beyond it.
+    "not reached" stands where more than half of the draws put the median beyond the group's follow-up, and at each interval
+    limit beyond it. For a synthetic cohort a last line in each cell says what is true.
     """
     folder = Path(folder)
     blanks: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}  # a group may be called NA
@@ -111,6 +129,7 @@ def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
     groups = pd.read_csv(folder / "groups.csv", **blanks).set_index("group")
     chosen = estimands[estimands["sites"] == headline]
     milestones = sorted(chosen.loc[chosen["estimand"] == names.SURVIVAL, "horizon"].unique())
+    truth = pd.read_csv(folder / "truth.csv", **blanks) if (folder / "truth.csv").is_file() else None
     header = [
         "Group",
         "n",
@@ -130,14 +149,27 @@ def short_table(folder: str | Path, headline: str, /) -> list[list[str]]:
             str(groups.loc[group, "n"]) if known else "",
             str(groups.loc[group, "events"]) if known else "",
             ("not reached" if pd.isna(raw) else f"{raw:.1f}") if known else "",
-            format_median(median, float(groups.loc[group, "last_time"]) if known else float("inf")),
+            format_median(median, float(groups.loc[group, "last_time"]) if known else float("inf"))
+            + _true(truth, group, headline, names.MEDIAN_SURVIVAL, digits=1),
         ]
         for time_ in milestones:
             at = own[(own["estimand"] == names.SURVIVAL) & (own["horizon"] == time_)].iloc[0]
             mark = "*" if at["extrapolated"] else ""
-            cells.append(f"{at['median']:.2f}{mark}\n{at['lower']:.2f}-{at['upper']:.2f}")
+            true = _true(truth, group, headline, names.SURVIVAL, horizon=time_, digits=2)
+            cells.append(f"{at['median']:.2f}{mark}\n{at['lower']:.2f}-{at['upper']:.2f}{true}")
         rows.append(cells)
     return rows
+
+
+def _true(
+    truth: pd.DataFrame | None, group: str, sites: str, estimand: str, *, digits: int, horizon: float | None = None
+) -> str:
+    """Return the line of a cell that says what is true, where that is known."""
+    if truth is None:
+        return ""
+    rows = truth[(truth["group"] == group) & (truth["sites"] == sites) & (truth["estimand"] == estimand)]
+    rows = rows if horizon is None else rows[rows["horizon"] == horizon]
+    return f"\ntrue {rows['true_value'].iloc[0]:.{digits}f}" if len(rows) else ""
 
 
 def format_median(row: pd.Series, last: float) -> str:

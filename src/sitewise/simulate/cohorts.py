@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sitewise.cohort import Cohort
+from sitewise.cohort.synthetic import SYNTHETIC
 from sitewise.families import Weibull
 from sitewise.problems import ScenarioError
 from sitewise.simulate.covariates import column, correlate, labelled, site_sizes
@@ -24,7 +25,6 @@ from sitewise.simulate.scenario import Scenario
 
 CHUNK = 1 << 14
 """Patients worked on at a time: their arrays stay in the processor's cache."""
-SYNTHETIC = "synthetic"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -21,13 +21,21 @@ def load_scenario(which: str | Path, /) -> Scenario:
     ScenarioError
         When there is no such id or file, or naming everything that is wrong in the file.
     """
-    if isinstance(which, Path) or which.endswith(".toml"):
-        path = Path(which)
-    elif which in PACKAGED:
-        path = Path(str(resources.files("sitewise.simulate") / "library" / f"{which}.toml"))
-    else:
+    path = Path(which) if isinstance(which, Path) or which.endswith(".toml") else scenario_path(which)
+    return Scenario.from_dict(read_toml(path, ScenarioError), subject=path.name)
+
+
+def scenario_path(which: str, suffix: str = ".toml") -> Path:
+    """Return the path of a packaged scenario, or with ``suffix=".study.toml"`` of its study.
+
+    Raises
+    ------
+    ScenarioError
+        When there is no packaged scenario of that id.
+    """
+    if which not in PACKAGED:
         raise ScenarioError(
             f"There is no packaged scenario '{which}'. {nearest(which, PACKAGED)} Packaged: {listed(PACKAGED)}; "
             "or give the path of a .toml file."
         )
-    return Scenario.from_dict(read_toml(path, ScenarioError), subject=path.name)
+    return Path(str(resources.files("sitewise.simulate") / "library" / f"{which}{suffix}"))

@@ -49,7 +49,7 @@ class Scenario(Record):
     evidence: str = ""
     """Id of the published summary that the numbers come from."""
     assumptions: tuple[str, ...] = ()
-    """What no published number supports."""
+    """What no published number supports, as phrases."""
 
     def __post_init__(self) -> None:
         scenario_problems(self).raise_if_any(ScenarioError, f"Scenario '{self.id}'")

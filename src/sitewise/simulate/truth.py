@@ -40,9 +40,20 @@ class SiteLabel(Protocol):
 class Members(Protocol):
     """A group of people: what the truth needs of it."""
 
-    label: str
-    people: pd.DataFrame
-    weights: Floats
+    @property
+    def label(self) -> str:
+        """Name."""
+        ...
+
+    @property
+    def people(self) -> pd.DataFrame:
+        """Covariates, a row a member."""
+        ...
+
+    @property
+    def weights(self) -> Floats:
+        """Weights of the average, shape (m,)."""
+        ...
 
 
 class Groups(Protocol):

@@ -1,0 +1,46 @@
+"""Events that the model expects of the cohort's own patients: against what was seen, by site or early on."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sitewise.estimands.draws import hazard_draws
+from sitewise.models.fitted import Fitted
+from sitewise.models.resolve import prepare
+from sitewise.problems import SpecError
+
+Floats = NDArray[np.float64]
+
+
+def expected_events(fit: Fitted, /, times: ArrayLike) -> Floats:
+    """Return each patient's posterior mean cumulative hazard at an average site, from their entry to a time.
+
+    Its sum over patients is the number of events that the model expects by then of patients who are all followed to it.
+
+    Parameters
+    ----------
+    fit : Fitted
+        A fit.
+    times : array_like, shape (n,) or scalar
+        Time for each patient, or one for all, in the cohort's unit.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    cohort = fit.cohort
+    until = np.broadcast_to(np.asarray(times, dtype=float), cohort.time.shape)
+    if not np.isfinite(until).all() or (until < 0).any():
+        raise SpecError("Times must be finite numbers that are zero or positive.")
+    draws, data = hazard_draws(fit), prepare(fit.spec, cohort)
+    columns = tuple(item[:, None] for item in draws.shape)
+    predictor = draws.coefficients @ data.covariates.T
+
+    def hazard(when: Floats) -> Floats:
+        since = when - fit.spec.guarantee_time
+        log_time = np.log(np.where(since > 0, since, 1.0))
+        each = draws.family.log_cumulative_hazard(log_time[None], draws.log_scale[:, None], columns) + predictor
+        return np.where(since > 0, np.exp(each).mean(axis=0), 0.0)
+
+    return np.maximum(hazard(until) - hazard(cohort.entry), 0.0)

@@ -1,0 +1,97 @@
+"""What to doubt about a fit: sentences for the first screen, each with the numbers that give rise to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+from sitewise import names
+from sitewise.estimands import expected_events
+from sitewise.inference import FitResult
+from sitewise.models import FixedSites, RandomSites
+from sitewise.problems import plural
+from sitewise.report.analysis import FEW_EVENTS, Analysis
+from sitewise.report.page_parts import duration, enumerated, rows_of
+
+FEW_SITES = 10
+UNLIKELY = 0.01
+"""Probability below which the absence of early events speaks against the model: its false alarms."""
+
+
+def doubts(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return what should be doubted, the gravest first.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What is reported.
+    tables : mapping of str to DataFrame
+        Of :func:`sitewise.report.tables.all_tables`.
+    """
+    fit = analysis.fit
+    found = []
+    if fit.verdict.level != "ok":
+        found.append(f"The computation: {fit.verdict.sentence}")
+    found += _poor_groups(tables["groups"])
+    found += early_events(fit)
+    found += _extrapolated(analysis, tables["estimands"])
+    found += _sites(fit)
+    found += [warning[:1].upper() + warning[1:] for warning in fit.cohort.warnings]
+    found.append(
+        f"The shape of the {fit.spec.family.name} curve is assumed; look at the model's lines beside the Kaplan-Meier steps. "
+        "Differences between groups are associations, not effects of treatment."
+    )
+    return found
+
+
+def early_events(fit: FitResult) -> list[str]:
+    """Return a doubt when nobody had the event in a time in which the model expects some: an unstated guarantee time.
+
+    With E events expected before the first one seen, none happens with probability exp(-E), which is uniform under a right
+    model.
+    """
+    cohort = fit.cohort
+    if not cohort.event.any():
+        return []
+    first = float(cohort.time[cohort.event > 0].min())
+    expected = float((cohort.weights * expected_events(fit, [min(first, time) for time in cohort.time])).sum())
+    if math.exp(-expected) >= UNLIKELY:
+        return []
+    return [
+        f"Nobody had the event before {duration(first)} {cohort.time_unit}, where the model expects {expected:.1f} events "
+        f"(probability {math.exp(-expected):.2g}): could patients be lost before some time at all? If not, state it as "
+        "guarantee_time; without it shape, hazard ratios and medians are biased."
+    ]
+
+
+def _poor_groups(groups: pd.DataFrame) -> list[str]:
+    poor = groups[groups["data_poor"]]
+    return [
+        f"{row.group}: only {plural(row.events, 'event', 'events')} in {plural(row.n, 'patient', 'patients')} (fewer than "
+        f"{FEW_EVENTS}); the estimate leans on the model and its priors."
+        for row in rows_of(poor)
+    ]
+
+
+def _extrapolated(analysis: Analysis, estimands: pd.DataFrame) -> list[str]:
+    chosen = estimands[(estimands["sites"] == analysis.headline.label) & estimands["extrapolated"]]
+    groups = list(dict.fromkeys(chosen["group"].astype(str)))
+    if not groups:
+        return []
+    medians = chosen[chosen["estimand"] == names.MEDIAN_SURVIVAL]["group"].astype(str).tolist()
+    what = f" (the median of {enumerated(medians)} among them)" if medians else ""
+    return [f"Beyond follow-up the model extrapolates: numbers of {enumerated(groups)} past the last observed time{what}."]
+
+
+def _sites(fit: FitResult) -> list[str]:
+    if not fit.spec.has_sites:
+        several = len(fit.cohort.site_labels) > 1
+        return ["The model ignores that patients come from different sites."] if several else []
+    count = len(fit.spec.resolved.site_labels)
+    if isinstance(fit.spec.sites, FixedSites):
+        return [f"The {count} sites have effects of their own; nothing is said about other sites."]
+    if isinstance(fit.spec.sites, RandomSites) and count < FEW_SITES:
+        return [f"{count} sites say little about how much sites differ: compare prior and posterior of the spread below."]
+    return []

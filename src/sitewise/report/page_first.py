@@ -1,0 +1,231 @@
+"""The first screen of the report: what was asked, the answer, how sure, what to doubt, what the data are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sitewise import names
+from sitewise.problems import plural
+from sitewise.report.analysis import Analysis
+from sitewise.report.doubts import doubts
+from sitewise.report.page_parts import (
+    NOT_REACHED,
+    duration,
+    enumerated,
+    number,
+    percent,
+    percent_span,
+    probability,
+    rows_of,
+    times_span,
+)
+from sitewise.simulate import SyntheticCohort
+
+NOT_FOR_PATIENTS = "For groups of patients, not for decisions on single patients."
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for one group.
+
+    Parameters
+    ----------
+    group, size : str
+        Its name, and its patients and events.
+    sentence : str
+        The answer in words.
+    bars : tuple of Bar
+        Survival at the milestones.
+    """
+
+    group: str
+    size: str
+    sentence: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Survival at a milestone as a bar from 0 to 100 %: interval, median, marks of Kaplan-Meier and of the truth if known."""
+
+    label: str
+    text: str
+    low: float
+    width: float
+    middle: float
+    raw: float | None
+    true: float | None
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """Everything on the first screen; see the module."""
+
+    banner: str
+    question: str
+    answers: tuple[Answer, ...]
+    population: str
+    sure: tuple[str, ...]
+    doubt: tuple[str, ...]
+    data: tuple[str, ...]
+    caution: str
+
+
+def first_screen(analysis: Analysis, tables: Mapping[str, pd.DataFrame], truth: pd.DataFrame | None) -> FirstScreen:
+    """Return the first screen of an analysis, from its tables and what is true, where that is known."""
+    return FirstScreen(
+        banner=banner(analysis),
+        question=question(analysis),
+        answers=tuple(_answers(analysis, tables, truth)),
+        population=_population(analysis, truth is not None),
+        sure=tuple(_sure(analysis, tables)),
+        doubt=tuple(doubts(analysis, tables)),
+        data=tuple(_data(analysis)),
+        caution=f"{NOT_FOR_PATIENTS} Associations are not effects of treatment.",
+    )
+
+
+def banner(analysis: Analysis) -> str:
+    """Return the sentence that must not be missed: synthetic data; empty for patients."""
+    cohort = analysis.fit.cohort
+    if isinstance(cohort, SyntheticCohort) and cohort.scenario is not None:
+        papers = " not the paper's patients" if cohort.scenario.evidence else " not real patients"
+        return f"Synthetic data: one simulated cohort,{papers}. Its truth is known and stands beside the estimates."
+    return "Synthetic data: these patients were simulated, they are not real." if cohort.synthetic else ""
+
+
+def question(analysis: Analysis) -> str:
+    """Return what was asked, in a sentence."""
+    if analysis.question:
+        return analysis.question
+    groups = [group.label for group in analysis.population.groups(analysis.fit.cohort)]
+    description = getattr(analysis.population, "description", "")
+    if description:
+        return f"How long do patients survive, by the number of favourable factors ({description})?"
+    return f"How long do patients survive: {enumerated(groups)}?"
+
+
+def _answers(analysis: Analysis, tables: Mapping[str, pd.DataFrame], truth: pd.DataFrame | None) -> list[Answer]:
+    cohort = analysis.fit.cohort
+    own = tables["estimands"][tables["estimands"]["sites"] == analysis.headline.label]
+    made = []
+    for group in analysis.curves[analysis.headline.label].groups:
+        rows = own[own["group"] == group.label]
+        median = rows[rows["estimand"] == names.MEDIAN_SURVIVAL].iloc[0]
+        reached = median["prob_not_reached"] <= 0.5
+        shown = times_span(median["median"], median["lower"], median["upper"], group.last_time, reached=reached)
+        curve = cohort.kaplan_meier(group.rows, prob=analysis.prob) if group.rows is not None else None
+        bars = []
+        for row in rows_of(rows[rows["estimand"] == names.SURVIVAL]):
+            raw = float(curve.at([row.horizon])[0]) if curve is not None else float("nan")
+            low, width = 100 * row.lower, 100 * (row.upper - row.lower)
+            text = percent_span(row.median, row.lower, row.upper)
+            label = f"{row.horizon:g} {cohort.time_unit}{'*' if row.extrapolated else ''}"
+            true = None if truth is None else _true(truth, analysis.headline.label, group.label, row.horizon)
+            bars.append(Bar(label, text, low, width, 100 * row.median, None if raw != raw else 100 * raw, true))
+        size = ""
+        if group.rows is not None:
+            events = int(cohort.event[group.rows].sum())
+            size = f"{plural(group.rows.sum(), 'patient', 'patients')}, {plural(events, 'event', 'events')}"
+        sentence = _sentence(analysis, rows, shown)
+        made.append(Answer(group.label, size, sentence, tuple(bars)))
+    return made
+
+
+def _true(truth: pd.DataFrame, sites: str, group: str, time: float) -> float | None:
+    """Return true survival in percent."""
+    found = truth[(truth["sites"] == sites) & (truth["group"] == group) & (truth["estimand"] == names.SURVIVAL)]
+    found = found[found["horizon"] == time]
+    return 100 * float(found["true_value"].iloc[0]) if len(found) else None
+
+
+def _sentence(analysis: Analysis, rows: pd.DataFrame, median: str) -> str:
+    """Return a group's answer in words: natural frequencies at the middle milestone, then the median."""
+    unit = analysis.fit.cohort.time_unit
+    milestones = rows[rows["estimand"] == names.SURVIVAL]
+    row = milestones.iloc[(len(milestones) - 1) // 2]
+    found = (
+        f"Of 100 such patients about {percent(row['median'])} ({percent(row['lower'])} to {percent(row['upper'])}) survive "
+        f"{row['horizon']:g} {unit}."
+    )
+    if median.startswith(NOT_REACHED):
+        return f"{found} More than half outlive the follow-up: the median is {median}."
+    middle, _, interval = median.partition(" (")
+    return f"{found} Half survive {middle} {unit} ({interval}."
+
+
+def _population(analysis: Analysis, known: bool) -> str:
+    where = {
+        names.OBSERVED: "these patients, each at their own site",
+        names.AVERAGE: "these patients at an average site" if analysis.fit.spec.has_sites else "these patients",
+    }[analysis.headline.label]
+    mark = "; * beyond a group's follow-up" if _any_extrapolated(analysis) else ""
+    return (
+        f"Posterior median and {100 * analysis.prob:g} % interval of the average over {where}. Bar: interval, line: median, "
+        f"diamond: Kaplan-Meier{', green: the truth' if known else ''}{mark}."
+    )
+
+
+def _any_extrapolated(analysis: Analysis) -> bool:
+    groups = analysis.curves[analysis.headline.label].groups
+    return any(time > group.last_time for group in groups for time in analysis.milestones)
+
+
+def _sure(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    fit = analysis.fit
+    own = tables["estimands"][tables["estimands"]["sites"] == analysis.headline.label]
+    medians = own[own["estimand"] == names.MEDIAN_SURVIVAL]
+    factors = [f"{row.upper / row.lower:.1f} ({row.group})" for row in rows_of(medians) if row.lower > 0]
+    found = []
+    if factors:
+        found.append(
+            f"From the lower to the upper limit of the {100 * analysis.prob:g} % interval, median survival grows by a factor "
+            f"of {enumerated(factors)}."
+        )
+    found += _compared(analysis, tables["contrasts"])
+    found.append(f"The computation is {fit.verdict.sentence}" if fit.verdict.level == "ok" else "The computation has problems.")
+    return found
+
+
+def _compared(analysis: Analysis, contrasts: pd.DataFrame) -> list[str]:
+    """Return, for the groups that exclude each other, how surely the first lives longer than the last."""
+    chosen = contrasts[
+        (contrasts["sites"] == analysis.headline.label)
+        & (contrasts["estimand"] == names.RMST)
+        & (contrasts["scale"] == "difference")
+    ]
+    if chosen.empty:
+        return []
+    unit, made = analysis.fit.cohort.time_unit, []
+    for pair in rows_of(chosen):
+        longer = pair.prob_above_null >= 0.5
+        first, second = (pair.group, pair.reference_group) if longer else (pair.reference_group, pair.group)
+        sure = pair.prob_above_null if longer else 1 - pair.prob_above_null
+        sign = 1 if longer else -1
+        low, high = sorted((sign * pair.lower, sign * pair.upper))
+        made.append(
+            f"{first} outlive {second} by {number(abs(pair.median), 1)} of the first {pair.horizon:g} {unit} on average "
+            f"({number(low, 1)} to {number(high, 1)}), probability {probability(sure)}."
+        )
+    return made[:3]
+
+
+def _data(analysis: Analysis) -> list[str]:
+    cohort = analysis.fit.cohort
+    follow = cohort.follow_up(prob=analysis.prob)
+    sites = f" at {plural(len(cohort.site_labels), 'site', 'sites')}" if cohort.site is not None else ""
+    reverse = follow["reverse_kaplan_meier_median"]
+    median = f"{duration(reverse)} {cohort.time_unit}" if reverse < float("inf") else "not reached"
+    found = [
+        f"{cohort.source[:1].upper()}{cohort.source[1:]}.",
+        f"{len(cohort)} patients{sites}, {plural(int(cohort.event.sum()), 'event', 'events')}; median follow-up (reverse "
+        f"Kaplan-Meier) {median}, longest {duration(follow['maximum'])}.",
+    ]
+    if isinstance(cohort, SyntheticCohort) and cohort.scenario is not None:
+        found += ["Assumed: " + "; ".join(cohort.scenario.assumptions) + "."] if cohort.scenario.assumptions else []
+    if cohort.rows_dropped:
+        found.append(f"{cohort.rows_dropped} of {cohort.rows_read} rows were left out for missing values.")
+    return found

@@ -1,0 +1,166 @@
+"""The sections of the report below its first screen, each made from tables that were computed elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from sitewise import names
+from sitewise.report.analysis import Analysis
+from sitewise.report.page_parts import (
+    Section,
+    Table,
+    duration,
+    number,
+    percent_span,
+    pictures_of,
+    probability,
+    rows_of,
+    span,
+    times_span,
+)
+
+LABELS = {names.MEDIAN_SURVIVAL: "median", names.SURVIVAL: "S", names.RMST: "RMST"}
+Tables = Mapping[str, pd.DataFrame]
+
+
+def groups_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Path]) -> Section:
+    """Return risk groups: counts, raw Kaplan-Meier beside the model, and the overlay."""
+    cohort, unit = analysis.fit.cohort, analysis.fit.cohort.time_unit
+    counts = {row.group: row for row in rows_of(tables["groups"])}
+    own = tables["estimands"][tables["estimands"]["sites"] == analysis.headline.label]
+    head = ["Group", "n", "events", "sites", f"person-{unit}", "median: Kaplan-Meier", "median: model"]
+    head += [f"S({time:g}): {kind}" for time in analysis.milestones for kind in ("Kaplan-Meier", "model")]
+    rows = []
+    for group in analysis.curves[analysis.headline.label].groups:
+        if group.rows is None:
+            continue
+        count = counts[group.label]
+        known = (count.km_median, count.km_lower, count.km_upper)
+        raw_median, raw_low, raw_high = (math.inf if math.isnan(value) else value for value in known)
+        mine = own[own["group"] == group.label]
+        median = mine[mine["estimand"] == names.MEDIAN_SURVIVAL].iloc[0]
+        cells = [
+            group.label,
+            str(count.n),
+            str(count.events),
+            str(count.sites_represented),
+            number(count.person_time, 0),
+        ]
+        cells.append(times_span(raw_median, raw_low, raw_high, group.last_time))
+        reached = bool(median["prob_not_reached"] <= 0.5)
+        cells.append(times_span(median["median"], median["lower"], median["upper"], group.last_time, reached=reached))
+        curve = cohort.kaplan_meier(group.rows, prob=analysis.prob)
+        for time in analysis.milestones:
+            at = mine[(mine["estimand"] == names.SURVIVAL) & (mine["horizon"] == time)].iloc[0]
+            low, high = curve.limits_at([time])
+            cells.append(percent_span(float(curve.at([time])[0]), float(low[0]), float(high[0])))
+            cells.append(percent_span(at["median"], at["lower"], at["upper"]))
+        rows.append(cells)
+    notes = [f"{row.group}: {row.note}." for row in rows_of(tables["groups"]) if row.note]
+    return Section(
+        "groups",
+        "Risk groups: raw and modelled",
+        [
+            f"Intervals of {100 * analysis.prob:g} %. Kaplan-Meier is what the group's own patients say alone; the model lends "
+            "strength across groups and sites.",
+            *notes,
+        ],
+        [Table(head, rows)],
+        pictures_of(pictures, survival="Survival by group: posterior curves with bands over Kaplan-Meier steps"),
+    )
+
+
+def populations_section(analysis: Analysis, tables: Tables) -> Section:
+    """Return medians and survival under each treatment of sites, side by side."""
+    unit = analysis.fit.cohort.time_unit
+    meaning = {
+        names.OBSERVED: "observed: these patients, each at their own site",
+        names.AVERAGE: "average: at a site with effect zero"
+        if analysis.fit.spec.has_sites
+        else "average: the model has no site effects",
+        names.MARGINAL: "marginal: averaged over a population of sites",
+        names.NEW: "new: at one site not seen yet (prediction)",
+    }
+    time = analysis.milestones[(len(analysis.milestones) - 1) // 2]
+    last = {group.label: group.last_time for group in analysis.curves[analysis.headline.label].groups}
+    rows = []
+    for row in rows_of(tables["estimands"]):
+        if row.estimand != names.MEDIAN_SURVIVAL:
+            continue
+        same = tables["estimands"]
+        same = same[(same["group"] == row.group) & (same["sites"] == row.sites)]
+        at = same[(same["estimand"] == names.SURVIVAL) & (same["horizon"] == time)].iloc[0]
+        area = same[same["estimand"] == names.RMST].iloc[0]
+        median = times_span(row.median, row.lower, row.upper, last[row.group], reached=row.prob_not_reached <= 0.5)
+        cells = [str(row.group), row.sites, median, percent_span(at["median"], at["lower"], at["upper"])]
+        rows.append([*cells, span(area["median"], area["lower"], area["upper"], digits=1)])
+    head = ["Group", "sites", f"median, {unit}", f"S({time:g})", f"RMST({analysis.horizon:g}), {unit}"]
+    used = [meaning[item.label] for item in analysis.treatments]
+    return Section(
+        "populations", "At which sites", ["; ".join(used)[:1].upper() + "; ".join(used)[1:] + "."], [Table(head, rows)]
+    )
+
+
+def contrasts_section(analysis: Analysis, tables: Tables) -> Section | None:
+    """Return differences and ratios between groups that exclude each other, under the headline treatment."""
+    table = tables["contrasts"]
+    chosen = table[table["sites"] == analysis.headline.label] if len(table) else table
+    if chosen.empty:
+        return None
+    rows = []
+    for row in rows_of(chosen):
+        ratio = row.scale == "ratio"
+        if ratio != (row.estimand == names.MEDIAN_SURVIVAL):
+            continue  # medians as ratios, survival and restricted means as differences; contrasts.csv has all
+        label = LABELS[row.estimand] + ("" if math.isnan(row.horizon) else f"({row.horizon:g})")
+        what = f"ratio of {label}s" if ratio else f"difference of {label}"
+        digits = 2 if ratio or row.estimand == names.SURVIVAL else 1
+        value = span(row.median, row.lower, row.upper, digits=digits)
+        rows.append([f"{row.group} against {row.reference_group}", what, value, probability(row.prob_above_null)])
+    head = ["Comparison", "of", f"posterior median ({100 * analysis.prob:g} %)", "P(first is better)"]
+    return Section("contrasts", "Comparisons", ["All scales and site treatments: contrasts.csv."], [Table(head, rows)])
+
+
+def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Path]) -> Section | None:
+    """Return hazard and time ratios of the covariates, given site."""
+    table = tables["coefficients"]
+    if table.empty:
+        return None
+    hazard, time = (table[table["metric"] == metric] for metric in (names.LOG_HAZARD_RATIO, names.LOG_TIME_RATIO))
+    rows = [
+        [
+            str(row.term),
+            span(row.ratio, row.ratio_lower, row.ratio_upper),
+            span(other.ratio, other.ratio_lower, other.ratio_upper),
+            probability(row.prob_above_zero),
+        ]
+        for row, other in zip(rows_of(hazard), rows_of(time), strict=True)
+    ]
+    return Section(
+        "effects",
+        "Effects of covariates",
+        [
+            "Against the reference level (or per unit), for patients at the same site with the other covariates equal. Time "
+            "ratios are the same effects on the time scale."
+        ],
+        [Table(["Term", "hazard ratio", "time ratio", "P(higher hazard)"], rows)],
+        pictures_of(pictures, effects="Hazard ratios and time ratios with intervals"),
+    )
+
+
+def follow_up_section(analysis: Analysis) -> Section:
+    """Return the follow-up."""
+    cohort = analysis.fit.cohort
+    found = cohort.follow_up(prob=analysis.prob)
+    reverse = times_span(found["reverse_kaplan_meier_median"], found["lower"], found["upper"], found["maximum"])
+    rows = [
+        ["median follow-up, reverse Kaplan-Meier", reverse],
+        ["median observed time", duration(found["observed_median"])],
+        ["shortest and longest time", f"{duration(float(cohort.time.min()))} to {duration(found['maximum'])}"],
+        [f"person-{cohort.time_unit}", number(cohort.person_time, 0)],
+    ]
+    return Section("follow-up", "Follow-up", [], [Table(["", cohort.time_unit], rows)])

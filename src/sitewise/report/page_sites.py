@@ -1,0 +1,94 @@
+"""The section on sites: how much they differ, each of them, survival by site, and what their treatment changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sitewise import names
+from sitewise.estimands.summary import limits
+from sitewise.inference.prior import prior_quantiles
+from sitewise.models import Prior
+from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
+from sitewise.report.analysis import Analysis
+from sitewise.report.page_parts import Section, Table, percent_span, pictures_of, rows_of, span, times_span
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Path]) -> Section | None:
+    """Return the sites: spread, prior beside posterior; each site's estimate; survival by site."""
+    fit = analysis.fit
+    if not fit.spec.has_sites:
+        return None
+    made = []
+    if fit.spec.resolved.site_sd is not None:
+        made.append(_spread(analysis, tables, fit.spec.resolved.site_sd))
+    rows = [
+        [str(row.site), str(row.n), str(row.events), span(row.median, row.lower, row.upper), f"{row.rank_mean:.1f}"]
+        for row in rows_of(tables["sites"])
+    ]
+    made.append(
+        Table(["Site", "n", "events", "log hazard ratio against an average site", "mean rank (1: lowest hazard)"], rows)
+    )
+    if analysis.site_models is not None:
+        made.append(_site_models(analysis, analysis.site_models))
+    return Section(
+        "sites",
+        "Sites",
+        ["Differences between sites mix unmeasured case mix, chance and care; ranks are as uncertain as intervals."],
+        made,
+        pictures_of(
+            pictures,
+            site_spread="Spread between sites: prior beside posterior",
+            sites="Each site alone and with the others",
+            survival_by_site="Survival by site: model over Kaplan-Meier steps",
+        ),
+    )
+
+
+def _site_models(analysis: Analysis, table: pd.DataFrame) -> Table:
+    """Return the answers under random, no and fixed site effects, a column each."""
+    last = {group.label: group.last_time for group in analysis.curves[analysis.headline.label].groups}
+    kinds = list(dict.fromkeys(table["site_model"]))
+    rows = []
+    for _, same in table.groupby(["group", "estimand", "horizon"], sort=False, dropna=False):
+        by_kind = {row.site_model: row for row in rows_of(same)}
+        first = by_kind[kinds[0]]
+        labels = {names.MEDIAN_SURVIVAL: "median", names.SURVIVAL: f"S({first.horizon:g})"}
+        cells = [_cell(by_kind[kind], last) for kind in kinds]
+        rows.append([f"{first.group}: {labels.get(first.estimand, 'hazard ratio')}", *cells])
+    verdicts = table.drop_duplicates("site_model").set_index("site_model")["verdict"]
+    bad = [f"{kind}: verdict {level}" for kind, level in verdicts.items() if level != "ok"]
+    note = "The same model with site effects of a common distribution, without any, and unrelated to each other."
+    return Table(["If sites are treated as", *kinds], rows, note + (f" ({'; '.join(bad)})" if bad else ""))
+
+
+def _cell(row: Any, last: Mapping[str, float]) -> str:
+    if row.estimand == names.MEDIAN_SURVIVAL:
+        return times_span(row.median, row.lower, row.upper, last[row.group], reached=row.median <= last[row.group])
+    if row.estimand == names.SURVIVAL:
+        return percent_span(row.median, row.lower, row.upper)
+    return span(*(math.exp(value) for value in (row.median, row.lower, row.upper)))
+
+
+def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
+    """Return the spread between sites, prior beside posterior, also as the median hazard ratio between two sites."""
+    fit = analysis.fit
+    low, high = limits(analysis.prob)
+    parameters = {row.parameter: row for row in rows_of(tables["parameters"])}
+    ends = prior_quantiles(prior, (0.5, low, high))
+    after = parameters[names.SITE_SD]
+    ratio = parameters[names.MEDIAN_HAZARD_RATIO]
+    hazards = fit.spec.metric == names.HAZARD_RATIO
+    metric = "log hazard ratios" if hazards else "log time ratios"
+    ratio_before = span(*(math.exp(LOG_RATIO_BETWEEN_SITES * end) for end in ends)) if hazards else "–"
+    rows = [
+        [f"sd of {metric}", span(*ends), span(after.median, after.lower, after.upper)],
+        ["median hazard ratio between two sites", ratio_before, span(ratio.median, ratio.lower, ratio.upper)],
+    ]
+    return Table(["Spread between sites", "prior", "posterior"], rows, f"Prior: {prior}.")

@@ -1,0 +1,68 @@
+"""Truth beside estimate for a synthetic cohort that knows its scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from sitewise import names
+from sitewise.models import RandomSites
+from sitewise.report.analysis import Analysis
+from sitewise.simulate import SyntheticCohort, Truth
+
+COLUMNS = ["group", "sites", "estimand", "horizon", "true_value", "median", "lower", "upper", "inside"]
+NEEDS_SPREAD = (names.MARGINAL, names.NEW)
+
+
+def truth_table(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame | None:
+    """Return the true values of groups and coefficients beside their estimates, or None for patients.
+
+    Returns
+    -------
+    DataFrame or None
+        ``group, sites, estimand, horizon, true_value, median, lower, upper, inside``. For a coefficient ``group`` is the term,
+        and ``sites`` and ``horizon`` are empty. New sites have no single true value and are left out.
+    """
+    cohort = analysis.fit.cohort
+    if not isinstance(cohort, SyntheticCohort) or cohort.scenario is None:
+        return None
+    drawn = cohort.scenario.sites.sd is not None
+    sites = [item for item in analysis.treatments if item.label != names.NEW and (drawn or item.label not in NEEDS_SPREAD)]
+    truth = Truth.of(cohort).estimands(
+        groups=analysis.population, sites=sites, times=analysis.milestones, rmst_horizon=analysis.horizon, prob=analysis.prob
+    )
+    keys = ["group", "sites", "estimand", "horizon"]
+    estimates = tables["estimands"][[*keys, "median", "lower", "upper"]]
+    found = truth[[*keys, "true_value"]].merge(estimates, on=keys, how="left")
+    found = pd.concat([found, _coefficients(analysis, cohort, tables)], ignore_index=True)
+    found["inside"] = found["true_value"].between(found["lower"], found["upper"])
+    return found[COLUMNS]
+
+
+def _coefficients(analysis: Analysis, cohort: SyntheticCohort, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the scenario's log hazard ratios of single terms, and shape and site spread where they mean the same."""
+    scenario = cohort.scenario
+    rows: dict[str, tuple[str, float]] = {}
+    if scenario is None:
+        return pd.DataFrame(columns=COLUMNS[:-1])
+    for item in scenario.categorical:
+        reference = cohort.levels(item.name)[0]
+        base = item.log_hazard_ratios[item.levels.index(reference)]
+        for level, value in zip(item.levels, item.log_hazard_ratios, strict=True):
+            rows[f"{item.name}[{level}]"] = ("log hazard ratio", value - base)
+    rows |= {item.name: ("log hazard ratio", item.log_hazard_ratio) for item in scenario.numeric}
+    table = tables["coefficients"]
+    table = table[table["metric"] == names.LOG_HAZARD_RATIO].set_index("term")
+    made = [(term, *rows[term], *table.loc[term, ["median", "lower", "upper"]]) for term in table.index if term in rows]
+    parameters = tables["parameters"].set_index("parameter")
+    spec = analysis.fit.spec
+    if spec.family.name == scenario.baseline.family and spec.guarantee_time == scenario.baseline.guarantee_time:
+        for name, value in scenario.baseline.parameters.items():
+            made.append((name, "parameter", value, *parameters.loc[name, ["median", "lower", "upper"]]))
+    if isinstance(spec.sites, RandomSites) and scenario.sites.sd is not None:
+        shown = parameters.loc[names.SITE_SD_LOG_HAZARD_RATIO, ["median", "lower", "upper"]]
+        made.append((names.SITE_SD_LOG_HAZARD_RATIO, "parameter", scenario.sites.sd, *shown))
+    frame = pd.DataFrame(made, columns=["group", "estimand", "true_value", "median", "lower", "upper"])
+    return frame.assign(sites="", horizon=np.nan)
