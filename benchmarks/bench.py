@@ -7,20 +7,18 @@ what a user would do instead (the same model written by hand in PyMC and sampled
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 from cohorts import covariate_table, survival_times
+from provenance import provenance
 
 HERE = Path(__file__).parent
 BIN = Path(sys.executable).parent

@@ -6,8 +6,8 @@ one of scipy's distributions; nothing is expected because the package says so. T
     H(t) = ln 2 ((t - g) / median)^k exp(sum of log hazard ratios + site effect),   t > g,
 
 Deviations are counted in standard errors and may be no more than FIVE: a right program exceeds that with probability
-5.7e-7 a comparison. The file makes some 3,000 of them, so that one seed in about six hundred would fail; the seeds are
-fixed. Chi-square and Kolmogorov-Smirnov tests are asked for p > 1e-5, of which there are some thirty.
+5.7e-7 a comparison. The file makes 2,100 of them, so that one seed in about eight hundred would fail; the seeds are
+fixed. Ten chi-square and Kolmogorov-Smirnov tests are asked for p > 1e-5.
 """
 
 import dataclasses

@@ -55,7 +55,7 @@ def render_page(
         first=first_screen(analysis, tables, truth),
         sections=sections(analysis, tables, truth, pictures),
         style=style,
-        versions=analysis.fit.versions,
+        version=analysis.fit.versions.get("sitewise", ""),
         verdict=analysis.fit.verdict.level,
     )
 
