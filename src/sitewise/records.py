@@ -8,13 +8,14 @@ every wrong type, unknown key and failed check of the whole tree by its place in
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,6 +25,8 @@ if typing.TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 CHOICES = "It can be"
+LABELS = ("id", "name", "covariate")
+"""Keys by which an item of a list is called in messages, besides its number."""
 WORDS = {
     "string_type": "must be text",
     "float_type": "must be a number",
@@ -114,18 +117,32 @@ def read_record[R](kind: type[R], content: Mapping[str, Any], error: type[Sitewi
 
 def read_into[R](kind: type[R], content: Any, problems: Problems, /, *, where: str) -> R | None:
     """Return the record of parsed data, or None after noting its problems; ``where`` is its place in the file."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
+        # As JSON, whose lists are tuples even where types are strict. TOML's dates have no place in any record.
+        text = json.dumps(content, default=lambda value: [f"{value} (a date or time)"])
+        return typing.cast(R, _adapter(typing.cast(Hashable, kind)).validate_json(text))
     except ValidationError as failed:
         found = [problem for details in failed.errors() for problem in _described(details, kind, content)]
         choices = {problem.where for problem in found if problem.remedy.startswith(CHOICES)}
+        others = {problem.where for problem in found if not problem.remedy.startswith(CHOICES)}
         for problem in found:
-            # A value that is neither a number nor one of the words allowed fails twice: once is enough.
-            if problem.where not in choices or problem.remedy.startswith(CHOICES):
-                problems.add(" ".join(part for part in (where, problem.where) if part), problem.what, problem.remedy)
+            remedy = problem.remedy
+            if problem.where in choices and problem.where in others:
+                # A value that is neither a number nor one of the words allowed fails twice: once is enough.
+                if not remedy.startswith(CHOICES):
+                    continue
+                remedy = remedy.replace(CHOICES, f"{CHOICES} a number or")
+            problems.add(" ".join(part for part in (where, problem.where) if part), problem.what, remedy)
         return None
+
+
+@functools.cache
+def _adapter(kind: Hashable) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(typing.cast(Any, kind))
 
 
 def _described(details: ErrorDetails, kind: type, content: Any) -> list[Problem]:
@@ -141,7 +158,11 @@ def _described(details: ErrorDetails, kind: type, content: Any) -> list[Problem]
         known = [item.name for item in dataclasses.fields(parent)] if dataclasses.is_dataclass(parent) else []
         return [Problem(where, "is not a known key", nearest(str(location[-1]), known))]
     if details["type"] in ("missing", "missing_argument"):
+        if isinstance(location[-1], int):
+            return [Problem(_place(location[:-1], content), "has too few items")]
         return [Problem(where, "is missing")]
+    if details["type"] == "too_long":
+        return [Problem(where, f"must have {details['ctx']['max_length']} items; it has {details['ctx']['actual_length']}")]
     if details["type"] == "literal_error":
         choices = details.get("ctx", {}).get("expected", "")
         return [Problem(where, f"is {_shown(value)}", f"{CHOICES} {choices}.")]
@@ -162,7 +183,7 @@ def _place(location: Sequence[int | str], content: Any) -> str:
         known = isinstance(current, Mapping) and part in current
         if isinstance(part, int) and isinstance(current, Sequence):
             current = current[part] if part < len(current) else None
-            named = current.get("id", current.get("name")) if isinstance(current, Mapping) else None
+            named = next((current[key] for key in LABELS if key in current), None) if isinstance(current, Mapping) else None
             words.append(f"{part + 1}" + (f" ({named})" if isinstance(named, str) else ""))
         elif known or not words or isinstance(current, Mapping):
             current = current[part] if known else None

@@ -123,7 +123,7 @@ MUTATIONS = {
     "digits of a count swapped": Mutation(("categorical", "sex", "levels"), [adds_up("sex", 46)], put={"male": 28}),
     "a level renamed": Mutation(
         ("categorical", "etiology"),
-        ["model (univariate-etiology) term (etiology) level: 'HCV' is no level of etiology. Did you mean 'HVC'?"],
+        ["model (univariate-etiology) term 1 (etiology) level: 'HCV' is no level of etiology. Did you mean 'HVC'?"],
         put={"levels": {"HBV": 66, "HVC": 11, "NBNC": 23}},
     ),
     "a favourable level that does not exist": Mutation(
@@ -172,54 +172,54 @@ MUTATIONS = {
     "digits of a hazard ratio swapped": Mutation(
         ("model", "univariate-ecog", "term", 0),
         [
-            "model (univariate-ecog) term (ecog) hazard_ratio: 2.735 is not in the middle of its interval: 1.375 to 4.103 "
+            "model (univariate-ecog) term 1 (ecog) hazard_ratio: 2.735 is not in the middle of its interval: 1.375 to 4.103 "
             "belongs to 2.375."
         ],
         put={"hazard_ratio": 2.735},
     ),
     "an interval reversed": Mutation(
         ("model", "univariate-sex", "term", 0),
-        [f"{SEX} term (sex): the interval is reversed: 1.653 to 0.419."],
+        [f"{SEX} term 1 (sex): the interval is reversed: 1.653 to 0.419."],
         put={"lower": 1.653, "upper": 0.419},
     ),
     "a decimal point lost": Mutation(
         ("model", "univariate-primary", "term", 0),
-        ["model (univariate-primary) term (primary) hazard_ratio: 1957 is outside its interval 1.171 to 3.268."],
+        ["model (univariate-primary) term 1 (primary) hazard_ratio: 1957 is outside its interval 1.171 to 3.268."],
         put={"hazard_ratio": 1957},
     ),
     "digits of a p value swapped": Mutation(
         ("model", "univariate-interval", "term", 0),
         [
-            "model (univariate-interval) term (interval) p: 0.073 does not belong to its interval, which gives "
+            "model (univariate-interval) term 1 (interval) p: 0.073 does not belong to its interval, which gives "
             "p = 0.0361 to 0.0374."
         ],
         put={"p": 0.073},
     ),
     "a bound below the p value": Mutation(
         ("model", "multivariate", "term", 1),
-        [f"{MULTIVARIATE} term (child_pugh) p_below: 0.001 does not belong to its interval, which gives p = 0.0177."],
+        [f"{MULTIVARIATE} term 2 (child_pugh) p_below: 0.001 does not belong to its interval, which gives p = 0.0177."],
         put={"p_below": 0.001},
         drop=("p",),
     ),
     "a p value and a bound": Mutation(
         ("model", "univariate-child_pugh", "term", 0),
-        ["model (univariate-child_pugh) term (child_pugh): p and p_below are both given. The paper prints one of them."],
+        ["model (univariate-child_pugh) term 1 (child_pugh): p and p_below are both given. The paper prints one of them."],
         put={"p": 0.0},
     ),
     "a covariate that does not exist": Mutation(
         ("model", "univariate-metastases", "term", 0),
-        ["model (univariate-metastases) term (metastasis): is no characteristic of this file. Did you mean 'metastases'?"],
+        ["model (univariate-metastases) term 1 (metastasis): is no characteristic of this file. Did you mean 'metastases'?"],
         put={"covariate": "metastasis"},
     ),
     "levels of a number": Mutation(
         ("model", "univariate-age", "term", 0),
-        [f"{AGE} term (age): is numeric and has no levels. Remove level and reference."],
+        [f"{AGE} term 1 (age): is numeric and has no levels. Remove level and reference."],
         put={"level": ["62"]},
     ),
     "no levels": Mutation(
         ("model", "multivariate", "term", 3),
         [
-            f"{MULTIVARIATE} term (interval) {name}: is missing. Say which levels are compared, as the paper prints the row."
+            f"{MULTIVARIATE} term 4 (interval) {name}: is missing. Say which levels are compared, as the paper prints the row."
             for name in ("level", "reference")
         ],
         drop=("level", "reference"),
@@ -227,14 +227,14 @@ MUTATIONS = {
     "a level compared with itself": Mutation(
         ("model", "univariate-systemic_therapy", "term", 0),
         [
-            "model (univariate-systemic_therapy) term (systemic_therapy): 'tyrosine kinase inhibitor' is on both sides "
+            "model (univariate-systemic_therapy) term 1 (systemic_therapy): 'tyrosine kinase inhibitor' is on both sides "
             "of the comparison."
         ],
         put={"reference": ["tyrosine kinase inhibitor"]},
     ),
     "a negative limit": Mutation(
         ("model", "multivariate", "term", 0),
-        [f"{MULTIVARIATE} term (ecog): hazard ratio and limits must be positive."],
+        [f"{MULTIVARIATE} term 1 (ecog): hazard ratio and limits must be positive."],
         put={"lower": -1.028},
     ),
     "no place of a model": Mutation(
@@ -262,7 +262,7 @@ MUTATIONS = {
     ),
     "'not reached' misspelt": Mutation(
         ("survival", "os-median-lung"),
-        ["survival (os-median-lung) median: is 'not-reached'. It can be 'not reached'."],
+        ["survival (os-median-lung) median: is 'not-reached'. It can be a number or 'not reached'."],
         put={"median": "not-reached"},
     ),
     "neither median nor survival": Mutation(
@@ -333,7 +333,7 @@ MUTATIONS = {
         put={"between": ["os-median-grup-1", "os-median-group-2"]},
     ),
     "a p value above 1": Mutation(
-        ("comparison", "groups"), ["comparison (groups) p_below: must be between 0 and 1; it is 5."], put={"p_below": 5}
+        ("comparison", "groups"), ["comparison (groups) p_below: must be above 0 and at most 1; it is 5."], put={"p_below": 5}
     ),
     "a comparison without a p value": Mutation(
         ("comparison", "groups"), ["comparison (groups): has no p value."], drop=("p_below",), alone=True
@@ -430,14 +430,14 @@ MUTATIONS = {
     ),
     "an id given twice": Mutation(
         ("count", "distant_muscle"),
-        ["count (distant_brain): is given 2 times. Give each entry a name of its own."],
+        ["count (distant_brain): is given 2 times. Give each entry a name or id of its own."],
         put={"id": "distant_brain"},
         alone=True,
     ),
     # Ambiguities
     "another id given twice": Mutation(
         ("ambiguity", "institutions"),
-        ["ambiguity (immortal-time): is given 2 times. Give each entry a name of its own."],
+        ["ambiguity (immortal-time): is given 2 times. Give each entry a name or id of its own."],
         put={"id": "immortal-time"},
     ),
     "an ambiguity about nothing": Mutation(

@@ -5,6 +5,7 @@ as papers round them. What a row may say is worked out here by trying the corner
 package reasons about the box instead. Either way a sound row must never be refused, however wide or narrow its interval.
 """
 
+import re
 from itertools import product
 
 import numpy as np
@@ -75,6 +76,11 @@ def problems(rows, **model):
     except sw.EvidenceError as refused:
         return refused.problems
     return ()
+
+
+def where_of(problem):
+    """Return the place of a problem without the number of its row."""
+    return re.sub(r"term \d+ ", "term ", problem.where)
 
 
 def simulated(count, *, seed, **options):
@@ -160,7 +166,7 @@ def test_bounds_of_p_values(bound):
     assert len(beyond) > 200
     refused = problems(beyond)
     assert len(refused) == len(beyond)
-    assert {problem.where for problem in refused} == {"model (simulated) term (group) p_below"}
+    assert {where_of(problem) for problem in refused} == {"model (simulated) term (group) p_below"}
 
 
 @pytest.mark.parametrize("direction", [-1, 1])
@@ -180,7 +186,7 @@ def test_p_values_are_refused_just_outside_the_box_and_accepted_just_inside(dire
     assert len(outside) > 500
     refused = problems(outside)
     assert len(refused) == len(outside)
-    assert {problem.where for problem in refused} == {"model (simulated) term (group) p"}
+    assert {where_of(problem) for problem in refused} == {"model (simulated) term (group) p"}
     assert all("does not belong to its interval, which gives p = " in problem.what for problem in refused)
 
 
@@ -203,7 +209,7 @@ def test_ratios_are_refused_just_outside_the_middle_and_accepted_just_inside(dir
     assert len(outside) > 1000
     refused = problems(outside)
     assert len(refused) == len(outside)
-    assert {problem.where for problem in refused} == {"model (simulated) term (group) hazard_ratio"}
+    assert {where_of(problem) for problem in refused} == {"model (simulated) term (group) hazard_ratio"}
     assert all("is not in the middle of its interval" in problem.what for problem in refused)
     # other kinds of interval need not be symmetric
     assert problems(outside, interval="profile") == ()
@@ -216,4 +222,4 @@ def test_the_probability_of_the_interval_is_taken_into_account():
     ]
     assert len(rows) > 20
     assert problems(rows, prob=0.9) == ()
-    assert {problem.where for problem in problems(rows, prob=0.95)} == {"model (simulated) term (group) p"}
+    assert {where_of(problem) for problem in problems(rows, prob=0.95)} == {"model (simulated) term (group) p"}

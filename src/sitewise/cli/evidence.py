@@ -74,7 +74,7 @@ def _blocks(found: Evidence) -> Iterator[Block]:
     for model in found.model:
         for term in model.term:
             kind = "adjusted" if model.adjusted else "alone"
-            value = f"{term.hazard_ratio:.{term.digits}f} ({term.lower:.{term.digits}f} to {term.upper:.{term.digits}f})"
+            value = f"{term.hazard_ratio:g} ({term.lower:g} to {term.upper:g})"
             rows.append((_compared(term), f"{model.endpoint}, {kind}", value, _p(term.p, term.p_below), model.where))
     yield "Hazard ratios", ("level against reference", "model", f"hazard ratio ({_probs(found)})", "p", "where"), rows
     rows = [(_group(item, found), item.endpoint, _number(item, found), item.status, item.where) for item in found.survival]

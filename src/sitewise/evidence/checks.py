@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sitewise.evidence.checks_of_counts import check_counts
@@ -24,12 +24,21 @@ from sitewise.evidence.entries import (
     Survival,
 )
 from sitewise.evidence.schema import SCHEMA_VERSION
-from sitewise.problems import Problems, nearest
+from sitewise.problems import Problems, nearest, plural
 
+RESERVED = "patients"
+"""The word by which counts refer to all patients."""
 DOI = re.compile(r"10\.\d{4,9}/\S+")
 
 
-def check_parts(parts: Mapping[str, Any], declared: Mapping[str, Sequence[str]], problems: Problems) -> None:
+def check_parts(
+    parts: Mapping[str, Any],
+    declared: Mapping[str, Sequence[str]],
+    problems: Problems,
+    *,
+    factors: int,
+    uncertain: Collection[str],
+) -> None:
     """Note everything wrong with the parts of a summary.
 
     Parameters
@@ -40,14 +49,26 @@ def check_parts(parts: Mapping[str, Any], declared: Mapping[str, Sequence[str]],
         Names and ids of each kind in the file, readable or not, so that one broken entry is one problem.
     problems : Problems
         Receives what is found.
+    factors : int
+        Characteristics of the file that name favourable levels.
+    uncertain : collection of str
+        Counts of which a part could not be read: nothing is said of what their parts add up to.
     """
     source: Source | None = parts["source"]
     if source is not None:
         _check_source(source, problems)
-    for kind, names in declared.items():
-        for name, times in Counter(names).items():
-            if times > 1:
-                problems.add(f"{kind} ({name})", f"is given {times} times", "Give each entry a name of its own.")
+    entries = [(kind, name) for kind, names in declared.items() for name in names]
+    kinds_of: dict[str, list[str]] = {}
+    for kind, name in entries:
+        if kind != "ambiguity":  # an ambiguity may be called like the entry that it is about
+            kinds_of.setdefault(name, []).append(kind)
+        if name == RESERVED or not name.strip():
+            problems.add(kind, f"no entry may be called '{name}'")
+    ambiguities = Counter(name for kind, name in entries if kind == "ambiguity")
+    for name, kinds in [*kinds_of.items(), *((name, ["ambiguity"] * times) for name, times in ambiguities.items())]:
+        if len(kinds) > 1:
+            places = " and ".join(dict.fromkeys(kinds))
+            problems.add(f"{places} ({name})", f"is given {len(kinds)} times", "Give each entry a name or id of its own.")
     patients = source.patients if source is not None else None
     levels = {item.name: tuple(item.levels) for item in parts["categorical"]}
     known = [*declared["categorical"], *declared["continuous"]]
@@ -57,15 +78,14 @@ def check_parts(parts: Mapping[str, Any], declared: Mapping[str, Sequence[str]],
         _check_continuous(item, problems)
     for item in parts["model"]:
         check_model(item, levels, known, declared, problems)
-    factors = sum(bool(item.favourable) for item in parts["categorical"])
     for item in parts["survival"]:
         _check_survival(item, levels, declared["categorical"], factors, problems)
     for item in parts["comparison"]:
         _check_comparison(item, declared["survival"], problems)
     for item in parts["follow_up"]:
         _check_follow_up(item, problems)
-    check_counts(parts["count"], patients, declared["count"], problems)
-    everything = [name for names in declared.values() for name in names] + ["source", "follow_up"]
+    check_counts(parts["count"], patients, declared["count"], problems, uncertain=uncertain)
+    everything = [*kinds_of, "source", "follow_up"]
     for item in parts["ambiguity"]:
         _check_ambiguity(item, everything, problems)
 
@@ -137,6 +157,13 @@ def _check_survival(
     if item.survival is not None and not 0 <= item.survival <= 1:
         problems.add(f"{where} survival", f"must be a share between 0 and 1; it is {item.survival:g}", "40 % is 0.40.")
     value = item.survival if item.survival is not None else item.median
+    for name in ("lower", "upper"):
+        share = getattr(item, name)
+        if share is not None and not 0 <= share <= (1 if item.survival is not None else float("inf")):
+            problems.add(f"{where} {name}", f"must be {'a share' if item.survival is not None else 'a time'}; it is {share:g}")
+    if item.lower is not None and item.upper is not None and item.lower > item.upper:
+        problems.add(where, f"the interval is reversed: {item.lower:g} to {item.upper:g}")
+        return
     for name, limit, wrong in (("lower", item.lower, 1), ("upper", item.upper, -1)):
         if limit is not None and isinstance(value, float) and (limit - value) * wrong > 0:
             problems.add(f"{where} {name}", f"{limit:g} is on the wrong side of {value:g}")
@@ -147,7 +174,8 @@ def _check_survival(
             if label not in levels[name]:
                 problems.add(f"{where} group", f"'{label}' is no level of {name}", nearest(label, levels[name]))
     if item.count_favourable is not None and not 0 <= item.count_favourable <= factors:
-        what = f"is {item.count_favourable}; this file has {factors} characteristics with favourable levels"
+        known = plural(factors, "characteristic", "characteristics")
+        what = f"is {item.count_favourable}; this file has {known} with favourable levels"
         problems.add(f"{where} count_favourable", what)
     if item.count_favourable is not None and item.group:
         problems.add(where, "group and count_favourable are both given", "One of them defines the group.")
@@ -159,6 +187,8 @@ def _check_comparison(item: Comparison, survival: Sequence[str], problems: Probl
     check_p_range(where, item.p, item.p_below, problems)
     if item.p is None and item.p_below is None:
         problems.add(where, "has no p value")
+    if len(item.between) < 2:
+        problems.add(f"{where} between", "must name two survival entries or more")
     for name in item.between:
         if name not in survival:
             problems.add(f"{where} between", f"'{name}' is no survival entry", nearest(name, survival))
@@ -168,6 +198,8 @@ def _check_follow_up(item: FollowUp, problems: Problems) -> None:
     check_place("follow_up", item.where, item.quote, problems)
     if item.median <= 0:
         problems.add("follow_up median", f"must be positive; it is {item.median:g}")
+    if item.range is not None and item.range[0] < 0:
+        problems.add("follow_up range", f"must be zero or positive; it begins at {item.range[0]:g}")
     _check_inside("follow_up", item.range, {"median": item.median}, "range", problems)
     if item.definition == "unstated" and item.reading is None:
         problems.add("follow_up reading", "is missing", "Where the definition is unstated, say how the median is read.")
@@ -175,6 +207,8 @@ def _check_follow_up(item: FollowUp, problems: Problems) -> None:
 
 def _check_ambiguity(item: Ambiguity, everything: Sequence[str], problems: Problems) -> None:
     where = f"ambiguity ({item.id})"
+    if not item.about:
+        problems.add(f"{where} about", "must name an entry or more")
     for name in item.about:
         if name not in everything:
             problems.add(f"{where} about", f"'{name}' is no entry of this file", nearest(name, everything))
@@ -184,5 +218,7 @@ def _check_ambiguity(item: Ambiguity, everything: Sequence[str], problems: Probl
 
 def check_version(version: object, problems: Problems) -> None:
     """Note a schema version that this program does not know."""
-    if version != SCHEMA_VERSION:
+    if version is None:
+        problems.add("schema_version", "is missing", f"Write schema_version = {SCHEMA_VERSION}.")
+    elif type(version) is not int or version != SCHEMA_VERSION:
         problems.add("schema_version", f"is {version!r}; this version reads {SCHEMA_VERSION}")

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sitewise.evidence.checks_shared import SLACK, check_place
 from sitewise.evidence.entries import Count
 from sitewise.problems import Problems, listed, nearest
 
+MOST = 10**9
+"""Above it nothing is a count of people or lesions."""
 HALF_PERCENT = 0.5
 """Percentages are printed without decimals."""
 
 
-def check_counts(items: Sequence[Count], patients: int | None, declared: Sequence[str], problems: Problems) -> None:
-    """Note what is wrong with counts, percentages and sums of parts."""
+def check_counts(
+    items: Sequence[Count], patients: int | None, declared: Sequence[str], problems: Problems, *, uncertain: Collection[str]
+) -> None:
+    """Note what is wrong with counts and percentages and, unless uncertain, with sums of parts."""
     known = {item.id: item for item in items}
     bounds = {item.id: _bounds(item, known, patients) for item in items}
     for item in items:
@@ -22,10 +26,15 @@ def check_counts(items: Sequence[Count], patients: int | None, declared: Sequenc
         check_place(where, item.where, item.quote, problems)
         if item.count is None and item.percent is None:
             problems.add(where, "has no number", "Give count, percent or both.")
-        if item.count is not None and item.count < 0:
-            problems.add(f"{where} count", f"must be zero or more; it is {item.count}")
+        if item.count is not None and not 0 <= item.count <= MOST:
+            problems.add(f"{where} count", "must be a count: zero or more, and plausible")
+            continue
         if item.percent is not None and not 0 <= item.percent <= 100:
             problems.add(f"{where} percent", f"must be between 0 and 100; it is {item.percent:g}")
+            continue
+        if item.id in ancestors(item, known):
+            problems.add(f"{where} part_of", "makes it a part of itself")
+            continue
         for name in ("of", "part_of"):
             other = getattr(item, name)
             if other and other != "patients" and other not in declared:
@@ -34,18 +43,32 @@ def check_counts(items: Sequence[Count], patients: int | None, declared: Sequenc
         if item.count is not None and item.percent is not None and whole:
             exact = 100 * item.count / whole
             if abs(exact - item.percent) > HALF_PERCENT + SLACK:
-                problems.add(f"{where} percent", f"{item.percent:g} % is printed, {item.count} of {whole} are {exact:.1f} %")
+                problems.add(
+                    f"{where} percent",
+                    f"{item.percent:g} % is printed, {item.count} of {whole} are {exact:.1f} %",
+                    "Check both.",
+                )
         if item.counted == "patients" and patients is not None and item.count is not None and item.count > patients:
             problems.add(f"{where} count", f"{item.count} are more than the {patients} patients")
-        _check_sum(item, [child for child in items if child.part_of == item.id], bounds, problems)
+        if item.id not in uncertain:
+            _check_sum(item, [child for child in items if child.part_of == item.id], bounds, problems)
+
+
+def ancestors(item: Count, known: Mapping[str, Count]) -> list[str]:
+    """Return the ids of what a count is a part of, upwards; a circle ends where it closes."""
+    found: list[str] = []
+    while item.part_of in known and item.part_of not in found:
+        found.append(item.part_of)
+        item = known[item.part_of]
+    return found
 
 
 def _bounds(item: Count, known: Mapping[str, Count], patients: int | None) -> tuple[float, float] | None:
     """Return the least and largest count that what is printed allows."""
     if item.count is not None:
-        return item.count, item.count
+        return (item.count, item.count) if 0 <= item.count <= MOST else None
     whole = patients if item.of == "patients" else known[item.of].count if item.of in known else None
-    if item.percent is None or whole is None:
+    if item.percent is None or whole is None or not 0 <= item.percent <= 100 or not 0 <= whole <= MOST:
         return None
     return (
         math.ceil((item.percent - HALF_PERCENT) * whole / 100 - SLACK),

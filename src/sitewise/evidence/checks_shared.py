@@ -23,10 +23,13 @@ def check_place(where: str, place: str, quotes: Iterable[str], problems: Problem
             problems.add(f"{where} quote", f"has {len(quote.split())} words", f"Quote at most {LONGEST_QUOTE}.")
 
 
-def check_p_range(place: str, p: float | None, below: float | None, problems: Problems) -> None:
-    """Note p values that are none, or given twice."""
-    for name, value in (("p", p), ("p_below", below)):
-        if value is not None and not 0 <= value <= 1:
-            problems.add(f"{place} {name}", f"must be between 0 and 1; it is {value:g}")
+def check_p_range(place: str, p: float | None, below: float | None, problems: Problems) -> bool:
+    """Note p values that are none, or given twice; return whether all is well."""
+    before = len(problems.found)
+    if p is not None and not 0 <= p <= 1:
+        problems.add(f"{place} p", f"must be between 0 and 1; it is {p:g}")
+    if below is not None and not 0 < below <= 1:
+        problems.add(f"{place} p_below", f"must be above 0 and at most 1; it is {below:g}")
     if p is not None and below is not None:
         problems.add(place, "p and p_below are both given", "The paper prints one of them.")
+    return len(problems.found) == before

@@ -130,10 +130,10 @@ class Term(Record):
     """P value as printed."""
     p_below: float | None = None
     """Bound, where the paper prints an inequality such as < 0.001."""
-    digits: int = 3
-    """Decimals to which hazard ratio and limits are printed."""
-    p_digits: int = 3
-    """Decimals to which the p value is printed."""
+    digits: int | None = None
+    """Decimals to which hazard ratio and limits are printed; default: the most that a number of the model has."""
+    p_digits: int | None = None
+    """Decimals to which the p value is printed; default: as many as it has here."""
     status: Status = "fit"
     """How calibration uses it."""
 

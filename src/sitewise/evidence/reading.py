@@ -53,6 +53,8 @@ def read_evidence(content: Mapping[str, Any], /, *, subject: str = "The summary"
     EvidenceError
         Naming every problem by its place.
     """
+    if not isinstance(content, Mapping):
+        raise EvidenceError(f"{subject} must be a table; it is {content!r}.")
     problems = Problems()
     kinds = record_kinds()
     known = ("schema_version", "id", "source", *kinds)
@@ -63,12 +65,15 @@ def read_evidence(content: Mapping[str, Any], /, *, subject: str = "The summary"
         if key not in known:
             problems.add(key, "is not a known key", nearest(key, known))
     source = None
-    if "source" in content:
+    if isinstance(content.get("source"), list):
+        problems.add("source", "is a list of tables, written [[source]]", "There is one paper: write [source].")
+    elif "source" in content:
         source = read_into(Source, content["source"], problems, where="source")
     else:
         problems.add("source", "is missing", "Say which paper the numbers are from.")
     parts: dict[str, Any] = {"source": source}
     declared: dict[str, list[str]] = {}
+    unread: list[Any] = []
     for name, kind in kinds.items():
         entries = _tables(content, name, problems)
         parts[name] = []
@@ -76,9 +81,20 @@ def read_evidence(content: Mapping[str, Any], /, *, subject: str = "The summary"
         for number, entry in enumerate(entries, start=1):
             where = f"{name} ({_label(entry)})" if _label(entry) else f"{name} {number}"
             record = read_into(kind, entry, problems, where=where)
-            if record is not None:
+            if record is None:
+                unread.append(entry)
+            else:
                 parts[name].append(record)
-    check_parts(parts, declared, problems)
+    doubled = {label for labels in declared.values() for label in labels if labels.count(label) > 1}
+    check_parts(
+        parts,
+        declared,
+        problems,
+        factors=sum(bool(_key(entry, "favourable")) for entry in _tables(content, "categorical", Problems())),
+        uncertain={_key(entry, "part_of") for entry in unread}
+        | {item.part_of for item in parts["count"] if item.id in doubled}
+        | doubled,
+    )
     problems.raise_if_any(EvidenceError, subject)
     lists = {name: tuple(parts[name]) for name in kinds}
     return Evidence(schema_version=content["schema_version"], id=content["id"], source=parts["source"], **lists)
@@ -107,5 +123,9 @@ def _tables(content: Mapping[str, Any], name: str, problems: Problems) -> list[A
 
 
 def _label(entry: Any) -> str:
-    label = entry.get("name", entry.get("id", "")) if isinstance(entry, Mapping) else ""
-    return label if isinstance(label, str) else ""
+    return _key(entry, "name") or _key(entry, "id")
+
+
+def _key(entry: Any, key: str) -> str:
+    """Return what an entry that may be anything holds under a key, as text; empty when it has no such key."""
+    return str(entry.get(key, "")) if isinstance(entry, Mapping) else ""
