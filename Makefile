@@ -7,7 +7,7 @@ PY := .venv/bin/python
 SETUP := @sh scripts/setup.sh
 UV := sh scripts/setup.sh uv
 # Named, because outside a git checkout ruff does not read .gitignore and would descend into .tools and .venv-wheel.
-SOURCES = $(wildcard src tests benchmarks notebooks)
+SOURCES = $(wildcard src tests benchmarks notebooks scripts)
 # Two test processes suit a laptop and a CI machine; `make test WORKERS=8` for more.
 WORKERS ?= 2
 # Further arguments for pytest: make test PYTEST_ARGS="-k lung"
@@ -18,7 +18,7 @@ PYTEST_FLAGS = -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 # The test processes are the parallelism; without this each would start a thread per core in every matrix product.
 TEST_ENV = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help setup demo test lint verify bench lock wheel test-wheel clean distclean
+.PHONY: help setup demo test lint verify bench lock schemas wheel test-wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ bench: setup ## measure time and accuracy
 lock: setup ## resolve the dependencies anew into requirements.lock
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --all-extras --group dev --universal \
 		--python-version 3.12 --generate-hashes --no-emit-index-url $(UPGRADE) -o requirements.lock --quiet
+
+schemas: setup ## write docs/*.schema.json from the records that read the files
+	$(PY) scripts/schemas.py
 
 wheel: setup ## build the source distribution, and from it the wheel, into dist/
 	@rm -f dist/sitewise-*

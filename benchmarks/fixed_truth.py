@@ -6,7 +6,7 @@ True survival of each cohort's own groups is from ``sitewise.Truth`` (quadrature
 against what the same model would estimate from a million patients (maximum likelihood with centre effects, here by scipy).
 
 Intervals are Bayesian; at one fixed truth they need not cover exactly 95 % (shrinkage moves single truths), so the table states each
-figure beside the binomial 99.9 % band. Writes ``benchmarks/results/coverage.{csv,md}``.
+figure beside the binomial 99.9 % band. Writes ``benchmarks/results/fixed_truth.{csv,md}``.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ def summarise(raw: pd.DataFrame, limits: pd.DataFrame) -> pd.DataFrame:
 def write(table: pd.DataFrame, raw: pd.DataFrame, seconds: float, command: str) -> None:
     """Write the result tables with what reproduces them."""
     RESULTS.mkdir(exist_ok=True)
-    table.to_csv(RESULTS / "coverage.csv", index=False, float_format="%.4f")
+    table.to_csv(RESULTS / "fixed_truth.csv", index=False, float_format="%.4f")
     fits = int(table["fits"].max())
     low, high = stats.binom.ppf([0.0005, 0.9995], fits, PROB).astype(int)
     verdicts = raw[raw["quantity"] == "verdict"]["truth"].value_counts()
@@ -227,7 +227,7 @@ def write(table: pd.DataFrame, raw: pd.DataFrame, seconds: float, command: str) 
     for model in MODELS:
         lines += ["", f"## Groups, model with {model}", "", *group_lines(table[table["model"] == model])]
     lines += ["", "## Coefficients and shape", "", *coefficient_lines(table), "", READING]
-    (RESULTS / "coverage.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (RESULTS / "fixed_truth.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 READING = """Large sample: what the same model with centre effects estimates from a million patients (Monte Carlo error about 0.003). Where it differs

@@ -68,6 +68,11 @@ def record_hash(record: Record) -> str:
     return hashlib.sha256(json.dumps(record.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
+def json_schema(kind: type) -> dict[str, Any]:
+    """Return a record's form as JSON Schema, with the strings under its fields as descriptions."""
+    return typing.cast(dict[str, Any], _adapter(typing.cast(Hashable, kind)).json_schema())
+
+
 def plain(value: Any) -> Any:
     """Return a value as data that TOML and JSON have."""
     if isinstance(value, Record):

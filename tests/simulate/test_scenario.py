@@ -229,7 +229,7 @@ def test_headlines_name_the_part():
 
 
 def test_other_refusals_whatever_their_words():
-    """A family that lacks its parameter, no site at all, a covariate correlated with itself, a correlation that is no number."""
+    """A family that lacks its parameter, no site at all, a covariate correlated with itself, a correlation of nan."""
     assert any("shape" in line for line in refusal(lambda: sw.Baseline(1.0))[1])
     assert any(line.startswith("labels: ") for line in refusal(sites(labels=(), shares=()))[1])
     refusal(lambda: sw.Correlation(("a", "a"), 0.5))
@@ -306,8 +306,11 @@ WHOLE = {
         ["favourable: 'stge' is no categorical covariate. Did you mean 'stage'?"],
     ),
     "a favourable numeric covariate": (
-        {"favourable": {"age": ("60",)}},
-        ["favourable: 'age' is no categorical covariate. Known: 'stage'."],
+        {
+            "numeric": (sw.Numeric("dose", 0.0, 0.0, "uniform", lower=0.0, upper=1.0),),
+            "favourable": {"dose": ("0",)},
+        },
+        ["favourable: 'dose' is no categorical covariate. Known: 'stage'."],
     ),
     "a favourable level that does not exist": (
         {"favourable": {"stage": ("a", "I")}},
@@ -518,7 +521,7 @@ def test_files_that_cannot_be_read(tmp_path):
         sw.load_scenario(broken)
     with pytest.raises(sw.ScenarioError, match=r"^binary\.toml is not valid TOML: "):
         sw.load_scenario(binary)
-    with pytest.raises(sw.ScenarioError, match="^There is no file "):
+    with pytest.raises(sw.ScenarioError, match=r"^There is no file "):
         sw.load_scenario(tmp_path)
 
 

@@ -22,7 +22,13 @@ def load_scenario(which: str | Path, /) -> Scenario:
         When there is no such id or file, or naming everything that is wrong in the file.
     """
     path = Path(which) if isinstance(which, Path) or which.endswith(".toml") else scenario_path(which)
-    return Scenario.from_dict(read_toml(path, ScenarioError), subject=path.name)
+    content = read_toml(path, ScenarioError)
+    if "schema_version" in content and "source" in content:
+        raise ScenarioError(
+            f"{path.name} is a published summary, not a scenario: a paper's numbers do not say how its patients came about. "
+            "Write a scenario (docs/scenario.md) that reproduces them."
+        )
+    return Scenario.from_dict(content, subject=path.name)
 
 
 def scenario_path(which: str, suffix: str = ".toml") -> Path:

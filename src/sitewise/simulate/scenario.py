@@ -29,7 +29,7 @@ class Scenario(Record):
     patients: int
     """Patients of a cohort."""
     baseline: Baseline
-    """Event times of the reference patient at an average site."""
+    """When the event happens to the reference patient at an average site."""
     sites: Sites
     """Sites: sizes and effects."""
     censoring: Censoring

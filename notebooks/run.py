@@ -1,0 +1,51 @@
+"""Make each notebook's .ipynb anew from its .py: execute every cell at full size and keep the outputs.
+
+``python notebooks/run.py`` does all, ``python notebooks/run.py 02`` those whose name begins so. Edit the .py, or edit either in
+Jupyter with jupytext, which keeps the two in step; then run this, so that the outputs are those of the sources.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def execute(source: Path, size: str = "full") -> NotebookNode:
+    """Return the notebook of a .py with outputs; cells are numbered, so that making it anew changes only what has changed."""
+    notebook = jupytext.read(source)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for number, cell in enumerate(notebook.cells, start=1):
+        cell["id"] = f"cell-{number:02d}"
+    notebook.metadata["jupytext"] = {"formats": "ipynb,py:percent"}
+    with tempfile.TemporaryDirectory() as elsewhere:  # nothing may depend on the folder, nor be left in it
+        client = NotebookClient(
+            notebook, timeout=900, kernel_name="python3", record_timing=False, resources={"metadata": {"path": elsewhere}}
+        )
+        client.execute(env={**os.environ, "SITEWISE_NOTEBOOK_SIZE": size})
+    return notebook
+
+
+def main(names: list[str]) -> int:
+    """Make the notebooks whose names begin with one of ``names``, or all."""
+    for source in sorted(FOLDER.glob("[0-9]*.py")):
+        if names and not source.name.startswith(tuple(names)):
+            continue
+        started = time.perf_counter()
+        target = source.with_suffix(".ipynb")
+        nbformat.write(execute(source), target)
+        print(f"{target.name}: {time.perf_counter() - started:.0f} s, {target.stat().st_size / 1000:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
