@@ -103,6 +103,7 @@ def root_attributes(fit: FitResult) -> dict[str, Any]:
         "engine": fit.engine,
         "seed": fit.seed,
         "data_hash": fit.cohort.data_hash,
+        "synthetic": int(fit.cohort.synthetic),
         "spec": json.dumps(fit.spec.to_dict(), sort_keys=True),
         "verdict": json.dumps(fit.verdict.to_dict()),
         "versions": json.dumps(dict(fit.versions)),

@@ -91,7 +91,9 @@ class Analysis:
 
     @cached_property
     def treatments(self) -> tuple[SiteTreatment, ...]:
-        """Site treatments that the model admits, for every group."""
+        """Site treatments that the model admits, for every group; hypothetical people are at no observed site."""
+        if self.fit.spec.has_sites and any(group.site is None for group in self.population.groups(self.fit.cohort)):
+            return (Average(), Marginal(), New()) if isinstance(self.fit.spec.sites, RandomSites) else (Average(),)
         if isinstance(self.fit.spec.sites, RandomSites):
             return (Observed(), Average(), Marginal(), New())
         if isinstance(self.fit.spec.sites, FixedSites):

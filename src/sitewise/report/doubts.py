@@ -10,6 +10,7 @@ import pandas as pd
 from sitewise import names
 from sitewise.estimands import expected_events
 from sitewise.inference import FitResult
+from sitewise.inference.verdict import THRESHOLDS
 from sitewise.models import FixedSites, RandomSites
 from sitewise.problems import plural
 from sitewise.report.analysis import FEW_EVENTS, Analysis
@@ -33,7 +34,8 @@ def doubts(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     fit = analysis.fit
     found = []
     if fit.verdict.level != "ok":
-        found.append(f"The computation: {fit.verdict.sentence}")
+        poor = [THRESHOLDS[check.name].title for check in fit.verdict.checks if check.level != "ok"]
+        found.append(f"The computation: verdict {fit.verdict.level} ({enumerated(poor)}); what to do is said under Checks.")
     found += _poor_groups(tables["groups"])
     found += early_events(fit)
     found += _extrapolated(analysis, tables["estimands"])

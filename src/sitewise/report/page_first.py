@@ -20,10 +20,11 @@ from sitewise.report.page_parts import (
     percent_span,
     probability,
     rows_of,
-    times_span,
+    times_parts,
 )
 from sitewise.simulate import SyntheticCohort
 
+MOST_COMPARISONS = 3
 NOT_FOR_PATIENTS = "For groups of patients, not for decisions on single patients."
 
 
@@ -102,10 +103,17 @@ def question(analysis: Analysis) -> str:
     if analysis.question:
         return analysis.question
     groups = [group.label for group in analysis.population.groups(analysis.fit.cohort)]
-    description = getattr(analysis.population, "description", "")
+    word, description = counted_factors(analysis)
     if description:
-        return f"How long do patients survive, by the number of favourable factors ({description})?"
+        return f"How long do patients survive, by the number of {word} factors ({description})?"
     return f"How long do patients survive: {enumerated(groups)}?"
+
+
+def counted_factors(analysis: Analysis) -> tuple[str, str]:
+    """Return whether favourable or unfavourable factors define the groups, and which; empty when groups are of another kind."""
+    description = getattr(analysis.population, "description", "")
+    partition = next((group.partition for group in analysis.population.groups(analysis.fit.cohort)), "")
+    return (partition, description) if description else ("", "")
 
 
 def _answers(analysis: Analysis, tables: Mapping[str, pd.DataFrame], truth: pd.DataFrame | None) -> list[Answer]:
@@ -115,8 +123,8 @@ def _answers(analysis: Analysis, tables: Mapping[str, pd.DataFrame], truth: pd.D
     for group in analysis.curves[analysis.headline.label].groups:
         rows = own[own["group"] == group.label]
         median = rows[rows["estimand"] == names.MEDIAN_SURVIVAL].iloc[0]
-        reached = median["prob_not_reached"] <= 0.5
-        shown = times_span(median["median"], median["lower"], median["upper"], group.last_time, reached=reached)
+        reached = bool(median["prob_not_reached"] <= 0.5)
+        parts = times_parts(median["median"], median["lower"], median["upper"], group.last_time, reached=reached)
         curve = cohort.kaplan_meier(group.rows, prob=analysis.prob) if group.rows is not None else None
         bars = []
         for row in rows_of(rows[rows["estimand"] == names.SURVIVAL]):
@@ -130,8 +138,7 @@ def _answers(analysis: Analysis, tables: Mapping[str, pd.DataFrame], truth: pd.D
         if group.rows is not None:
             events = int(cohort.event[group.rows].sum())
             size = f"{plural(group.rows.sum(), 'patient', 'patients')}, {plural(events, 'event', 'events')}"
-        sentence = _sentence(analysis, rows, shown)
-        made.append(Answer(group.label, size, sentence, tuple(bars)))
+        made.append(Answer(group.label, size, _sentence(analysis, rows, parts), tuple(bars)))
     return made
 
 
@@ -142,7 +149,7 @@ def _true(truth: pd.DataFrame, sites: str, group: str, time: float) -> float | N
     return 100 * float(found["true_value"].iloc[0]) if len(found) else None
 
 
-def _sentence(analysis: Analysis, rows: pd.DataFrame, median: str) -> str:
+def _sentence(analysis: Analysis, rows: pd.DataFrame, median: tuple[str, str, str]) -> str:
     """Return a group's answer in words: natural frequencies at the middle milestone, then the median."""
     unit = analysis.fit.cohort.time_unit
     milestones = rows[rows["estimand"] == names.SURVIVAL]
@@ -151,21 +158,24 @@ def _sentence(analysis: Analysis, rows: pd.DataFrame, median: str) -> str:
         f"Of 100 such patients about {percent(row['median'])} ({percent(row['lower'])} to {percent(row['upper'])}) survive "
         f"{row['horizon']:g} {unit}."
     )
-    if median.startswith(NOT_REACHED):
-        return f"{found} More than half outlive the follow-up: the median is {median}."
-    middle, _, interval = median.partition(" (")
-    return f"{found} Half survive {middle} {unit} ({interval}."
+    middle, low, high = median
+    if middle == NOT_REACHED:
+        least = "" if low == NOT_REACHED else f" (from {low} {unit})"
+        return f"{found} Median survival is not reached within follow-up{least}."
+    return f"{found} Half survive {middle} {unit} ({low} to {high})."
 
 
 def _population(analysis: Analysis, known: bool) -> str:
-    where = {
-        names.OBSERVED: "these patients, each at their own site",
-        names.AVERAGE: "these patients at an average site" if analysis.fit.spec.has_sites else "these patients",
-    }[analysis.headline.label]
+    groups = analysis.curves[analysis.headline.label].groups
+    who = "these patients" if all(group.rows is not None for group in groups) else "such patients"
+    average = " at an average site" if analysis.fit.spec.has_sites else ""
+    where = who + {names.OBSERVED: ", each at their own site", names.AVERAGE: average}[analysis.headline.label]
     mark = "; * beyond a group's follow-up" if _any_extrapolated(analysis) else ""
+    word, description = counted_factors(analysis)
+    factors = f"{word.capitalize()} factors: {description}. " if description else ""
     return (
-        f"Posterior median and {100 * analysis.prob:g} % interval of the average over {where}. Bar: interval, line: median, "
-        f"diamond: Kaplan-Meier{', green: the truth' if known else ''}{mark}."
+        f"{factors}Posterior median and {100 * analysis.prob:g} % interval of the average over {where}. Bar: interval, line: "
+        f"median, diamond: Kaplan-Meier{', green: the truth' if known else ''}{mark}."
     )
 
 
@@ -210,7 +220,7 @@ def _compared(analysis: Analysis, contrasts: pd.DataFrame) -> list[str]:
             f"{first} outlive {second} by {number(abs(pair.median), 1)} of the first {pair.horizon:g} {unit} on average "
             f"({number(low, 1)} to {number(high, 1)}), probability {probability(sure)}."
         )
-    return made[:3]
+    return made[:MOST_COMPARISONS] + (["More comparisons stand below."] if len(made) > MOST_COMPARISONS else [])
 
 
 def _data(analysis: Analysis) -> list[str]:

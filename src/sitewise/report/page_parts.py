@@ -98,11 +98,14 @@ def span(value: float, low: float, high: float, *, digits: int = 2) -> str:
 
 def times_span(value: float, low: float, high: float, last: float, *, reached: bool = True) -> str:
     """Return a time with its interval, "not reached" for what lies beyond the last observed time."""
+    middle, *ends = times_parts(value, low, high, last, reached=reached)
+    return middle if middle == ends[0] == ends[1] else f"{middle} ({ends[0]} to {ends[1]})"
+
+
+def times_parts(value: float, low: float, high: float, last: float, *, reached: bool = True) -> tuple[str, str, str]:
+    """Return a time and the ends of its interval; see :func:`times_span`."""
     ends = [duration(end) if math.isfinite(end) and end <= last else NOT_REACHED for end in (low, high)]
-    middle = duration(value) if reached and math.isfinite(value) else NOT_REACHED
-    if middle == ends[0] == ends[1]:
-        return middle
-    return f"{middle} ({ends[0]} to {ends[1]})"
+    return duration(value) if reached and math.isfinite(value) else NOT_REACHED, ends[0], ends[1]
 
 
 def duration(value: float) -> str:

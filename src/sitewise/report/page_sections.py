@@ -69,7 +69,7 @@ def groups_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pa
             "strength across groups and sites.",
             *notes,
         ],
-        [Table(head, rows)],
+        [Table(head, rows)] if rows else [],
         pictures_of(pictures, survival="Survival by group: posterior curves with bands over Kaplan-Meier steps"),
     )
 

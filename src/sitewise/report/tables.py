@@ -27,6 +27,8 @@ from sitewise.inference import FitResult
 from sitewise.models import RandomSites
 from sitewise.report.analysis import FEW_EVENTS, Analysis
 
+GROUP_COLUMNS = ["group", "n", "events", "sites_represented", "person_time", "km_median", "km_lower", "km_upper"]
+GROUP_COLUMNS += ["last_time", "data_poor", "note"]
 SUMMARY = ["mean", "sd", "median", "lower", "upper"]
 
 
@@ -184,7 +186,7 @@ def _contrast_rows(analysis: Analysis, label: str, name: str, horizon: float, dr
 
 
 def groups(analysis: Analysis) -> pd.DataFrame:
-    """Return each group's size, events, sites, person-time, Kaplan-Meier median, and a flag when data-poor."""
+    """Return size, events, sites, person-time, Kaplan-Meier median and a flag when data-poor of each group of patients."""
     cohort = analysis.fit.cohort
     rows = []
     for group in analysis.population.groups(cohort):
@@ -209,7 +211,7 @@ def groups(analysis: Analysis) -> pd.DataFrame:
                 "note": _group_note(events, median, upper),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=GROUP_COLUMNS).astype({"data_poor": bool})
 
 
 def _empty_if_infinite(value: float) -> float:

@@ -30,6 +30,9 @@ def truth_table(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> pd.Da
         return None
     drawn = cohort.scenario.sites.sd is not None
     sites = [item for item in analysis.treatments if item.label != names.NEW and (drawn or item.label not in NEEDS_SPREAD)]
+    wanted = {item.name for item in cohort.scenario.covariates}
+    if any(wanted - set(group.people.columns) for group in analysis.population.groups(cohort)):
+        sites = []  # profiles of some covariates only: what is true of them depends on the others
     truth = Truth.of(cohort).estimands(
         groups=analysis.population, sites=sites, times=analysis.milestones, rmst_horizon=analysis.horizon, prob=analysis.prob
     )

@@ -17,7 +17,7 @@ from scipy.special import ndtri
 
 from sitewise import names
 from sitewise.cohort import Cohort
-from sitewise.problems import ScenarioError
+from sitewise.problems import Problems, ScenarioError, listed
 from sitewise.simulate.cohorts import SyntheticCohort, effect
 from sitewise.simulate.parts import Floats
 from sitewise.simulate.people import population
@@ -167,11 +167,28 @@ class Truth:
         return _Curve(self.scenario, kinds, np.bincount(which, weights=weights))
 
     def log_hazard_ratio(self, people: pd.DataFrame) -> Floats:
-        """Return people's true log hazard ratios against the reference patient at the same site, shape (n,)."""
+        """Return people's true log hazard ratios against the reference patient at the same site, shape (n,).
+
+        Raises
+        ------
+        ScenarioError
+            When people lack a covariate of the scenario, or have a level that it does not know.
+        """
+        problems = Problems()
+        for covariate in self.scenario.covariates:
+            if covariate.name not in people.columns:
+                problems.add(
+                    f"covariate '{covariate.name}'", "is missing", "What is true depends on every covariate of the scenario."
+                )
+        problems.raise_if_any(ScenarioError, "The group")
         total = np.zeros(len(people))
         for item in self.scenario.categorical:
-            codes = pd.Categorical(people[item.name].astype(str), categories=list(item.levels)).codes
-            total += effect(item, np.asarray(codes))
+            codes = np.asarray(pd.Categorical(people[item.name].astype(str), categories=list(item.levels)).codes)
+            if (codes < 0).any():
+                unknown = sorted(set(people[item.name].astype(str)) - set(item.levels))
+                problems.add(f"covariate '{item.name}'", f"has levels that the scenario lacks: {listed(unknown)}")
+            total += effect(item, codes)
+        problems.raise_if_any(ScenarioError, "The group")
         for numeric in self.scenario.numeric:
             total += effect(numeric, people[numeric.name].to_numpy(dtype=float))
         return total
