@@ -15,10 +15,10 @@
 # %% [markdown]
 # # What 100 patients can and cannot say
 #
-# A paper reports 100 patients with oligometastatic liver cancer from five hospitals (KROG 20-04) and a threefold grouping by two
-# favourable factors, ECOG 0 and Child-Pugh A, with median survival of 46, 13 and 6 months. Its patients are not public. So this
-# notebook does not analyse them. It writes down one complete truth under which such a paper could have come about, simulates
-# patients from it, and asks what an analysis of 100 of them can find out about a truth that is known.
+# A paper (KROG 20-04) reports 100 patients with oligometastatic liver cancer from five hospitals. It groups them by two
+# favourable factors, ECOG 0 and Child-Pugh A, and prints median survival of 46, 13 and 6 months for both, one and none of them.
+# Its patients are not public, so this notebook does not analyse them. It writes down one complete truth under which such a
+# paper could have come about, simulates patients from it, and asks what an analysis of 100 of them can find out about it.
 #
 # Only section 1 holds numbers of real patients, as printed. **Everything after it is synthetic.**
 
@@ -39,13 +39,41 @@ from sitewise.report.truth_table import truth_table
 
 plt.rcParams.update({**style.SETTINGS, "figure.dpi": 80, "font.size": 9})
 
+
+def percent(share: float) -> str:
+    """Return a share in per cent."""
+    return f"{100 * share:.0f} %"
+
+
+def mark(figure: plt.Figure) -> None:
+    """Write on a picture of this notebook that its patients are synthetic, below the axes."""
+    figure.get_layout_engine().set(rect=(0, 0.2 / figure.get_figheight(), 1, 1 - 0.2 / figure.get_figheight()))
+    style.mark_synthetic(figure)
+
+
 # %% [markdown]
 # How much is computed: `SITEWISE_NOTEBOOK_SIZE=small` makes everything quick and rough. What is printed below is of `full`.
 
 # %%
 SIZES = {
-    "full": {"draws": 1000, "counted": 1000, "fitted": 48, "each": 8, "draws_each": 500, "large": 2000},
-    "small": {"draws": 200, "counted": 60, "fitted": 4, "each": 1, "draws_each": 100, "large": 300},
+    "full": {
+        "draws": 1000,
+        "counted": 1000,
+        "fitted": 40,
+        "draws_each": 500,
+        "patients": (100, 300, 1000),
+        "each": 6,
+        "large": 1500,
+    },
+    "small": {
+        "draws": 200,
+        "counted": 60,
+        "fitted": 2,
+        "draws_each": 200,
+        "patients": (100, 120, 150),
+        "each": 1,
+        "large": 300,
+    },
 }
 SIZE = SIZES[os.environ.get("SITEWISE_NOTEBOOK_SIZE", "full")]
 SEED = 2004
@@ -64,7 +92,7 @@ printed = {item.id: item for item in evidence.survival}
 pd.DataFrame(
     {
         "printed": [
-            f"{item.survival:.0%} alive at {item.time:g} months" if item.survival else f"median {item.median} months"
+            f"{percent(item.survival)} alive at {item.time:g} months" if item.survival else f"median {item.median} months"
             for item in printed.values()
         ],
         "interval printed": ["no" if item.lower is None else "yes" for item in printed.values()],
@@ -74,8 +102,8 @@ pd.DataFrame(
 ).filter(regex="os-(median$|24|median-group)", axis=0)
 
 # %% [markdown]
-# Group 1 has both favourable factors, Group 2 one, Group 3 none. No median comes with an interval, and the paper does not say
-# how many patients each group has. The hazard ratios do have intervals. Here all are of the worse level against the better one.
+# Group 1 has both favourable factors, Group 2 one, Group 3 none. No median comes with an interval, and neither tables nor text
+# say how many patients each group has. The hazard ratios do have intervals. Here all are of the worse level against the better.
 
 # %%
 WORSE = {"ecog": "1", "child_pugh": "B", "primary": "uncontrolled", "interval": "synchronous"}
@@ -111,12 +139,17 @@ for assumption in scenario.assumptions:
     print("-", assumption)
 
 # %% [markdown]
-# The hazard ratios of the scenario are conditional on the other covariates and the centre, as the paper's adjusted ones are
-# meant to be. What the same truth implies for one covariate at a time follows from how the covariates go together; it is found
-# here by fitting each covariate alone to one large synthetic cohort.
+# The hazard ratios of the scenario are conditional on the centre and, as the paper's adjusted ones, on the other covariates.
+# What the same truth implies for one covariate at a time follows from how the covariates go together; it is found here by
+# fitting each covariate alone to one large synthetic cohort.
 
 # %%
-TERMS = {"ecog": "ecog[>=1]", "child_pugh": "child_pugh[B]", "primary": "primary[uncontrolled]", "interval": "interval[synchronous]"}
+TERMS = {
+    "ecog": "ecog[>=1]",
+    "child_pugh": "child_pugh[B]",
+    "primary": "primary[uncontrolled]",
+    "interval": "interval[synchronous]",
+}
 GUARANTEE = scenario.baseline.guarantee_time
 large = sw.simulate(replace(scenario, patients=SIZE["large"]), SEED)
 quick = sw.Nuts(draws=300, tune=300, chains=2, retry=False)
@@ -130,13 +163,15 @@ def alone(name: str) -> pd.Series:
 
 single = {name: alone(name) for name in WORSE}
 true_effects = {item.name: item.log_hazard_ratios[1] for item in scenario.categorical}
+unadjusted = pd.Series({name: np.exp(single[name]["median"]) for name in WORSE})
 pd.DataFrame(
     {
         "adjusted: printed": ratios["adjusted", "ratio"],
-        "adjusted: scenario": np.exp(pd.Series(true_effects)),
+        "scenario": np.exp(pd.Series(true_effects)),
         "unadjusted: printed": ratios["unadjusted", "ratio"],
-        "unadjusted: synthetic": [np.exp(single[name]["median"]) for name in WORSE],
-        "its posterior sd (log)": [single[name]["sd"] for name in WORSE],
+        "its limits": [f"{row.lower:.2f} to {row.upper:.2f}" for row in ratios["unadjusted"].itertuples()],
+        "synthetic": unadjusted,
+        "sd of its log": [single[name]["sd"] for name in WORSE],
     }
 ).round(2)
 
@@ -149,7 +184,11 @@ pd.DataFrame(
 GROUPS = sw.RiskGroups.count_favourable(scenario.favourable)
 NAMES = ["2 of 2 favourable", "1 of 2 favourable", "0 of 2 favourable"]
 PRINTED = {name: float(printed[f"os-median-group-{number}"].median) for number, name in enumerate(NAMES, start=1)}
-truth = sw.Truth.of(scenario).median_survival(groups=GROUPS, sites=sw.Marginal())
+population = sw.Truth.of(scenario)
+everyone = sw.RiskGroups.default(sw.population(scenario), [])
+truth = population.median_survival(groups=GROUPS, sites=sw.Marginal())
+truth["all"] = population.median_survival(groups=everyone, sites=sw.Marginal())["all"]
+truth["alive at 24"] = population.survival([24.0], groups=everyone, sites=sw.Marginal()).loc["all", 24.0]
 
 many = sw.simulate_many(scenario, SIZE["counted"], seed=SEED)
 favourable = (many.covariates["ecog"] == 0).astype(int) + (many.covariates["child_pugh"] == 0)
@@ -160,8 +199,8 @@ def read_off(position: int) -> dict[str, float]:
     time, event = many.time[position], many.event[position]
     members = {name: favourable[position] == 2 - number for number, name in enumerate(NAMES)}
     found = {name: sw.kaplan_meier(time[rows], event[rows]).median()[0] for name, rows in members.items()}
-    everyone = sw.kaplan_meier(time, event)
-    return {**found, "all": everyone.median()[0], "alive at 24": float(everyone.at(24.0)), "follow-up": float(np.median(time))}
+    together = sw.kaplan_meier(time, event)
+    return {**found, "all": together.median()[0], "alive at 24": float(together.at(24.0)), "follow-up": float(np.median(time))}
 
 
 readings = pd.DataFrame([read_off(position) for position in range(len(many))])
@@ -178,34 +217,38 @@ reproduced = pd.DataFrame(
     {
         "printed": compared,
         "true": truth,
-        **{f"{level:.1%} of cohorts below": readings.quantile(level, interpolation="higher") for level in (0.025, 0.5, 0.975)},
-        "share of cohorts at or below printed": {name: (readings[name] <= value).mean() for name, value in compared.items()},
+        **{
+            f"{100 * level:g} % of cohorts below": readings.quantile(level, interpolation="higher")
+            for level in (0.025, 0.5, 0.975)
+        },
+        "share at or below printed": {name: (readings[name] <= value).mean() for name, value in compared.items()},
     }
 ).loc[list(compared)]
-reproduced.round(2)
+reproduced.round(2).astype(object).replace({np.inf: "not reached"}).fillna("")
 
 # %%
 figure, panels = plt.subplots(1, 3, figsize=(9.5, 2.8), layout="constrained")
 for axes, name, shade in zip(panels, NAMES, style.PALETTE, strict=False):
     found = readings[name]
-    axes.hist(found[np.isfinite(found)].clip(upper=90), bins=30, color=shade, alpha=0.5)
+    reached = found[np.isfinite(found)]
+    axes.hist(reached, bins=np.linspace(0, reached.quantile(0.995), 30), color=shade, alpha=0.5)
     axes.axvline(truth[name], color="black", lw=1.5, label=f"true {truth[name]:.1f}")
     axes.axvline(PRINTED[name], color="black", lw=1.5, ls=":", label=f"printed {PRINTED[name]:g}")
-    missed = f", {np.isinf(found).mean():.0%} not reached" if np.isinf(found).any() else ""
+    missed = f" ({percent(np.isinf(found).mean())} not reached)" if np.isinf(found).any() else ""
     axes.set_title(f"{name}{missed}", fontsize=9)
-    axes.set(xlabel="Kaplan-Meier median (months)", ylim=(0, None))
+    axes.set(xlabel="Kaplan-Meier median (months)", xlim=(0, None), ylim=(0, None))
     axes.legend(fontsize=8)
 panels[0].set_ylabel("Synthetic cohorts")
-style.mark_synthetic(figure)
+mark(figure)
 
 # %%
+best = NAMES[0]
+inside = reproduced["share at or below printed"].between(0.025, 0.975).sum()
+more, none = (readings[best] >= PRINTED[best]).mean(), np.isinf(readings[best]).mean()
 Markdown(
-    f"All printed numbers lie inside the middle 95 % of what cohorts of this truth print. The truth behind the printed "
-    f"{PRINTED[NAMES[0]]:g} months may well be {truth[NAMES[0]]:.0f}: {(readings[NAMES[0]] >= PRINTED[NAMES[0]]).mean():.0%} of the "
-    f"synthetic cohorts print {PRINTED[NAMES[0]]:g} or more for the best group, and {np.isinf(readings[NAMES[0]]).mean():.0%} print no "
-    "median at all."
-    if reproduced.iloc[:, -1].between(0.025, 0.975).all()
-    else "At this size not all printed numbers lie inside the middle 95 % of what the synthetic cohorts print."
+    f"Of {len(reproduced)} printed numbers, {inside} lie inside the middle 95 % of what cohorts of this truth print. The "
+    f"printed {PRINTED[best]:g} months of the best group are compatible with a true median of {truth[best]:.0f}: of the "
+    f"synthetic cohorts, {percent(more)} print {PRINTED[best]:g} or more, or no median at all ({percent(none)})."
 )
 
 # %% [markdown]
@@ -251,12 +294,13 @@ coefficients = beside[beside["sites"] == ""].drop(columns=["sites", "horizon"])
 coefficients.round(2)
 
 # %%
-missed = beside[~beside["inside"] & beside["sites"].isin(["observed", ""])]
+shown = pd.concat([medians, coefficients])
+missed = shown[~shown["inside"]]
 wide = medians[medians["estimand"] == "median_survival"].set_index("group")
 Markdown(
-    f"Of {len(medians) + len(coefficients)} numbers, {len(missed)} have a true value outside their 95 % interval"
+    f"Of {len(shown)} numbers, the true value lies outside the 95 % interval of {len(missed)}"
     + (f" ({', '.join(missed['group'].unique())})" if len(missed) else "")
-    + ". Such misses are what 95 % intervals are allowed. And the intervals are wide: the median of the best group is between "
+    + ". One in twenty may. And the intervals are wide: the median of the best group is between "
     f"{wide.loc[NAMES[0], 'lower']:.0f} and {wide.loc[NAMES[0], 'upper']:.0f} months, that of the worst between "
     f"{wide.loc[NAMES[2], 'lower']:.1f} and {wide.loc[NAMES[2], 'upper']:.1f}."
 )
@@ -294,15 +338,15 @@ for axes, name in zip(panels, NAMES, strict=True):
     axes.set(xlabel="Time (months)", ylim=(0, 1.02), xlim=(0, 24))
 panels[0].set_ylabel("Survival")
 panels[0].legend(fontsize=8, loc="lower left")
-style.mark_synthetic(figure)
+mark(figure)
 
 # %% [markdown]
-# The true shape is below 1: a hazard that falls. Without the guarantee time the shape is estimated above 1: a hazard that rises.
-# The report says so without being asked; this is its sentence for the fit without, and for the fit with guarantee time.
+# The true shape is below 1: a hazard that falls after the guarantee time. Without the guarantee time the estimate is above 1, a
+# hazard that rises, and the interval leaves out the truth. The report notices of its own accord:
 
 # %%
 for label, fitted in both.items():
-    print(f"{label}: {early_events(fitted) or 'no doubt about early events'}")
+    print(f"{label}: {' '.join(early_events(fitted)) or 'no doubt about early events.'}")
 
 # %% [markdown]
 # ## 6. How much cohorts vary
@@ -314,7 +358,7 @@ ENGINE = sw.Nuts(draws=SIZE["draws_each"], tune=SIZE["draws_each"])
 
 
 def estimate(one: sw.SyntheticCohort, guarantee_time: float, seed: int) -> pd.DataFrame:
-    """Return the true value beside the estimate of medians, of survival at 24 months and of log hazard ratios."""
+    """Return true values beside estimates: medians, survival at 24 months, order of groups, log hazard ratios, shape."""
     fitted = sw.fit(replace(spec, guarantee_time=guarantee_time, resolution=None), one, engine=ENGINE, seed=seed)
     one_truth, parts = sw.Truth.of(one), []
     for groups in (GROUPS, sw.RiskGroups.default(one, [])):
@@ -331,7 +375,14 @@ def estimate(one: sw.SyntheticCohort, guarantee_time: float, seed: int) -> pd.Da
     effects = sw.summarise(sw.log_hazard_ratios(fitted), diagnostics=())
     known = [true_effects[term.split("[")[0]] for term in effects.index]
     parts.append(effects.assign(estimand="log hazard ratio", true=known))
-    return pd.concat(parts).rename_axis("what").reset_index().assign(verdict=fitted.verdict.level)
+    shape = sw.summarise(fitted.posterior["shape"], diagnostics=()).set_axis(["shape"])
+    parts.append(shape.assign(estimand="parameter", true=scenario.baseline.shape[0]))
+    return (
+        pd.concat(parts)
+        .rename_axis("what")
+        .reset_index()
+        .assign(verdict=fitted.verdict.level, doubt=bool(early_events(fitted)))
+    )
 
 
 # %%
@@ -343,11 +394,13 @@ fits = pd.concat(
     ],
     ignore_index=True,
 )
-fits.groupby(["guarantee", "cohort"])["verdict"].first().groupby("guarantee").value_counts().unstack().fillna(0).astype(int)
+each_fit = fits.groupby(["guarantee", "cohort"])[["verdict", "doubt"]].first()
+verdicts = each_fit["verdict"].groupby("guarantee").value_counts().unstack().fillna(0).astype(int).add_prefix("verdict ")
+verdicts.assign(**{"doubt about early events": each_fit["doubt"].groupby("guarantee").sum()})
 
 # %% [markdown]
-# A verdict of *warn* is the price of few draws: too few effective ones for the limits of some parameter. None is left out. The
-# dotted line is what the paper prints; the black tick in each row is the true value of that cohort's own patients.
+# A verdict of *warn* is the price of few draws; none is left out. In the pictures (fits with guarantee time) the dotted line is
+# what the paper prints, and the black tick in each row is the true value of that cohort's own patients.
 
 # %%
 right = fits[fits["guarantee"] == "with"]
@@ -377,7 +430,7 @@ for axes, name, shade in zip(panels, NAMES, style.PALETTE, strict=False):
     axes.minorticks_off()
     axes.set_xlabel("Median survival (months, log scale)")
 panels[0].set_ylabel("Synthetic cohorts, in order of the estimate")
-style.mark_synthetic(figure)
+mark(figure)
 
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
@@ -388,15 +441,15 @@ panels[1].set_title(f"{NAMES[2]} (nothing printed)", fontsize=9)
 for axes in panels:
     axes.set(xlabel="Alive at 24 months (%)", xlim=(0, None))
 panels[0].set_ylabel("Synthetic cohorts, in order of the estimate")
-style.mark_synthetic(figure)
+mark(figure)
 
 # %%
 fits["covered"] = fits["true"].between(fits["lower"], fits["upper"])
 fits["ratio"] = fits["median"] / fits["true"]
 fits["upper over lower"] = fits["upper"] / fits["lower"]
-fits["width (points)"] = 100 * (fits["upper"] - fits["lower"])
 by = ["estimand", "what", "guarantee"]
-positive = fits[fits["estimand"].isin(["median", "alive at 24"])]
+fits["width (points)"] = 100 * (fits["upper"] - fits["lower"])
+positive = fits[fits["estimand"].isin(["median", "alive at 24", "parameter"])]
 found = positive.groupby(by, sort=False).agg(
     least=("median", "min"),
     largest=("median", "max"),
@@ -407,13 +460,24 @@ found = positive.groupby(by, sort=False).agg(
 found.unstack("guarantee")[["covered", "typical_ratio", "upper_over_lower"]].round(2)
 
 # %% [markdown]
-# `covered` counts, of all these synthetic cohorts, those whose 95 % interval holds the true value; `typical_ratio` is the middle
-# one of estimate over truth. With so few cohorts a count has a margin of some three either way; `make verify` asks the same of
-# 500. What can already be seen: with the guarantee time the intervals hold what they promise, at the price of their width;
-# without it the medians of the groups who die early are estimated too long and covered too rarely.
+# `covered` counts the synthetic cohorts whose 95 % interval holds the true value; `typical_ratio` is the middle one of estimate
+# over truth. With so few cohorts a count has a margin of some three either way; `make verify` asks the same of 500.
 
 # %%
-found.xs("with", level="guarantee")[["least", "largest"]].round(2)
+total = SIZE["fitted"]
+on, off = (found.xs(label, level="guarantee") for label in ("with", "without"))
+held = off["covered"]
+excess = {label: table["typical_ratio"].loc["median"] - 1 for label, table in (("on", on), ("off", off))}
+Markdown(
+    f"With the guarantee time each number is covered in {on['covered'].min()} or more of {total} synthetic cohorts. Without it "
+    f"the shape is covered in {held['parameter', 'shape']}; the median of all patients, {percent(excess['off']['all'])} too "
+    f"long as a rule, in {held['median', 'all']}; that of {NAMES[1]}, {percent(excess['off'][NAMES[1]])} too long, in "
+    f"{held['median', NAMES[1]]}. The smallest group ({NAMES[2]}) is estimated too long even with it, as a rule by "
+    f"{percent(excess['on'][NAMES[2]])}."
+)
+
+# %%
+on[["least", "largest"]].round(2)
 
 # %% [markdown]
 # The same synthetic cohorts say how often such a study would find its factors at all: in how many does the 95 % interval of an
@@ -424,17 +488,22 @@ effects = right[right["estimand"] == "log hazard ratio"]
 power = pd.DataFrame(
     {
         "true hazard ratio": np.exp(effects.groupby("what", sort=False)["true"].first()),
+        "typical estimate": np.exp(effects.groupby("what", sort=False)["median"].median()),
         "cohorts with 1 outside the interval": (effects["lower"] > 0).groupby(effects["what"], sort=False).sum(),
-        "typical lower limit": np.exp(effects.groupby("what", sort=False)["lower"].median()),
-        "typical upper limit": np.exp(effects.groupby("what", sort=False)["upper"].median()),
+        "lower limit": np.exp(effects.groupby("what", sort=False)["lower"].median()),
+        "upper limit": np.exp(effects.groupby("what", sort=False)["upper"].median()),
     }
 )
 power.round(2)
 
+# %% [markdown]
+# Where typical estimates lie nearer to 1 than the truth, that is the direction in which the prior pulls, Normal(0, 1) on log
+# hazard ratios. It brings the groups closer together, and the worst seems to live longer than it does.
+
 # %%
 order = right[right["estimand"] == "longer than 0 of 2"]
-certain = (order["above"] > 0.975).groupby(order["what"]).sum().rename("cohorts with a longer median than 0 of 2, probability above 0.975")
-certain.to_frame()
+certain = (order["above"] > 0.975).groupby(order["what"]).sum()
+certain.rename("cohorts sure beyond 0.975 that its median is longer than that of 0 of 2").to_frame()
 
 # %% [markdown]
 # ## 7. What more patients, or more centres, would buy
@@ -444,7 +513,7 @@ certain.to_frame()
 # distribution that the centres come from, which is what a reader elsewhere wants to know.
 
 # %%
-PATIENTS, CENTRES = (100, 300, 1000), (5, 20)
+PATIENTS, CENTRES = SIZE["patients"], (5, 20)
 
 
 def widths(patients: int, centres: int, number: int) -> tuple[pd.DataFrame, sw.FitResult]:
@@ -476,7 +545,8 @@ width = sizes.groupby(["question", "group", "centres", "patients"])["width"].med
 width.rename(columns=lambda patients: f"{patients} patients").round(0).astype(int)
 
 # %% [markdown]
-# Width of the 95 % interval of survival at 24 months, in percentage points; the middle one of the synthetic cohorts of each size.
+# Width of the 95 % interval of survival at 24 months, in percentage points: the middle one of the synthetic cohorts of a size.
+# They are few, so differences of a point or two mean nothing.
 
 # %%
 figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.2), sharey=True, layout="constrained")
@@ -488,33 +558,35 @@ for axes, question in zip(panels, ("these patients", "patients of such centres")
     axes.set_xscale("log")
     axes.set_xticks(PATIENTS, [str(patients) for patients in PATIENTS])
     axes.minorticks_off()
-    axes.set(xlabel="Patients (log scale)", ylim=(0, None))
+    axes.set_xlabel("Patients (log scale)")
     axes.set_title(question.capitalize(), fontsize=9)
+panels[0].set_ylim(0, 1.05 * width.to_numpy().max())
 panels[0].set_ylabel("Width of the interval (points)")
 panels[1].legend(fontsize=7, loc="lower left", ncols=2)
-style.mark_synthetic(figure)
+mark(figure)
 
 # %%
-own_width, such_width = width.loc["these patients"], width.loc["patients of such centres"]
+few, lots = PATIENTS[0], PATIENTS[-1]
+these = width.loc["these patients", best]
+such = width.loc["patients of such centres", best]
 Markdown(
-    f"From 100 to 1000 synthetic patients in five centres the interval of {NAMES[0]} narrows from {own_width.loc[(NAMES[0], 5), 100]:.0f} "
-    f"to {own_width.loc[(NAMES[0], 5), 1000]:.0f} points for these patients, but only from "
-    f"{such_width.loc[(NAMES[0], 5), 100]:.0f} to {such_width.loc[(NAMES[0], 5), 1000]:.0f} for patients of such centres. With 20 centres the "
-    f"1000 patients bring the latter to {such_width.loc[(NAMES[0], 20), 1000]:.0f}. More patients sharpen what is said of the patients; "
-    "only more centres sharpen what is said of centres."
+    f"From {few} to {lots} synthetic patients in five centres the interval of {best} narrows from {these.loc[5, few]:.0f} to "
+    f"{these.loc[5, lots]:.0f} points for these patients, but only from {such.loc[5, few]:.0f} to {such.loc[5, lots]:.0f} for "
+    f"patients of such centres. With 20 centres, {lots} patients bring the latter to {such.loc[20, lots]:.0f}. More patients "
+    "sharpen what is said of these patients; what is said of patients elsewhere soon waits for more centres."
 )
 
 # %% [markdown]
 # ## 8. Five centres say little about their spread
 #
-# The true spread of this scenario (sd of the centres' log hazard ratios) is 0.25, which is an assumption. Prior beside posterior:
+# The true spread of this scenario (sd of the centres' log hazard ratios) is 0.25: an assumption. Prior beside posterior:
 
 # %%
 prior = fit.spec.resolved.site_sd
 spreads = {
     "100 patients, 5 centres (section 4)": fit,
-    "1000 patients, 5 centres": kept[1000, 5],
-    "1000 patients, 20 centres": kept[1000, 20],
+    f"{lots} patients, 5 centres": kept[lots, 5],
+    f"{lots} patients, 20 centres": kept[lots, 20],
 }
 samples = {label: sw.site_sd(item).to_numpy().ravel() for label, item in spreads.items()}
 sigma = dict(prior.parameters)["sigma"]
@@ -532,11 +604,12 @@ for (label, values), shade, dashes in zip(samples.items(), (style.GREY, *style.P
 axes.axvline(scenario.sites.sd, color="black", lw=1.2, ls=":", label=f"true: {scenario.sites.sd}")
 axes.set(xlabel="Sd between centres (log hazard ratio)", ylabel="Density", xlim=(0, 1.4))
 axes.legend(fontsize=8)
-style.mark_synthetic(figure)
+mark(figure)
 
 # %% [markdown]
-# With five centres the posterior is close to the prior, so what is said about new centres rests on the prior. The remedy is to
-# look at the answers under the two extremes that need no such prior: no differences between centres, and fixed effects.
+# A hundred patients of five centres rule out the largest spreads that the prior allows, and cannot tell no spread from the true
+# one; even a thousand leave it open to a factor of several. So look at the answers under the two extremes that need no prior of
+# the spread: no differences between centres, and fixed effects.
 
 # %%
 models = sw.site_models(fit, groups=GROUPS, times=(24,), engine=ENGINE)
@@ -545,12 +618,14 @@ shown["estimate"] = [f"{row.median:.2f} ({row.lower:.2f} to {row.upper:.2f})" fo
 shown.pivot_table(index=["estimand", "group"], columns="site_model", values="estimate", aggfunc="first", sort=False)
 
 # %%
-by_model = models[models["estimand"] == "median_survival"].pivot_table(index="group", columns="site_model", values="median", sort=False)
+chosen = models[models["estimand"] == "median_survival"]
+by_model = chosen.pivot_table(index="group", columns="site_model", values="median", sort=False)
 moved = (by_model.max(axis=1) / by_model.min(axis=1)).max() - 1
+factor = (wide["upper"] / wide["lower"]).min()
 Markdown(
-    f"In this synthetic cohort the three treatments of centres move no group's median by more than {moved:.0%}, while its interval "
-    f"spans a factor of {(wide['upper'] / wide['lower']).min():.1f} or more. For the groups' survival the centres matter little; it "
-    "is for the centres themselves that nothing can be said."
+    f"In this synthetic cohort the three treatments of centres move no group's median by more than {percent(moved)}, while the "
+    f"interval of each spans a factor of {factor:.1f} or more: for the survival of these groups it hardly matters which is "
+    "used."
 )
 
 # %% [markdown]
@@ -559,35 +634,36 @@ Markdown(
 # Of this synthetic truth, from the numbers computed above:
 
 # %%
-total = SIZE["fitted"]
-best, worst = found.xs("with", level="guarantee").loc["median"].loc[[NAMES[0], NAMES[2]]].to_dict("records")
+factors, ratio = on["upper_over_lower"].loc["median"], power["true hazard ratio"]
+least, largest = on["least"].loc["median"], on["largest"].loc["median"]
+left_out = power["cohorts with 1 outside the interval"]
 alive = right[(right["estimand"] == "alive at 24") & (right["what"] == "all")]
 alive_width = 100 * (alive["upper"] - alive["lower"]).median()
-posterior = summary.iloc[1]
-covered = found.xs("with", level="guarantee")["covered"]
+spread, before = summary.iloc[1], summary.iloc[0]
+noticed = each_fit["doubt"].groupby("guarantee").sum()
+worst, ecog, primary = NAMES[2], TERMS["ecog"], TERMS["primary"]
 Markdown(f"""
 **They can say**
 
-* that the best group lives longer than the worst: certain beyond 0.975 in {certain[NAMES[0]]} of {total} synthetic cohorts;
+* that the best group lives longer than the worst: sure beyond 0.975 in {certain[best]} of {total} synthetic cohorts;
 * about how many of all patients are alive at two years, within an interval of some {alive_width:.0f} points;
-* how unsure they are: of {total} intervals for each of {len(covered)} numbers, between {covered.min()} and {covered.max()} held the
-  true value, provided that the model knows of the guarantee time;
-* that something is wrong when it does not: the report names the missing early deaths.
+* how unsure they are: the intervals of {len(on)} numbers held the true value in {on["covered"].min()} to
+  {on["covered"].max()} of {total} cohorts, provided that the model knows of the guarantee time;
+* that something is wrong when it does not: the missing early deaths were noticed in {noticed["without"]} of {total} cohorts,
+  and in {noticed["with"]} when the model was right.
 
 **They cannot say**
 
-* what the median of a group is. For {NAMES[0]} the upper limit is typically {best["upper_over_lower"]:.1f} times the lower one, for
-  {NAMES[2]} {worst["upper_over_lower"]:.1f} times, and estimates ran from {best["least"]:.0f} to {best["largest"]:.0f} and from
-  {worst["least"]:.1f} to {worst["largest"]:.1f} months although the truth was the same. A printed median of {PRINTED[NAMES[0]]:g} months
-  without an interval may stand for {truth[NAMES[0]]:.0f};
-* which factors matter once the others are known. A true hazard ratio of {power.loc[TERMS["ecog"], "true hazard ratio"]:.2f} for ECOG left 1
-  outside the interval in {power.loc[TERMS["ecog"], "cohorts with 1 outside the interval"]} of {total} cohorts, one of
-  {power.loc[TERMS["primary"], "true hazard ratio"]:.2f} for the primary tumour in
-  {power.loc[TERMS["primary"], "cohorts with 1 outside the interval"]};
-* how much the five centres differ: the interval of their spread is {posterior["lower"]:.2f} to {posterior["upper"]:.2f}, that of the prior
-  {summary.iloc[0]["lower"]:.2f} to {summary.iloc[0]["upper"]:.2f};
-* what holds in other centres to within fewer than some {such_width.loc[(NAMES[0], 5), 100]:.0f} points of two-year survival
-  ({NAMES[0]}).
+* what the median of a group is. The upper limit is typically {factors[best]:.1f} times the lower one for {best}, and
+  {factors[worst]:.1f} times for {worst}. Estimates ran from {least[best]:.0f} to {largest[best]:.0f} months and from
+  {least[worst]:.1f} to {largest[worst]:.1f}, although the scenario was the same. A median of {PRINTED[best]:g} months printed
+  without an interval may stand for {truth[best]:.0f};
+* which factors matter once the others are known. ECOG, with a true hazard ratio of {ratio[ecog]:.2f}, left 1 outside the
+  interval in {left_out[ecog]} of {total} cohorts, the primary tumour, with {ratio[primary]:.2f}, in {left_out[primary]};
+* how much the five centres differ: the interval of the spread is {spread["lower"]:.2f} to {spread["upper"]:.2f}, that of the
+  prior {before["lower"]:.2f} to {before["upper"]:.2f};
+* what to expect in other centres: the interval of two-year survival there is typically {such.loc[5, few]:.0f} points wide
+  ({best}).
 
 None of this says what is true of the paper's own patients. It says what their number allows.
 """)

@@ -14,24 +14,37 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 FOLDER = Path(__file__).resolve().parent
 
 
-def execute(source: Path, size: str = "full") -> NotebookNode:
-    """Return the notebook of a .py with outputs; cells are numbered, so that making it anew changes only what has changed."""
+def read(source: Path) -> NotebookNode:
+    """Return the notebook of a .py; cells are numbered, so that making it anew changes only what has changed."""
     notebook = jupytext.read(source)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for number, cell in enumerate(notebook.cells, start=1):
         cell["id"] = f"cell-{number:02d}"
     notebook.metadata["jupytext"] = {"formats": "ipynb,py:percent"}
-    with tempfile.TemporaryDirectory() as elsewhere:  # nothing may depend on the folder, nor be left in it
+    return notebook
+
+
+def execute(notebook: NotebookNode, *, size: str = "full") -> NotebookNode:
+    """Execute the cells in place, in a new kernel of this Python and an empty folder; return the notebook."""
+    with tempfile.TemporaryDirectory() as folder:  # nothing may depend on the folder, nor be left in it
+        settings = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}  # the kernel has its own
         client = NotebookClient(
-            notebook, timeout=900, kernel_name="python3", record_timing=False, resources={"metadata": {"path": elsewhere}}
+            notebook,
+            km=AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(Path(folder) / "kernel")),
+            timeout=900,
+            record_timing=False,
+            resources={"metadata": {"path": folder}},
         )
-        client.execute(env={**os.environ, "SITEWISE_NOTEBOOK_SIZE": size})
+        client.execute(
+            env={**settings, "SITEWISE_NOTEBOOK_SIZE": size, "IPYTHONDIR": str(Path(folder) / "ipython")}, cleanup_kc=True
+        )
     return notebook
 
 
@@ -42,7 +55,7 @@ def main(names: list[str]) -> int:
             continue
         started = time.perf_counter()
         target = source.with_suffix(".ipynb")
-        nbformat.write(execute(source), target)
+        nbformat.write(execute(read(source)), target)
         print(f"{target.name}: {time.perf_counter() - started:.0f} s, {target.stat().st_size / 1000:.0f} kB")
     return 0
 

@@ -25,6 +25,7 @@ if typing.TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 CHOICES = "It can be"
+SHORT = {str: "text", int: "a whole number", bool: "true or false"}
 LABELS = ("id", "name", "covariate")
 """Keys by which an item of a list is called in messages, besides its number."""
 WORDS = {
@@ -64,8 +65,59 @@ class Record:
 
 
 def record_hash(record: Record) -> str:
-    """Return the SHA-256 of a record's content."""
-    return hashlib.sha256(json.dumps(record.to_dict(), sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of a record's content, defaults included: it stands for what was used."""
+    return hashlib.sha256(json.dumps(plain(dataclasses.asdict(record)), sort_keys=True).encode()).hexdigest()  # type: ignore[call-overload]
+
+
+def tidied(record: Record, error: type[SitewiseError], subject: str) -> Problems:
+    """Give a record that was made in Python the types of its fields; return the numbers that are not finite as problems.
+
+    Files are checked as they are read; this is for the constructor: lists become tuples, whole numbers decimal ones, and words
+    that are no choice, texts in place of lists and other wrong types raise ``error`` at once, because no check could go on.
+    """
+    problems, wrong = Problems(), Problems()
+    for name, hint in _hints(typing.cast(Hashable, type(record))).items():
+        object.__setattr__(record, name, _tidied(getattr(record, name), hint, name, problems, wrong))
+    wrong.raise_if_any(error, subject)
+    return problems
+
+
+@functools.cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {item.name: hints[item.name] for item in dataclasses.fields(typing.cast(Any, kind))}
+
+
+def _tidied(value: Any, hint: Any, where: str, problems: Problems, wrong: Problems) -> Any:
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None:
+            return None
+        hint = next(item for item in inner if item is not types.NoneType)
+        return _tidied(value, hint, where, problems, wrong)
+    if origin is typing.Literal:
+        if value not in inner:
+            wrong.add(where, f"is {value!r}", f"{CHOICES} {' or '.join(map(repr, inner))}.")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            wrong.add(where, f"must be a list; it is {_shown(value)}")
+            return value
+        each = [inner[0]] * len(value) if inner[-1] is Ellipsis else list(inner)
+        if len(each) != len(value):
+            wrong.add(where, f"must have {len(each)} items; it has {len(value)}")
+            return tuple(value)
+        return tuple(_tidied(item, kind, where, problems, wrong) for item, kind in zip(value, each, strict=True))
+    if origin is dict:
+        return {key: _tidied(item, inner[1], f"{where} {key}", problems, wrong) for key, item in dict(value).items()}
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float:
+        if number and math.isfinite(value):
+            return float(value)
+        (problems if number else wrong).add(where, f"must be a finite number; it is {_shown(value)}")
+    elif not isinstance(value, hint) or (hint is int and not number):
+        wrong.add(where, f"must be {SHORT.get(hint, f'a {hint.__name__}')}; it is {_shown(value)}")
+    return value
 
 
 def json_schema(kind: type) -> dict[str, Any]:
@@ -88,7 +140,7 @@ def read_toml(path: str | Path, error: type[SitewiseError], /) -> dict[str, Any]
     """Return the content of a TOML file; a missing or unreadable file is an error of the given kind."""
     path = Path(path)
     if not path.is_file():
-        raise error(f"There is no file {path}.")
+        raise error(f"{path} is a folder, not a file." if path.is_dir() else f"There is no file {path}.")
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
@@ -218,7 +270,7 @@ def _default(item: dataclasses.Field[Any]) -> Any:
 
 
 def positive(problems: Problems, **values: float | None) -> None:
-    """Note every value that is given and is not a positive finite number."""
+    """Note every value that is given and is not positive; that it is finite is checked elsewhere."""
     for name, value in values.items():
-        if value is not None and not (0 < value < math.inf):
+        if value is not None and value <= 0:
             problems.add(name, f"must be positive; it is {value:g}")

@@ -43,8 +43,8 @@ margins = {{ survival = 0.1, rmst = 30 }}
 """
 TABLES = ["coefficients", "parameters", "sites", "survival", "estimands", "contrasts", "groups"]
 PICTURES = [f"{name}.{kind}" for name in ("survival", "effects", "chains") for kind in ("png", "svg")]
-SITE_PICTURES = [f"{name}.{kind}" for name in ("sites", "site_spread") for kind in ("png", "svg")]
-ALWAYS = {*(f"{name}.csv" for name in TABLES), *PICTURES, "diagnostics.json", "posterior.nc"}
+SITE_PICTURES = [f"{name}.{kind}" for name in ("survival_by_site", "sites", "site_spread") for kind in ("png", "svg")]
+ALWAYS = {*(f"{name}.csv" for name in TABLES), *PICTURES, "diagnostics.json", "posterior.nc", "report.html"}
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def test_progress_is_told_on_stderr(by_model):
 
 def test_a_study_is_enough(by_study):
     assert by_study.code == 0, by_study.err
-    assert {path.name for path in by_study.folder.iterdir()} == {*ALWAYS, *SITE_PICTURES}
+    assert {path.name for path in by_study.folder.iterdir()} == {*ALWAYS, *SITE_PICTURES, "site_models.csv"}
 
 
 def test_the_study_reaches_sampler_and_report(by_study):
@@ -405,4 +405,4 @@ def test_no_command_is_help_and_exit_code_2(sitewise_command):
 
 def test_an_unknown_demo(sitewise_command):
     run = sitewise_command("demo", "lugn")
-    assert_refused(run, "There is no packaged cohort 'lugn'. Did you mean 'lung'? Packaged: 'lung'.")
+    assert_refused(run, "There is no demo 'lugn'. Did you mean 'lung'? Demos: 'krog-20-04', 'lung'.")

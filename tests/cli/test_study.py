@@ -150,7 +150,7 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
     assert beyond == {
         *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
         *(("model", "sites"), ("sampler", "engine"), ("sampler", "tune"), ("sampler", "target_accept"), ("sampler", "seed")),
-        *(("report", "prob"), ("report", "margins")),
+        *(("report", "prob"), ("report", "margins"), ("report", "question")),
     }
 
 
@@ -419,6 +419,7 @@ SLIPS = {
     ),
     "percent": ("[report]\nprob = 95", HEAD + "[report] prob: must be between 0 and 1, such as 0.95; it is 95."),
     "horizon": ("[report]\nrmst_horizon = 0", HEAD + "[report] rmst_horizon: must be a positive time; it is 0."),
+    "question that is none": ("[report]\nquestion = 3", HEAD + "[report] question: must be text; it is 3."),
     "margin": ("[report.margins]\nrmts = 1", HEAD + "[report.margins] rmts: is no estimand. Did you mean 'rmst'?"),
     "margin in words": (
         '[report.margins]\nrmst = "big"',
@@ -494,4 +495,8 @@ def test_the_packaged_study_is_sound(lung):
     packaged = sw.read_study(packaged_path("lung", ".toml"))
     cohort = packaged.cohort(packaged_path("lung"), packaged.spec())
     assert cohort.data_hash == lung.data_hash
-    assert packaged.report == {"times": [6, 12, 24], "rmst_horizon": 24}
+    assert packaged.report == {
+        "question": "Advanced lung cancer: how long do patients survive, by ECOG 0 against 1 or more?",
+        "times": [6, 12, 24],
+        "rmst_horizon": 24,
+    }

@@ -569,8 +569,7 @@ def test_an_id_that_is_not_packaged():
     with pytest.raises(sw.EvidenceError) as caught:
         sw.load_evidence("krog-20-40")
     assert str(caught.value) == (
-        "There is no packaged summary 'krog-20-40'. Did you mean 'krog-20-04'? Packaged: 'krog-20-04'; or give the path of a "
-        ".toml file."
+        "There is no packaged summary 'krog-20-40'. Did you mean 'krog-20-04'? Any other is read from a .toml file."
     )
 
 

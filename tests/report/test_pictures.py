@@ -19,7 +19,7 @@ LONG = "a label that goes on and on until nobody reads it any more, as happens w
 LEVELS = ["<65", "a$b$c", "_low & <high>", "Größe ≥ 5 cm", r"\alpha_{1}^2", "“quoted” 'twice' \"thrice\"", LONG]
 SITES = ["$1$ & $2$", "_A&B <Klinik>", "Zürich – Klinik am See, Haus 7, Station für Onkologie", "東京", "50 %", "{x}\\n"]
 MAIN = "Surv(t, e) ~ stage + age + (1 | s)"
-ALL = ("survival", "effects", "sites", "site_spread", "chains")
+ALL = ("survival", "survival_by_site", "effects", "sites", "site_spread", "chains")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,8 @@ def test_terms_are_text_as_written(hostile):
 
 @pytest.mark.parametrize("site", [site for site in SITES if len(site) < 40])
 def test_site_labels_are_text_as_written(site, hostile):
-    assert [text for text in texts(hostile / "sites.svg") if text.startswith(f"{site} ")]
+    for picture in ("sites", "survival_by_site"):
+        assert [text for text in texts(hostile / f"{picture}.svg") if text.startswith(f"{site} ")]
 
 
 def test_long_labels_are_cut(hostile):
@@ -113,6 +114,8 @@ def test_long_labels_are_cut(hostile):
     assert [text for text in groups if text.startswith("stage = a label that goes on") and "…" in text]
     assert not [text for text in groups if LONG in text]
     assert [text for text in sites if text.startswith("Zürich – Klinik am See, Haus 7") and "…" in text]
+    panels = texts(hostile / "survival_by_site.svg")
+    assert [text for text in panels if text.startswith("Zürich – Klinik am See") and "… (n = " in text]
 
 
 def test_the_unit_is_text_as_written(hostile):
@@ -171,14 +174,14 @@ MODELS = {
     "fixed sites": (
         "Surv(t, e) ~ stage + (1 | s)",
         {"sites": sw.FixedSites()},
-        ("survival", "effects", "sites", "chains"),
+        ("survival", "survival_by_site", "effects", "sites", "chains"),
         ("observed", "average"),
     ),
     "no sites": ("Surv(t, e) ~ stage", {}, ("survival", "effects", "chains"), ("average",)),
     "no covariates": (
         "Surv(t, e) ~ 1 + (1 | s)",
         {},
-        ("survival", "sites", "site_spread", "chains"),
+        ("survival", "survival_by_site", "sites", "site_spread", "chains"),
         ("observed", "average", "marginal", "new"),
     ),
     "time ratios": (

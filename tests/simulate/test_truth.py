@@ -731,7 +731,7 @@ class Labelled:
 
 REFUSED = {
     "an unknown treatment": ("krog", Labelled("averge"), "There is no site treatment 'averge'."),
-    "an unknown site": ("krog, stated sites", sw.Observed("s9"), "There is no site 's9'."),
+    "an unknown site": ("krog, stated sites", sw.Observed("s9"), "There is no site 's9'. Known: 's0', 's1', 's2', 's3', 's4'."),
     "sites of a population that draws them": (
         "krog",
         sw.Observed(),

@@ -12,7 +12,7 @@ from typing import Any
 from sitewise.evidence.checks import check_parts, check_version
 from sitewise.evidence.entries import Source
 from sitewise.evidence.schema import Evidence
-from sitewise.problems import EvidenceError, Problems, listed, nearest
+from sitewise.problems import EvidenceError, Problems, nearest
 from sitewise.records import Record, read_into, read_toml, record_hash
 
 PACKAGED = ("krog-20-04",)
@@ -37,8 +37,7 @@ def evidence_path(which: str | Path, /) -> Path:
         return Path(which)
     if which not in PACKAGED:
         raise EvidenceError(
-            f"There is no packaged summary '{which}'. {nearest(which, PACKAGED)} Packaged: {listed(PACKAGED)}; "
-            "or give the path of a .toml file."
+            f"There is no packaged summary '{which}'. {nearest(which, PACKAGED)} Any other is read from a .toml file."
         )
     return Path(str(resources.files("sitewise.evidence") / "library" / f"{which}.toml"))
 

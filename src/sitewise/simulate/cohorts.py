@@ -102,7 +102,13 @@ class SimulatedCohorts:
         return pd.concat([self.table(position) for position in range(len(self))], ignore_index=True)
 
     def cohort(self, position: int) -> SyntheticCohort:
-        """Return the cohort at ``position`` with its truth, validated like any patient table."""
+        """Return the cohort at ``position`` with its truth, validated like any patient table.
+
+        Raises
+        ------
+        CohortError
+            When it cannot be analysed: a small cohort may have no events. The arrays are there all the same.
+        """
         scenario = self.scenario
         number = self.first + range(len(self))[position]
         read = Cohort.from_frame(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from sitewise.problems import ScenarioError, listed, nearest
+from sitewise.problems import ScenarioError, nearest
 from sitewise.records import read_toml
 from sitewise.simulate.scenario import Scenario
 
@@ -41,7 +41,6 @@ def scenario_path(which: str, suffix: str = ".toml") -> Path:
     """
     if which not in PACKAGED:
         raise ScenarioError(
-            f"There is no packaged scenario '{which}'. {nearest(which, PACKAGED)} Packaged: {listed(PACKAGED)}; "
-            "or give the path of a .toml file."
+            f"There is no packaged scenario '{which}'. {nearest(which, PACKAGED)} Any other is read from a .toml file."
         )
     return Path(str(resources.files("sitewise.simulate") / "library" / f"{which}{suffix}"))

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.families import FAMILIES, Family
-from sitewise.problems import Problems, ScenarioError, listed, nearest
-from sitewise.records import Record, positive
+from sitewise.problems import Problems, ScenarioError, listed, nearest, plural
+from sitewise.records import Record, positive, tidied
 
 Floats = NDArray[np.float64]
+MOST_LEVELS = 127
+"""Level numbers are kept in a byte."""
 ROUNDING = 1e-9
 """How far shares may miss a sum of 1."""
 
@@ -32,14 +34,14 @@ class Categorical(Record):
     """Log hazard ratios against the first level, whose own is 0."""
 
     def __post_init__(self) -> None:
-        problems = Problems()
-        if len(self.levels) < 2 or len(set(self.levels)) < len(self.levels):
-            problems.add("levels", f"must be two or more different labels; they are {listed(self.levels)}")
+        problems = tidied(self, ScenarioError, f"Covariate '{self.name}'")
+        check_labels("levels", self.levels, problems)
+        if not 2 <= len(self.levels) <= MOST_LEVELS:
+            problems.add("levels", f"must be 2 to {MOST_LEVELS}; they are {len(self.levels)}")
         check_shares("shares", self.shares, len(self.levels), problems)
         if len(self.log_hazard_ratios) != len(self.levels) or self.log_hazard_ratios[:1] != (0.0,):
-            problems.add(
-                "log_hazard_ratios", f"must be {len(self.levels)} numbers, the first 0", "The first level is the reference."
-            )
+            what = f"must be {plural(len(self.levels), 'number', 'numbers')}, the first 0"
+            problems.add("log_hazard_ratios", what, "The first level is the reference.")
         problems.raise_if_any(ScenarioError, f"Covariate '{self.name}'")
 
 
@@ -65,7 +67,7 @@ class Numeric(Record):
     """Largest value."""
 
     def __post_init__(self) -> None:
-        problems = Problems()
+        problems = tidied(self, ScenarioError, f"Covariate '{self.name}'")
         if self.distribution == "normal" and (self.mean is None or self.sd is None):
             problems.add("", "a normal covariate needs mean and sd")
         if self.distribution == "uniform" and (self.lower is None or self.upper is None):
@@ -84,9 +86,22 @@ class Numeric(Record):
         from scipy.special import ndtr, ndtri
 
         mean, sd = float(self.mean or 0.0), float(self.sd or 1.0)
-        low = 0.0 if self.lower is None else ndtr((self.lower - mean) / sd)
-        high = 1.0 if self.upper is None else ndtr((self.upper - mean) / sd)
-        return np.asarray(mean + sd * ndtri(low + share * (high - low)))
+        low = -math.inf if self.lower is None else (self.lower - mean) / sd
+        high = math.inf if self.upper is None else (self.upper - mean) / sd
+        if low > 0:  # from the other side: probabilities near 1 have lost the digits that tell them apart
+            return np.asarray(mean - sd * ndtri(ndtr(-low) - share * (ndtr(-low) - ndtr(-high))))
+        return np.asarray(mean + sd * ndtri(ndtr(low) + share * (ndtr(high) - ndtr(low))))
+
+    def share_below(self, value: float) -> float:
+        """Return the share of patients below a value."""
+        if self.distribution == "uniform" and self.lower is not None and self.upper is not None:
+            return float(min(max((value - self.lower) / (self.upper - self.lower), 0.0), 1.0))
+        from scipy.stats import truncnorm
+
+        mean, sd = float(self.mean or 0.0), float(self.sd or 1.0)
+        low = -math.inf if self.lower is None else (self.lower - mean) / sd
+        high = math.inf if self.upper is None else (self.upper - mean) / sd
+        return float(truncnorm.cdf((value - mean) / sd, low, high))
 
 
 @dataclass(frozen=True)
@@ -99,10 +114,12 @@ class Correlation(Record):
     """Correlation of their latent normal variables; positive when later levels (larger values) go together."""
 
     def __post_init__(self) -> None:
-        if not -1 < self.latent < 1 or self.between[0] == self.between[1]:
-            problems = Problems()
+        problems = tidied(self, ScenarioError, "The correlation")
+        if math.isfinite(self.latent) and not -1 < self.latent < 1:
             problems.add("", f"must be a number inside (-1, 1) between two covariates; it is {self.latent:g}")
-            problems.raise_if_any(ScenarioError, "The correlation")
+        if self.between[0] == self.between[1]:
+            problems.add("between", f"names '{self.between[0]}' twice", "Name two covariates.")
+        problems.raise_if_any(ScenarioError, "The correlation")
 
 
 @dataclass(frozen=True)
@@ -119,18 +136,17 @@ class Baseline(Record):
     """Nobody has the event before it."""
 
     def __post_init__(self) -> None:
-        problems = Problems()
+        problems = tidied(self, ScenarioError, "The baseline")
         positive(problems, median=self.median)
-        if not 0 <= self.guarantee_time < math.inf:
+        if self.guarantee_time < 0:
             problems.add("guarantee_time", f"must be zero or positive; it is {self.guarantee_time:g}")
         if self.family not in FAMILIES:
             problems.add("family", f"is '{self.family}'", nearest(self.family, FAMILIES))
         else:
             wanted = {item.name for item in FAMILIES[self.family].shape_parameters}
             if set(self.parameters) != wanted:
-                problems.add(
-                    "parameters", f"of {self.family} must be {listed(wanted) or 'none'}; they are {listed(self.parameters)}"
-                )
+                given = listed(self.parameters) or "none"
+                problems.add("parameters", f"of {self.family} must be {listed(wanted) or 'none'}; given: {given}")
             positive(problems, **self.parameters)
         problems.raise_if_any(ScenarioError, "The baseline")
 
@@ -164,22 +180,24 @@ class Sites(Record):
     """The sites' log hazard ratios against an average site, the same in every cohort; instead of sd."""
 
     def __post_init__(self) -> None:
-        problems = Problems()
-        if not self.labels or len(set(self.labels)) < len(self.labels):
-            problems.add("labels", "must be different names of one site or more")
-        check_shares("shares", self.shares, len(self.labels), problems)
+        problems = tidied(self, ScenarioError, "The table of sites")
+        check_labels("labels", self.labels, problems)
+        if not self.labels:
+            problems.add("labels", "must name one site or more")
+        else:
+            check_shares("shares", self.shares, len(self.labels), problems)
         if (self.sd is None) == (self.log_hazard_ratios is None):
             problems.add("", "give either sd or log_hazard_ratios", "sd = 0 means that sites do not differ.")
-        if self.sd is not None and not 0 <= self.sd < math.inf:
+        if self.sd is not None and self.sd < 0:
             problems.add("sd", f"must be zero or positive; it is {self.sd:g}")
         if self.log_hazard_ratios is not None and len(self.log_hazard_ratios) != len(self.labels):
-            problems.add("log_hazard_ratios", f"must be {len(self.labels)} numbers, one a site")
-        problems.raise_if_any(ScenarioError, "The sites")
+            problems.add("log_hazard_ratios", f"must be {plural(len(self.labels), 'number', 'numbers')}, one a site")
+        problems.raise_if_any(ScenarioError, "The table of sites")
 
     @classmethod
     def equal(cls, count: int, /, *, sd: float) -> Self:
         """Return ``count`` sites of equal size, called ``site 1`` and so on."""
-        return cls(tuple(f"site {number + 1}" for number in range(count)), (1 / count,) * count, sd)
+        return cls(tuple(f"site {number + 1}" for number in range(count)), (1 / max(count, 1),) * count, sd)
 
 
 @dataclass(frozen=True)
@@ -196,17 +214,29 @@ class Censoring(Record):
     """Time at which everyone's follow-up ends."""
 
     def __post_init__(self) -> None:
-        problems = Problems()
+        problems = tidied(self, ScenarioError, "The censoring")
         if (self.shape is None) != (self.scale is None):
             problems.add("", "give shape and scale together")
         positive(problems, shape=self.shape, scale=self.scale, administrative=self.administrative)
-        if not 0 <= self.start < math.inf:
+        if self.start < 0:
             problems.add("start", f"must be zero or positive; it is {self.start:g}")
         problems.raise_if_any(ScenarioError, "The censoring")
 
 
 def check_shares(name: str, shares: tuple[float, ...], count: int, problems: Problems) -> None:
     """Note shares that are not ``count`` positive numbers with sum 1."""
+    if not all(map(math.isfinite, shares)):
+        return  # said already
     if len(shares) != count or any(not 0 < share <= 1 for share in shares) or abs(sum(shares) - 1) > ROUNDING:
-        given = ", ".join(f"{share:g}" for share in shares)
-        problems.add(name, f"must be {count} positive numbers with sum 1; they are {given} with sum {sum(shares):g}")
+        given = ", ".join(f"{share:g}" for share in shares) or "none"
+        wanted = plural(count, "positive number", "positive numbers")
+        problems.add(name, f"must be {wanted} with sum 1; they are {given} with sum {sum(shares):.12g}")
+
+
+def check_labels(name: str, labels: tuple[str, ...], problems: Problems) -> None:
+    """Note labels that are given twice, empty, or have blanks around them, which tables of patients lose."""
+    for label in dict.fromkeys(labels):
+        if labels.count(label) > 1:
+            problems.add(name, f"'{label}' is given {labels.count(label)} times")
+        if not label or label != label.strip():
+            problems.add(name, f"'{label}' is empty or has blanks around it")

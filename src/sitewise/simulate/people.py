@@ -9,6 +9,7 @@ by a scrambled Sobol sequence instead. Numeric covariates come first: their node
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,27 +18,48 @@ from scipy.special import ndtr, ndtri
 from scipy.stats import qmc
 
 from sitewise.cohort import Cohort, Columns
+from sitewise.problems import ScenarioError, nearest
 from sitewise.simulate.covariates import labelled
-from sitewise.simulate.parts import Floats
+from sitewise.simulate.parts import Floats, Numeric
 from sitewise.simulate.scenario import Scenario
 
-MOST_POINTS = 1 << 21
+MOST_POINTS = 1 << 22
 """Points of all combinations of levels together."""
-BEST_NODES = 32
+NODES = 32
+"""Of a dimension, and of each panel between cuts of a numeric covariate."""
 LEAST_NODES = 8
 SOBOL_POWER = 13
+Cuts = Mapping[str, Sequence[float]]
 
 
-def population(scenario: Scenario) -> Cohort:
+def population(scenario: Scenario, /, *, cuts: Cuts | None = None, nodes: int = NODES) -> Cohort:
     """Return the scenario's population as a weighted cohort whose outcomes mean nothing.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Who the people are.
+    cuts : mapping of str to sequence of float, optional
+        Values at which groups cut a numeric covariate, such as ``{"age": [70]}``: integration stops and starts there.
+    nodes : int
+        Nodes of a dimension.
 
     Returns
     -------
     Cohort
         One row a kind of patient; ``weights`` are their shares and sum to 1; ``time`` and ``event`` are placeholders. Without a
-        site. Shares are exact to 1e-9 for up to four categorical covariates, to 1e-5 beyond some million points.
+        site. Shares are right to some 1e-9 with up to four categorical covariates, 1e-7 with five; with more, 1e-4.
+
+    Raises
+    ------
+    ScenarioError
+        When ``cuts`` names no numeric covariate.
     """
-    table, weights = _people(scenario)
+    numeric = [item.name for item in scenario.numeric]
+    for name in cuts or {}:
+        if name not in numeric:
+            raise ScenarioError(f"cuts: '{name}' is no numeric covariate. {nearest(name, numeric)}")
+    table, weights = _people(scenario, cuts or {}, nodes)
     placeholder = np.ones(weights.size)
     return Cohort(
         time=placeholder,
@@ -54,21 +76,22 @@ def population(scenario: Scenario) -> Cohort:
     )
 
 
-def _people(scenario: Scenario) -> tuple[pd.DataFrame, Floats]:
+def _people(scenario: Scenario, cuts: Cuts, nodes: int) -> tuple[pd.DataFrame, Floats]:
     """Return the covariates of every kind of patient, and their shares."""
     numeric, categorical = scenario.numeric, scenario.categorical
     combinations = list(itertools.product(*(range(len(item.levels)) for item in categorical)))
-    points, rule = _unit_cube(len(numeric), len(categorical), len(combinations))
+    own = [_panels(item, cuts.get(item.name, ()), nodes) for item in numeric]
+    points, rule, alike = _points(own, max(len(categorical) - 1, 0), len(combinations), nodes)
     factor = np.linalg.cholesky(scenario.latent_correlation) if scenario.covariates else np.zeros((0, 0))
     bounds = [np.concatenate([[-np.inf], ndtri(np.cumsum(item.shares)[:-1]), [np.inf]]) for item in categorical]
-    values = {item.name: item.quantile(ndtr(_latent(factor, row, points))) for row, item in enumerate(numeric)}
+    # The first `alike` of the points' blocks differ in numeric covariates; within a block people are all alike.
+    first = points[:: len(points) // alike]
+    values = {item.name: item.quantile(ndtr(_latent(factor, row, first))) for row, item in enumerate(numeric)}
     kept: dict[str, list[Any]] = {item.name: [] for item in scenario.covariates}
     weights: list[Floats] = []
     for combination in combinations:
         limits = [ends[[level, level + 1]] for ends, level in zip(bounds, combination, strict=True)]
-        share = rule * _orthant(factor, points, len(numeric), limits)
-        if not numeric:  # people of one combination are all alike
-            share = np.atleast_1d(share.sum())
+        share = (rule * _orthant(factor, points, len(numeric), limits)).reshape(alike, -1).sum(axis=1)
         weights.append(share)
         for item, level in zip(categorical, combination, strict=True):
             kept[item.name].append(np.full(share.size, level))
@@ -87,22 +110,40 @@ def _people(scenario: Scenario) -> tuple[pd.DataFrame, Floats]:
     return table[possible].reset_index(drop=True), share[possible] / share.sum()
 
 
-def _unit_cube(numeric: int, categorical: int, combinations: int) -> tuple[Floats, Floats]:
-    """Return points of the unit cube, shape (q, dimensions), and weights: the last categorical one needs no dimension."""
-    dimensions = numeric + max(categorical - 1, 0)
-    if not dimensions:
-        return np.zeros((1, 0)), np.ones(1)
-    nodes = min(BEST_NODES, int((MOST_POINTS / combinations) ** (1 / dimensions)))
-    if nodes < LEAST_NODES:
-        points = qmc.Sobol(dimensions, seed=np.random.default_rng(0)).random_base2(SOBOL_POWER)
-        return points, np.full(len(points), 1 / len(points))
+def _panels(item: Numeric, cuts: Sequence[float], nodes: int) -> tuple[Floats, Floats]:
+    """Return nodes and weights on (0, 1) for a numeric covariate, with panels between the shares below its cuts."""
+    ends = np.unique([0.0, *(share for cut in cuts if 0 < (share := item.share_below(cut)) < 1), 1.0])
+    point, weight = _smooth_rule(nodes)
+    widths = np.diff(ends)
+    return (ends[:-1, None] + widths[:, None] * point).ravel(), (widths[:, None] * weight).ravel()
+
+
+def _smooth_rule(nodes: int) -> tuple[Floats, Floats]:
+    """Return a rule on (0, 1): normal quantiles have infinite slopes at its ends, and this change of variable is flat there."""
     node, weight = np.polynomial.legendre.leggauss(nodes)
-    # Normal quantiles have infinite slopes at 0 and 1; this change of variable is flat there.
     angle = np.pi * (node + 1) / 2
-    point, weight = (angle - np.sin(2 * angle) / 2) / np.pi, (1 - np.cos(2 * angle)) * weight / 2
-    mesh = np.meshgrid(*[point] * dimensions, indexing="ij")
-    weights = np.meshgrid(*[weight] * dimensions, indexing="ij")
-    return np.column_stack([item.ravel() for item in mesh]), np.prod([item.ravel() for item in weights], axis=0)
+    return (angle - np.sin(2 * angle) / 2) / np.pi, (1 - np.cos(2 * angle)) * weight / 2
+
+
+def _points(
+    numeric: Sequence[tuple[Floats, Floats]], categorical: int, combinations: int, nodes: int
+) -> tuple[Floats, Floats, int]:
+    """Return points of the unit cube, shape (q, dimensions), weights, and how many blocks of people they hold.
+
+    Numeric dimensions come first and vary slowest; ``categorical`` dimensions follow (the last covariate needs none).
+    """
+    dimensions = len(numeric) + categorical
+    if not dimensions:
+        return np.zeros((1, 0)), np.ones(1), 1
+    blocks = int(np.prod([point.size for point, _ in numeric]))
+    fitting = int((MOST_POINTS / combinations / blocks) ** (1 / categorical)) if categorical else nodes
+    if min(nodes, fitting) < LEAST_NODES or blocks * combinations > MOST_POINTS:
+        points = qmc.Sobol(dimensions, seed=np.random.default_rng(0)).random_base2(SOBOL_POWER)
+        return points, np.full(len(points), 1 / len(points)), len(points) if numeric else 1
+    rules = [*numeric, *[_smooth_rule(min(nodes, fitting))] * categorical]
+    mesh = np.meshgrid(*(point for point, _ in rules), indexing="ij")
+    weights = np.meshgrid(*(weight for _, weight in rules), indexing="ij")
+    return np.column_stack([item.ravel() for item in mesh]), np.prod([item.ravel() for item in weights], axis=0), blocks
 
 
 def _latent(factor: Floats, row: int, points: Floats) -> Floats:

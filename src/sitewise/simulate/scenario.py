@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from sitewise.problems import ScenarioError
-from sitewise.records import Record, read_record, record_hash
+from sitewise.records import Record, read_record, record_hash, tidied
 from sitewise.simulate.parts import Baseline, Categorical, Censoring, Correlation, Floats, Numeric, Sites
 from sitewise.simulate.scenario_checks import scenario_problems
 
@@ -52,6 +52,7 @@ class Scenario(Record):
     """What no published number supports, as phrases."""
 
     def __post_init__(self) -> None:
+        tidied(self, ScenarioError, f"Scenario '{self.id}'")
         scenario_problems(self).raise_if_any(ScenarioError, f"Scenario '{self.id}'")
 
     @classmethod

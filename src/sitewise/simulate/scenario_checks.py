@@ -21,19 +21,22 @@ def scenario_problems(scenario: Scenario) -> Problems:
     problems = Problems()
     if scenario.patients < 1:
         problems.add("patients", f"must be at least 1; it is {scenario.patients}")
+    for field in ("id", "title", "time_unit"):
+        if not getattr(scenario, field).strip():
+            problems.add(field, "is empty")
     names = [item.name for item in scenario.covariates]
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
             problems.add("covariates", f"'{name}' is given {names.count(name)} times")
         if not name or name in RESERVED:
             problems.add("covariates", f"no covariate may be called '{name}'", f"Taken: {listed(RESERVED)}.")
-    pairs = [frozenset(item.between) for item in scenario.correlations]
-    for item, pair in zip(scenario.correlations, pairs, strict=True):
-        for name in item.between:
-            if name not in names:
-                problems.add("correlations", f"'{name}' is no covariate", nearest(name, names))
+    for name in dict.fromkeys(name for item in scenario.correlations for name in item.between):
+        if name not in names:
+            problems.add("correlations", f"'{name}' is no covariate", nearest(name, dict.fromkeys(names)))
+    pairs = [tuple(sorted(item.between)) for item in scenario.correlations]
+    for pair in dict.fromkeys(pairs):
         if pairs.count(pair) > 1:
-            problems.add("correlations", f"{listed(sorted(pair))} are given {pairs.count(pair)} times")
+            problems.add("correlations", f"{listed(pair)} are given {pairs.count(pair)} times")
     if not problems.found and names:
         least = float(np.linalg.eigvalsh(scenario.latent_correlation)[0])
         if least < LEAST_EIGENVALUE:
@@ -44,8 +47,11 @@ def scenario_problems(scenario: Scenario) -> Problems:
             )
     levels = {item.name: item.levels for item in scenario.categorical}
     for name, chosen in scenario.favourable.items():
+        if name not in levels and name in names:
+            problems.add("favourable", f"'{name}' is numeric", "Favourable levels are of categorical covariates.")
+            continue
         if name not in levels:
-            problems.add("favourable", f"'{name}' is no categorical covariate", nearest(name, levels))
+            problems.add("favourable", f"'{name}' is no covariate", nearest(name, levels))
             continue
         for level in chosen:
             if level not in levels[name]:

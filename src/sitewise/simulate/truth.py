@@ -12,20 +12,20 @@ from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from sitewise import names
 from sitewise.cohort import Cohort
-from sitewise.problems import Problems, ScenarioError, listed
+from sitewise.cohort.levels import labels
+from sitewise.problems import Problems, ScenarioError, listed, nearest
 from sitewise.simulate.cohorts import SyntheticCohort, effect
 from sitewise.simulate.parts import Floats
-from sitewise.simulate.people import population
+from sitewise.simulate.people import Cuts, population
 from sitewise.simulate.scenario import Scenario
+from sitewise.simulate.true_curve import TrueCurve, normal_rule
 
-NODES = np.linspace(-8.5, 8.5, 201)
-WEIGHTS = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
-"""Trapezoidal rule for a standard normal site effect: exact to rounding for integrands this smooth."""
+OTHER_NODES = 27
+SAME_SHARE = 1e-6
 
 
 class SiteLabel(Protocol):
@@ -78,16 +78,27 @@ class Truth:
         Log hazard ratios of sites that exist; None for a population whose sites are drawn.
     site_shares : ndarray, shape (J,), or None
         Share of the people at each site, whatever their covariates; None when the people have sites of their own.
+    again : Cohort or None
+        The population with other nodes, where it has numeric covariates: a group that cuts one of them where integration does
+        not stop has another share there, and is refused.
     """
 
     scenario: Scenario
     people: Cohort
     site_effects: Floats | None
     site_shares: Floats | None = None
+    again: Cohort | None = None
 
     @classmethod
-    def of(cls, subject: Scenario | SyntheticCohort, /) -> Self:
+    def of(cls, subject: Scenario | SyntheticCohort, /, *, cuts: Cuts | None = None) -> Self:
         """Return the truth of a scenario's population, or of a synthetic cohort's own patients and sites.
+
+        Parameters
+        ----------
+        subject : Scenario or SyntheticCohort
+            Whose truth.
+        cuts : mapping of str to sequence of float, optional
+            For a scenario, the values at which groups cut a numeric covariate, such as ``{"age": [70]}``.
 
         Raises
         ------
@@ -97,10 +108,10 @@ class Truth:
         if isinstance(subject, Scenario):
             fixed = subject.sites.log_hazard_ratios
             shares = np.asarray(subject.sites.shares)
-            return cls(
-                subject, population(subject), None if fixed is None else np.asarray(fixed), None if fixed is None else shares
-            )
-        if subject.scenario is None:
+            effects = None if fixed is None else np.asarray(fixed)
+            again = population(subject, cuts=cuts, nodes=OTHER_NODES) if subject.numeric else None
+            return cls(subject, population(subject, cuts=cuts), effects, None if fixed is None else shares, again)
+        if not isinstance(subject, SyntheticCohort) or subject.scenario is None:
             raise ScenarioError("This cohort does not know the scenario that it came from.")
         return cls(subject.scenario, subject, subject.site_effects)
 
@@ -134,7 +145,9 @@ class Truth:
             ``group, sites, estimand, horizon, true_value, lower, upper``. For ``new`` the true value is a distribution over
             sites: ``true_value`` is its median, ``lower`` and ``upper`` hold ``prob`` of it; elsewhere they are empty.
         """
-        wanted: list[tuple[str, float, Callable[[_Curve], float]]] = [(names.MEDIAN_SURVIVAL, float("nan"), _Curve.median)]
+        wanted: list[tuple[str, float, Callable[[TrueCurve], float]]] = [
+            (names.MEDIAN_SURVIVAL, float("nan"), TrueCurve.median)
+        ]
         wanted += [(names.SURVIVAL, time, _at(time)) for time in times]
         wanted.append((names.RMST, rmst_horizon, lambda curve: curve.rmst(rmst_horizon)))
         rows = []
@@ -147,24 +160,35 @@ class Truth:
         columns = ["group", "sites", "estimand", "horizon", "true_value", "lower", "upper"]
         return pd.DataFrame(rows, columns=columns)
 
-    def _curves(self, groups: Groups, sites: SiteLabel) -> dict[str, _Curve]:
-        return {group.label: self._curve(group, sites) for group in groups.groups(self.people)}
+    def _curves(self, groups: Groups, sites: SiteLabel) -> dict[str, TrueCurve]:
+        found = groups.groups(self.people)
+        if self.again is not None:
+            shares = {group.label: float(np.sum(group.weights)) for group in groups.groups(self.again)}
+            for group in found:
+                if abs(float(np.sum(group.weights)) - shares.get(group.label, 0.0)) > SAME_SHARE:
+                    raise ScenarioError(
+                        f"Group '{group.label}' cuts a numeric covariate, where its share cannot be integrated. Name the "
+                        'values at which it does: Truth.of(scenario, cuts={"age": [70]}).'
+                    )
+        return {group.label: self._curve(group, sites) for group in found}
 
-    def _curve(self, group: Members, sites: SiteLabel) -> _Curve:
+    def _curve(self, group: Members, sites: SiteLabel) -> TrueCurve:
         multiplier = self.log_hazard_ratio(group.people)
         weights = np.asarray(group.weights, dtype=float)
         weights = weights / weights.sum()
         if sites.label == names.MARGINAL:
-            sd = self._site_sd(sites)
-            multiplier, weights = np.add.outer(multiplier, sd * NODES).ravel(), np.outer(weights, WEIGHTS).ravel()
+            nodes, shares = normal_rule(self._site_sd(sites))
+            multiplier, weights = np.add.outer(multiplier, nodes).ravel(), np.outer(weights, shares).ravel()
         elif sites.label == names.OBSERVED:
             multiplier, weights = self._at_own_sites(group, multiplier, weights)
         elif sites.label.startswith(f"{names.OBSERVED}:"):
             multiplier = multiplier + self._effects()[self._position(sites.label.split(":", 1)[1])]
-        elif sites.label not in (names.AVERAGE, names.NEW):
+        elif sites.label == names.NEW:
+            self._site_sd(sites)  # a new site is drawn, its median site is the average one
+        elif sites.label != names.AVERAGE:
             raise ScenarioError(f"There is no site treatment '{sites.label}'.")
         kinds, which = np.unique(multiplier, return_inverse=True)
-        return _Curve(self.scenario, kinds, np.bincount(which, weights=weights))
+        return TrueCurve(self.scenario, kinds, np.bincount(which, weights=weights))
 
     def log_hazard_ratio(self, people: pd.DataFrame) -> Floats:
         """Return people's true log hazard ratios against the reference patient at the same site, shape (n,).
@@ -183,11 +207,13 @@ class Truth:
         problems.raise_if_any(ScenarioError, "The group")
         total = np.zeros(len(people))
         for item in self.scenario.categorical:
-            codes = np.asarray(pd.Categorical(people[item.name].astype(str), categories=list(item.levels)).codes)
-            if (codes < 0).any():
-                unknown = sorted(set(people[item.name].astype(str)) - set(item.levels))
+            own = labels(people[item.name])
+            unknown = [level for level in dict.fromkeys(own.fillna("missing")) if level not in item.levels]
+            if unknown:
                 problems.add(f"covariate '{item.name}'", f"has levels that the scenario lacks: {listed(unknown)}")
-            total += effect(item, codes)
+            else:
+                position = {level: number for number, level in enumerate(item.levels)}
+                total += effect(item, own.map(position).to_numpy(dtype=int))
         problems.raise_if_any(ScenarioError, "The group")
         for numeric in self.scenario.numeric:
             total += effect(numeric, people[numeric.name].to_numpy(dtype=float))
@@ -201,10 +227,10 @@ class Truth:
         return self.site_effects
 
     def _position(self, label: str) -> int:
-        labels = self.scenario.sites.labels
-        if label not in labels:
-            raise ScenarioError(f"There is no site '{label}'.")
-        return labels.index(label)
+        known = self.scenario.sites.labels
+        if label not in known:
+            raise ScenarioError(f"There is no site '{label}'. {nearest(label, known)}")
+        return known.index(label)
 
     def _at_own_sites(self, group: Members, multiplier: Floats, weights: Floats) -> tuple[Floats, Floats]:
         effects = self._effects()
@@ -222,44 +248,5 @@ class Truth:
         return self.scenario.sites.sd
 
 
-def _at(time: float) -> Callable[[_Curve], float]:
+def _at(time: float) -> Callable[[TrueCurve], float]:
     return lambda curve: curve.survival(time)
-
-
-@dataclass(frozen=True, eq=False)
-class _Curve:
-    """The averaged survival curve of people with given log hazard ratios and weights."""
-
-    scenario: Scenario
-    multiplier: Floats
-    weights: Floats
-
-    def moved(self, by: float) -> _Curve:
-        return _Curve(self.scenario, self.multiplier + by, self.weights)
-
-    def survival(self, time: float) -> float:
-        baseline = self.scenario.baseline
-        since = time - baseline.guarantee_time
-        if since <= 0:
-            return 1.0
-        log_hazard = baseline.distribution.log_cumulative_hazard(np.log(since), baseline.log_scale, baseline.shape)
-        return float(self.weights @ np.exp(-np.exp(log_hazard + self.multiplier)))
-
-    def median(self) -> float:
-        """Return the time at which the averaged curve is one half; members' own medians bracket it."""
-        baseline = self.scenario.baseline
-        ends = np.log(np.log(2)) - np.array([self.multiplier.max(), self.multiplier.min()])
-        low, high = baseline.distribution.log_time(ends, baseline.log_scale, baseline.shape)
-        start = baseline.guarantee_time
-        if high - low < 1e-12:
-            return float(start + np.exp(low))
-        root = brentq(lambda log_time: self.survival(start + np.exp(log_time)) - 0.5, low - 1e-6, high + 1e-6, xtol=1e-13)
-        return float(start + np.exp(root))
-
-    def rmst(self, horizon: float) -> float:
-        baseline = self.scenario.baseline
-        since = horizon - baseline.guarantee_time
-        if since <= 0:
-            return float(horizon)
-        areas = baseline.distribution.restricted_mean(since, self.multiplier, baseline.log_scale, baseline.shape)
-        return float(baseline.guarantee_time + self.weights @ areas)

@@ -1,0 +1,168 @@
+"""The notebooks: sources and outputs in step, executable, their outputs made at full size and without a machine's paths."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pytest
+
+import sitewise as sw
+
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+NAMES = ("01_krog_20_04", "02_real_patients_lung")
+MOST_BYTES = 600_000
+PLACES = ("/work", "/root", "/tmp", "/home", "/Users", "\\Users", "site-packages")
+
+
+@pytest.fixture(scope="module")
+def run() -> Any:
+    """Return notebooks/run.py, which makes the committed outputs."""
+    spec = importlib.util.spec_from_file_location("run_notebooks", FOLDER / "run.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def committed(name: str) -> nbformat.NotebookNode:
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def texts(notebook: nbformat.NotebookNode) -> str:
+    """Return all that can be read in a notebook: sources and outputs, without the coded bytes of pictures."""
+    found = [cell.source for cell in notebook.cells]
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            found.append(output.get("text", ""))
+            found += [str(value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/")]
+    return "\n".join(found)
+
+
+def probed(run: Any, name: str, questions: dict[str, str]) -> dict[str, Any]:
+    """Execute a notebook at reduced size; return the values of expressions at its end."""
+    pairs = ", ".join(f"{key!r}: {expression}" for key, expression in questions.items())
+    notebook = run.read(FOLDER / f"{name}.py")
+    notebook.cells.append(
+        nbformat.v4.new_code_cell(f"import json, sys\nprint(json.dumps({{{pairs}, 'python': sys.executable}}))")
+    )
+    run.execute(notebook, size="small")
+    cells = code_cells(notebook)
+    assert not [output for cell in cells for output in cell.outputs if output.get("name") == "stderr"]
+    assert any("image/png" in output.get("data", {}) for cell in cells for output in cell.outputs)
+    values = json.loads(cells[-1].outputs[0]["text"])
+    assert Path(values["python"]).parent == Path(sys.executable).parent
+    return values
+
+
+def test_every_notebook_is_tested():
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source_and_notebook_are_in_step(run: Any, name: str):
+    stored, source = committed(name), run.read(FOLDER / f"{name}.py")
+    assert [(cell.cell_type, cell.source) for cell in stored.cells] == [(cell.cell_type, cell.source) for cell in source.cells]
+    assert stored.metadata["jupytext"]["formats"] == "ipynb,py:percent"
+    assert stored.metadata["kernelspec"]["name"] == "python3"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_are_committed_whole_and_clean(name: str):
+    stored = committed(name)
+    nbformat.validate(stored)
+    cells = code_cells(stored)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert {output.output_type for output in outputs} <= {"stream", "display_data", "execute_result"}
+    assert {output.name for output in outputs if output.output_type == "stream"} == {"stdout"}
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 6
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < MOST_BYTES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_tells_of_the_machine(name: str):
+    found = texts(committed(name))
+    assert [place for place in (*PLACES, str(Path.home())) if place in found] == []
+    assert " at 0x" not in found
+
+
+def test_the_committed_outputs_are_of_the_packaged_scenario_at_full_size():
+    found = texts(committed(NAMES[0]))
+    scenario = sw.load_scenario("krog-20-04")
+    groups = sw.RiskGroups.count_favourable(scenario.favourable)
+    for value in sw.Truth.of(scenario).median_survival(groups=groups, sites=sw.Marginal()):
+        assert f"{value:.2f}" in found
+    assert "1000 synthetic cohorts" in found
+    assert "of 40 synthetic cohorts" in found
+
+
+def test_the_committed_outputs_are_of_the_packaged_patients_at_full_size(lung: sw.Cohort):
+    found = texts(committed(NAMES[1]))
+    assert f"{len(lung)} patients, {len(lung.site_labels)} sites, {int(lung.event.sum())} events" in found
+    assert "4 chains x 1000 draws by nuts; verdict ok" in found
+
+
+@pytest.mark.slow
+def test_what_100_patients_say_runs_small(run: Any):
+    values = probed(
+        run,
+        NAMES[0],
+        {
+            "synthetic": "bool(cohort.synthetic)",
+            "true": "truth[NAMES].tolist()",
+            "medians": "medians.query('estimand == \"median_survival\"')[['true_value', 'lower', 'upper']].to_numpy().tolist()",
+            "shapes": "[float(item.posterior['shape'].median()) for item in (fit, without)]",
+            "doubts": "[len(early_events(item)) for item in (fit, without)]",
+            "percentiles": "reproduced['share at or below printed'].tolist()",
+            "fits": "len(each_fit)",
+            "widths": "width.to_numpy().tolist()",
+            "site_models": "sorted(models['site_model'].unique())",
+        },
+    )
+    assert values["synthetic"]
+    np.testing.assert_allclose(values["true"], [33.843, 14.723, 5.569], atol=2e-3)
+    assert all(lower < true < upper for true, lower, upper in values["medians"])
+    assert values["shapes"][0] < 0.95 < values["shapes"][1]
+    assert values["doubts"] == [0, 1]
+    assert all(0.02 < share < 0.98 for share in values["percentiles"])
+    assert values["fits"] == 4
+    assert np.shape(values["widths"]) == (12, 3)
+    assert 5 < np.min(values["widths"]) < np.max(values["widths"]) < 60
+    assert values["site_models"] == ["fixed", "none", "random"]
+
+
+@pytest.mark.slow
+def test_real_patients_run_small(run: Any):
+    values = probed(
+        run,
+        NAMES[1],
+        {
+            "verdict": "fit.verdict.level",
+            "hazard_ratio": "[float(row[key]) for key in ('lower', 'median', 'upper')]",
+            "spread": "[float(spread[key]) for key in ('lower', 'median', 'upper')]",
+            "prior": "quantiles[12.0].tolist()",
+            "spans": "spans",
+            "best_first": "list(compared.index)",
+            "files": "list(files.index)",
+            "same": "same",
+        },
+    )
+    assert values["verdict"] in ("ok", "warn")
+    assert values["hazard_ratio"] == pytest.approx([1.20, 1.71, 2.50], abs=0.15)
+    assert values["spread"][2] < 0.5
+    assert values["prior"][0] < 0.1 < 0.8 < values["prior"][4]
+    assert values["spans"]["new"] > 1.5 * values["spans"]["observed"]
+    assert values["best_first"][-1] == "exponential, sites"
+    assert {"report.html", "posterior.nc", "estimands.csv", "survival.png"} <= set(values["files"])
+    assert values["same"] == 0
