@@ -18,7 +18,7 @@ PYTEST_FLAGS = -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 # The test processes are the parallelism; without this each would start a thread per core in every matrix product.
 TEST_ENV = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help setup demo test lint verify bench lock schemas wheel test-wheel clean distclean
+.PHONY: help setup demo test lint verify bench lock notebooks schemas wheel test-wheel clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ bench: setup ## measure time and accuracy
 lock: setup ## resolve the dependencies anew into requirements.lock
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile pyproject.toml --all-extras --group dev --universal \
 		--python-version 3.12 --generate-hashes --no-emit-index-url $(UPGRADE) -o requirements.lock --quiet
+
+notebooks: setup ## run the notebooks at full size and keep their outputs (two minutes)
+	$(PY) notebooks/run.py
 
 schemas: setup ## write docs/*.schema.json from the records that read the files
 	$(PY) scripts/schemas.py
