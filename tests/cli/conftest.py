@@ -50,7 +50,7 @@ def sitewise():
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def without_pictures():
     """Draw no pictures, which take seconds."""
     import sitewise.report.write

@@ -208,13 +208,18 @@ def test_help_names_every_flag(sitewise):
         assert flag in run.said
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet"])
-@pytest.mark.usefixtures("without_pictures")
-def test_a_fit_of_the_file_knows_that_it_is_synthetic(kind, sitewise, tmp_path):
-    path, folder = tmp_path / f"x.{kind}", tmp_path / "results"
+@pytest.fixture(scope="module", params=["csv", "parquet"])
+def fitted(request, sitewise, without_pictures, tmp_path_factory):
+    """`sitewise fit` of a simulated file, by formula only."""
+    place = tmp_path_factory.mktemp("fitted")
+    path, folder = place / f"x.{request.param}", place / "results"
     sitewise("simulate", "krog-20-04", "--out", path)
     flags = ["--draws", 60, "--chains", 2, "--allow-fail", "--out", folder]
-    run = sitewise("fit", path, "--model", "Surv(time, event) ~ ecog", *flags)
+    return sitewise("fit", path, "--model", "Surv(time, event) ~ ecog", *flags), folder
+
+
+def test_a_fit_of_the_file_knows_that_it_is_synthetic(fitted):
+    run, folder = fitted
     assert run.code == 0, run.err
     assert run.out.splitlines()[0] == "Synthetic data: these patients were simulated, they are not real."
     assert json.loads((folder / "diagnostics.json").read_text(encoding="utf-8"))["data"]["synthetic"] is True
@@ -222,3 +227,11 @@ def test_a_fit_of_the_file_knows_that_it_is_synthetic(kind, sitewise, tmp_path):
     assert "Synthetic data" in (folder / "report.html").read_text(encoding="utf-8")
     assert not (folder / "truth.csv").exists()  # a table does not know its scenario
     assert "true" not in run.out
+
+
+@pytest.mark.xfail(strict=True, reason="five milestones do not fit 80 columns, and numbers are cut: 0.71-0…")
+def test_no_number_is_cut_on_the_screen(fitted):
+    run, folder = fitted
+    estimands = pd.read_csv(folder / "estimands.csv")
+    assert estimands.loc[estimands["estimand"] == "survival", "horizon"].nunique() == 5
+    assert "…" not in run.out
