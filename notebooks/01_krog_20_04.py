@@ -135,7 +135,7 @@ ratios.round(2)
 
 # %%
 scenario = sw.load_scenario("krog-20-04")
-for assumption in scenario.assumptions:
+for assumption in scenario.all_assumptions:
     print("-", assumption)
 
 # %% [markdown]

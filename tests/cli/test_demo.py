@@ -149,7 +149,6 @@ def test_the_screen_counts_the_files(demo):
     assert f"{len(list(folder.iterdir()))} files in out/demo-lung" in run.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="cohort.csv is written and not counted")
 def test_the_screen_counts_the_files_of_the_synthetic_demo(krog):
     run, folder = krog
     assert f"{len(list(folder.iterdir()))} files in out/demo-krog-20-04" in run.stdout

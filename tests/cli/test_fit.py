@@ -405,4 +405,4 @@ def test_no_command_is_help_and_exit_code_2(sitewise_command):
 
 def test_an_unknown_demo(sitewise_command):
     run = sitewise_command("demo", "lugn")
-    assert_refused(run, "There is no demo 'lugn'. Did you mean 'lung'? Demos: 'krog-20-04', 'lung'.")
+    assert_refused(run, "There is no demo 'lugn'. Demos: 'krog-20-04', 'lung'.")

@@ -558,10 +558,13 @@ def test_the_packaged_scenario(content):
     assert (packaged.patients, packaged.margins, packaged.time_unit) == (100, "exact", "months")
     assert packaged.baseline == sw.Baseline(38.4, "weibull", {"shape": 0.762}, 1.95)
     assert packaged.censoring == sw.Censoring(1.47, 38.0, 1.95)
-    assert packaged.sites == sw.Sites(tuple(content["sites"]["labels"]), (0.35, 0.20, 0.20, 0.15, 0.10), 0.25)
+    assert packaged.sites == sw.Sites(
+        tuple(content["sites"]["labels"]), (0.35, 0.20, 0.20, 0.15, 0.10), 0.25, assumed=content["sites"]["assumed"]
+    )
     assert [item.name for item in packaged.categorical] == ["ecog", "child_pugh", "primary", "interval"]
     assert packaged.favourable == {"ecog": ("0",), "child_pugh": ("A",)}
-    assert len(packaged.assumptions) == len(content["assumptions"]) == 3
+    assert packaged.all_assumptions == (content["sites"]["assumed"], *content["assumptions"])
+    assert len(packaged.all_assumptions) == 3
     # The file states latent correlations to six digits and says which hyperbolic tangents they are.
     found = {item.between: item.latent for item in packaged.correlations}
     stated = [0.43, 0.33, 0.35, 0.35, 0.30, 0.21]

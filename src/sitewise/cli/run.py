@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sitewise.cli.study import Study, read_study
-from sitewise.problems import StudyError, listed, nearest
+from sitewise.problems import StudyError, listed
 
 if TYPE_CHECKING:
     from sitewise.cohort import Cohort
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     """Gets the patients of a study, its model and the seed."""
 
 FAILED = 1
+FEWEST_COLUMNS = 5
+"""Of the terminal's table: everything but the milestones."""
+NARROWEST_GROUP = 10
 NOT_FOR_PATIENTS = "For groups of patients, not for decisions on single patients."
 
 
@@ -47,7 +50,11 @@ def run_fit(cohort_path: Path, config: Path | None, out: Path, flags: Flags) -> 
     if config is None and flags.formula is None:
         raise StudyError("Give a model: --model FORMULA, --config study.toml, or both.")
     study = read_study(config) if config is not None else Study()
-    return _analyse(study, lambda asked, spec, seed: asked.cohort(cohort_path, spec), out, flags, f"sitewise fit {cohort_path}")
+
+    def read(asked: Study, spec: ModelSpec, seed: int) -> Cohort:
+        return asked.cohort(cohort_path, spec)
+
+    return _analyse(study, read, out, flags, f"sitewise fit {cohort_path}")
 
 
 def run_demo(name: str, out: Path | None, flags: Flags) -> int:
@@ -58,7 +65,7 @@ def run_demo(name: str, out: Path | None, flags: Flags) -> int:
 
     if name not in (*PACKAGED, *SCENARIOS):
         demos = (*SCENARIOS, *PACKAGED)
-        raise StudyError(f"There is no demo '{name}'. {nearest(name, demos)} Demos: {listed(demos)}.")
+        raise StudyError(f"There is no demo '{name}'. Demos: {listed(demos)}.")
     folder = out if out is not None else Path("out") / f"demo-{name}"
     if name in PACKAGED:
         path, study = packaged_path(name), read_study(packaged_path(name, ".toml"))
@@ -72,10 +79,12 @@ def run_demo(name: str, out: Path | None, flags: Flags) -> int:
         cohort.frame.to_csv(folder / "cohort.csv", index=False)
         return cohort
 
-    return _analyse(read_study(scenario_path(name, ".study.toml")), simulated, folder, flags, f"sitewise demo {name}")
+    return _analyse(
+        read_study(scenario_path(name, ".study.toml")), simulated, folder, flags, f"sitewise demo {name}", more_files=1
+    )
 
 
-def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str) -> int:
+def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *, more_files: int = 0) -> int:
     console = Console(highlight=False, markup=False, emoji=False)  # names in brackets are the user's, not styles
     if flags.formula is not None:
         study = study.with_formula(flags.formula)
@@ -114,7 +123,7 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str) ->
             compared = site_models(posterior, groups=analysis.population, times=[middle], prob=prob)
             analysis = replace(analysis, site_models=compared)
         written = write_all(analysis, out, report=report)
-    _show(console, title, posterior, analysis, out, len(written))
+    _show(console, title, posterior, analysis, out, len(written) + more_files)
     if posterior.verdict.level == "fail" and not flags.allow_fail:
         told = "The verdict is fail: do not use these numbers. (Exit code 1; --allow-fail gives 0.)"
         console.print(told, soft_wrap=True)
@@ -138,8 +147,29 @@ def _progress(console: Console) -> Iterator[Callable[[str], None]]:
         yield lambda message: typer.echo(f"[{time.perf_counter() - started:5.1f} s] {message} ...", err=True)
 
 
+def _width(rows: list[list[str]], columns: int) -> int:
+    """Return how wide the first columns are at least: the group's name can be folded, numbers cannot."""
+    shown = [[name.replace(" ", "\n") for name in rows[0]], *rows[1:]]
+    numbers = [[row[position] for row in shown] for position in range(1, columns)]
+    return NARROWEST_GROUP + 1 + sum(1 + max(len(line) for cell in column for line in cell.split("\n")) for column in numbers)
+
+
+def _fitted(rows: list[list[str]], columns: int) -> Table:
+    """Return the first columns of the short table."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for position, name in enumerate(rows[0][:columns]):
+        if position == 0:
+            table.add_column(name, overflow="fold", vertical="top", min_width=NARROWEST_GROUP)
+        else:
+            table.add_column(name.replace(" ", "\n"), justify="right", vertical="top", no_wrap=True)
+    for row in rows[1:]:
+        table.add_row(*row[:columns])
+    return table
+
+
 def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out: Path, files: int) -> None:
     from sitewise.report import short_table
+    from sitewise.report.doubts import early_events
 
     cohort = fit.cohort
     from sitewise.report.page_first import banner
@@ -151,20 +181,21 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
     for note in cohort.notes:
         console.print(f"Note: {note}", soft_wrap=True)
     rows = short_table(out, analysis.headline.label)
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for position, name in enumerate(rows[0]):
-        table.add_column(name, justify="left" if position == 0 else "right", vertical="top")
-    for row in rows[1:]:
-        table.add_row(*row)
+    columns = len(rows[0])
+    table = _fitted(rows, columns)
+    while _width(rows, columns) > console.width and columns > FEWEST_COLUMNS:
+        columns -= 1  # the last milestone; no number is ever cut
+        table = _fitted(rows, columns)
     console.print()
     console.print(table)
     treatment = "patients at their own sites" if analysis.headline.label == "observed" else f"{analysis.headline.label} site"
     console.print(
         f"Posterior median and {100 * analysis.prob:g} % interval, {treatment}, in {cohort.time_unit}."
-        + (" * beyond the group's follow-up." if any("*" in cell for row in rows for cell in row) else ""),
+        + (" * beyond the group's follow-up." if any("*" in cell for row in rows for cell in row[:columns]) else "")
+        + (" More times: estimands.csv." if columns < len(rows[0]) else ""),
         soft_wrap=True,
     )
-    for warning in cohort.warnings:
+    for warning in (*cohort.warnings, *early_events(fit)):
         console.print(f"Warning: {warning}", soft_wrap=True)
     console.print(f"Verdict {fit.verdict.sentence} {NOT_FOR_PATIENTS}", soft_wrap=True)
     console.print(f"{files} files in {out}; open the report: {out / 'report.html'}", soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sitewise.problems import ScenarioError
+from sitewise.problems import ScenarioError, plural
 
 if TYPE_CHECKING:
     from sitewise.simulate import SimulatedCohorts
@@ -22,7 +22,7 @@ def run_simulate(which: str, out: Path, *, patients: int | None, sites: int | No
     import sitewise
     from sitewise.simulate import Sites, load_scenario, simulate_many
 
-    if out.suffix not in FORMATS:
+    if out.suffix.lower() not in FORMATS:
         raise ScenarioError(f"--out {out} must end in .csv or .parquet.")
     scenario = load_scenario(which)
     if patients is not None:
@@ -46,19 +46,19 @@ def run_simulate(which: str, out: Path, *, patients: int | None, sites: int | No
     beside = out.with_suffix(".truth.json")
     beside.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     events = made.event.sum(axis=1)
-    each = f"{events.min()} to {events.max()} events each" if cohorts > 1 else f"{events[0]} events"
-    typer.echo(f"Synthetic patients, not real ones: {scenario.title}.")
-    sizes = f"{scenario.patients} patients at {len(scenario.sites.labels)} sites"
-    typer.echo(f"{cohorts} cohort{'s' if cohorts > 1 else ''} of {sizes}, {each}.")
-    for assumption in scenario.assumptions:
-        typer.echo(f"Assumed: {assumption}.")
+    each = f"{events.min()} to {events.max()} events each" if cohorts > 1 else plural(events[0], "event", "events")
+    sizes = f"{plural(scenario.patients, 'patient', 'patients')} at {plural(len(scenario.sites.labels), 'site', 'sites')}"
+    typer.echo(f"Synthetic data, no real patients: {plural(cohorts, 'cohort', 'cohorts')} of {sizes}, {each}.")
     typer.echo(f"Written: {out} (a row a patient), {beside} (what is true of them).")
+    typer.echo(f"Scenario: {scenario.title}.")
+    for assumption in scenario.all_assumptions:
+        typer.echo(f"Assumed: {assumption}.")
     typer.echo(f"Scenario {scenario.hash[:16]}, seed {seed}.")
 
 
 def _write(made: SimulatedCohorts, out: Path, about: dict[str, object]) -> None:
     frame = made.frame()
-    if out.suffix == ".csv":
+    if out.suffix.lower() == ".csv":
         frame.to_csv(out, index=False)
         return
     import pyarrow as pa

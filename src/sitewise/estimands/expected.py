@@ -13,8 +13,8 @@ from sitewise.problems import SpecError
 Floats = NDArray[np.float64]
 
 
-def expected_events(fit: Fitted, /, times: ArrayLike) -> Floats:
-    """Return each patient's posterior mean cumulative hazard at an average site, from their entry to a time.
+def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False) -> Floats:
+    """Return each patient's posterior mean cumulative hazard from their entry to a time, at an average site or their own.
 
     Its sum over patients is the number of events that the model expects by then of patients who are all followed to it.
 
@@ -24,6 +24,8 @@ def expected_events(fit: Fitted, /, times: ArrayLike) -> Floats:
         A fit.
     times : array_like, shape (n,) or scalar
         Time for each patient, or one for all, in the cohort's unit.
+    own_sites : bool
+        Whether patients are at their own sites; default an average site.
 
     Returns
     -------
@@ -36,6 +38,8 @@ def expected_events(fit: Fitted, /, times: ArrayLike) -> Floats:
     draws, data = hazard_draws(fit), prepare(fit.spec, cohort)
     columns = tuple(item[:, None] for item in draws.shape)
     predictor = draws.coefficients @ data.covariates.T
+    if own_sites and fit.spec.has_sites:
+        predictor = predictor + draws.site_effect[:, data.site]
 
     def hazard(when: Floats) -> Floats:
         since = when - fit.spec.guarantee_time

@@ -36,6 +36,7 @@ def check_parts(
     declared: Mapping[str, Sequence[str]],
     problems: Problems,
     *,
+    patients: int | None,
     factors: int,
     uncertain: Collection[str],
 ) -> None:
@@ -49,6 +50,8 @@ def check_parts(
         Names and ids of each kind in the file, readable or not, so that one broken entry is one problem.
     problems : Problems
         Receives what is found.
+    patients : int or None
+        Number of patients, where it can be read.
     factors : int
         Characteristics of the file that name favourable levels.
     uncertain : collection of str
@@ -69,7 +72,6 @@ def check_parts(
         if len(kinds) > 1:
             places = " and ".join(dict.fromkeys(kinds))
             problems.add(f"{places} ({name})", f"is given {len(kinds)} times", "Give each entry a name or id of its own.")
-    patients = source.patients if source is not None else None
     levels = {item.name: tuple(item.levels) for item in parts["categorical"]}
     known = [*declared["categorical"], *declared["continuous"]]
     for item in parts["categorical"]:

@@ -89,6 +89,7 @@ def read_evidence(content: Mapping[str, Any], /, *, subject: str = "The summary"
         parts,
         declared,
         problems,
+        patients=_patients(content.get("source")),
         factors=sum(bool(_key(entry, "favourable")) for entry in _tables(content, "categorical", Problems())),
         uncertain={_key(entry, "part_of") for entry in unread}
         | {item.part_of for item in parts["count"] if item.id in doubled}
@@ -119,6 +120,12 @@ def _tables(content: Mapping[str, Any], name: str, problems: Problems) -> list[A
         return found
     problems.add(name, f"must be a list of tables, written [[{name}]]")
     return []
+
+
+def _patients(source: Any) -> int | None:
+    """Return the number of patients, also of a source that is broken elsewhere."""
+    found = source.get("patients") if isinstance(source, Mapping) else None
+    return found if isinstance(found, int) and found > 0 else None
 
 
 def _label(entry: Any) -> str:

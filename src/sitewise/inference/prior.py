@@ -88,8 +88,9 @@ def density_grid(prior: Prior, values: np.ndarray) -> np.ndarray:
 
 
 def prior_quantiles(prior: Prior, levels: Sequence[float], /) -> list[float]:
-    """Return quantiles of a prior on a positive quantity, by integrating its density over a grid of logs (error below 1e-4)."""
-    grid = np.exp(np.linspace(np.log(1e-7), np.log(1e4), 40_001))
-    mass = density_grid(prior, grid) * grid  # the density of the log
+    """Return quantiles of a prior on a positive quantity, by integrating its density over all logs that a float can have."""
+    grid = np.exp(np.linspace(-690.0, 690.0, 400_001))
+    with np.errstate(all="ignore"):  # the ends of the range hold no mass, whatever the formula makes of them
+        mass = np.nan_to_num(density_grid(prior, grid) * grid, nan=0.0, posinf=0.0)  # the density of the log
     below = np.concatenate([[0.0], np.cumsum((mass[1:] + mass[:-1]) / 2)])
     return [float(value) for value in np.interp(levels, below / below[-1], grid)]

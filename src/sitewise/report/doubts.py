@@ -10,9 +10,7 @@ import pandas as pd
 from sitewise import names
 from sitewise.estimands import expected_events
 from sitewise.inference import FitResult
-from sitewise.inference.verdict import THRESHOLDS
 from sitewise.models import FixedSites, RandomSites
-from sitewise.problems import plural
 from sitewise.report.analysis import FEW_EVENTS, Analysis
 from sitewise.report.page_parts import duration, enumerated, rows_of
 
@@ -34,16 +32,17 @@ def doubts(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     fit = analysis.fit
     found = []
     if fit.verdict.level != "ok":
-        poor = [THRESHOLDS[check.name].title for check in fit.verdict.checks if check.level != "ok"]
-        found.append(f"The computation: verdict {fit.verdict.level} ({enumerated(poor)}); what to do is said under Checks.")
+        poor = sum(check.level != "ok" for check in fit.verdict.checks)
+        missed = f"{poor} of {len(fit.verdict.checks)} checks of the computation not passed"
+        found.append(f"Verdict {fit.verdict.level}: {missed}; what to do stands under Checks.")
     found += _poor_groups(tables["groups"])
     found += early_events(fit)
     found += _extrapolated(analysis, tables["estimands"])
     found += _sites(fit)
     found += [warning[:1].upper() + warning[1:] for warning in fit.cohort.warnings]
     found.append(
-        f"The shape of the {fit.spec.family.name} curve is assumed; look at the model's lines beside the Kaplan-Meier steps. "
-        "Differences between groups are associations, not effects of treatment."
+        f"The shape of the {fit.spec.family.name.capitalize()} curve is assumed; look at the model's lines beside the "
+        "Kaplan-Meier steps."
     )
     return found
 
@@ -58,23 +57,26 @@ def early_events(fit: FitResult) -> list[str]:
     if not cohort.event.any():
         return []
     first = float(cohort.time[cohort.event > 0].min())
-    expected = float((cohort.weights * expected_events(fit, [min(first, time) for time in cohort.time])).sum())
+    # Each patient counts once, whatever their weight: it is patients that have events.
+    expected = float(expected_events(fit, [min(first, time) for time in cohort.time], own_sites=True).sum())
     if math.exp(-expected) >= UNLIKELY:
         return []
     return [
         f"Nobody had the event before {duration(first)} {cohort.time_unit}, where the model expects {expected:.1f} events "
-        f"(probability {math.exp(-expected):.2g}): could patients be lost before some time at all? If not, state it as "
-        "guarantee_time; without it shape, hazard ratios and medians are biased."
+        f"({_rare(math.exp(-expected))} by chance). Could anyone have had it before then? If not, state the time as "
+        "guarantee_time: without it shape, hazard ratios and medians are biased."
     ]
 
 
 def _poor_groups(groups: pd.DataFrame) -> list[str]:
-    poor = groups[groups["data_poor"]]
-    return [
-        f"{row.group}: only {plural(row.events, 'event', 'events')} in {plural(row.n, 'patient', 'patients')} (fewer than "
-        f"{FEW_EVENTS}); the estimate leans on the model and its priors."
-        for row in rows_of(poor)
-    ]
+    poor = [f"{row.group} ({row.events} of {row.n})" for row in rows_of(groups[groups["data_poor"]])]
+    if not poor:
+        return []
+    return [f"Fewer than {FEW_EVENTS} events, so that the estimate leans on the model and its priors: {enumerated(poor)}."]
+
+
+def _rare(probability: float) -> str:
+    return "less than once in 10,000 times" if probability < 1e-4 else f"about once in {1 / probability:,.0f} times"
 
 
 def _extrapolated(analysis: Analysis, estimands: pd.DataFrame) -> list[str]:

@@ -9,12 +9,14 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.inference.verdict import THRESHOLDS
+from sitewise.models import FixedSites, NoSites, RandomSites
 from sitewise.report.analysis import Analysis
 from sitewise.report.doubts import early_events
 from sitewise.report.page_parts import Section, Table, embedded, number, percent_span, rows_of, span, times_span
 from sitewise.simulate import SyntheticCohort
 
 HASH_SHOWN = 16
+SITE_WORDS = {RandomSites: "random (a common normal distribution)", FixedSites: "fixed (sum to zero)", NoSites: "none"}
 NO_SIGN = "The first event is not later than the model expects: no sign of an unstated guarantee time."
 
 
@@ -31,18 +33,18 @@ def truth_section(analysis: Analysis, truth: pd.DataFrame | None) -> Section | N
             true, estimate = f"{100 * row.true_value:.0f} %", percent_span(row.median, row.lower, row.upper)
             what = f"S({row.horizon:g})"
         elif row.estimand == names.MEDIAN_SURVIVAL:
-            true, what = f"{row.true_value:.1f} {unit}", "median"
+            true, what = f"{row.true_value:.1f}", f"median, {unit}"
             estimate = times_span(row.median, row.lower, row.upper, last[row.group], reached=row.median <= last[row.group])
         elif row.estimand == names.RMST:
-            true, what = f"{row.true_value:.1f} {unit}", f"RMST({row.horizon:g})"
+            true, what = f"{row.true_value:.1f}", f"RMST({row.horizon:g}), {unit}"
             estimate = span(row.median, row.lower, row.upper, digits=1)
         else:
             true, what, estimate = number(row.true_value), row.estimand, span(row.median, row.lower, row.upper)
         rows.append([str(row.group), what, true, estimate, "yes" if row.inside else "no"])
-    inside = int(truth["inside"].sum())
+    inside = int(chosen["inside"].sum())
     sentences = [
         "These patients were simulated, so what is true of them is known. One cohort proves little: over many such cohorts "
-        f"{100 * analysis.prob:g} in 100 intervals should hold the truth; here {inside} of {len(truth)} do, and they are not "
+        f"{100 * analysis.prob:g} in 100 intervals should hold the truth; here {inside} of {len(chosen)} do, and they are not "
         "independent. All values: truth.csv.",
     ]
     head = ["Group or term", "what", "true", f"estimate ({100 * analysis.prob:g} %)", "inside"]
@@ -81,7 +83,7 @@ def methods_section(analysis: Analysis) -> Section:
         ["formula", fit.spec.formula],
         ["family and metric", f"{fit.spec.family.name}, {fit.spec.metric}"],
         ["guarantee time", f"{fit.spec.guarantee_time:g} {fit.cohort.time_unit}"],
-        ["site effects", type(fit.spec.sites).__name__],
+        ["site effects", SITE_WORDS[type(fit.spec.sites)]],
         ["intervals", f"{100 * analysis.prob:g} %, equal-tailed"],
         ["engine", f"{fit.engine}, " + ", ".join(f"{key} {value}" for key, value in fit.settings.items() if value is not None)],
         ["seed", str(fit.seed)],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sitewise import names
+from sitewise.names import ALL_PATIENTS
 from sitewise.problems import plural
 from sitewise.report.analysis import Analysis
 from sitewise.report.doubts import doubts
@@ -25,6 +26,8 @@ from sitewise.report.page_parts import (
 from sitewise.simulate import SyntheticCohort
 
 MOST_COMPARISONS = 3
+CLEAR = 0.9
+"""Probability from which a difference is called one."""
 NOT_FOR_PATIENTS = "For groups of patients, not for decisions on single patients."
 
 
@@ -65,8 +68,10 @@ class Bar:
 class FirstScreen:
     """Everything on the first screen; see the module."""
 
+    alarm: str
     banner: str
     question: str
+    lead: str
     answers: tuple[Answer, ...]
     population: str
     sure: tuple[str, ...]
@@ -78,8 +83,10 @@ class FirstScreen:
 def first_screen(analysis: Analysis, tables: Mapping[str, pd.DataFrame], truth: pd.DataFrame | None) -> FirstScreen:
     """Return the first screen of an analysis, from its tables and what is true, where that is known."""
     return FirstScreen(
+        alarm="The computation failed its checks: do not use these numbers." if analysis.fit.verdict.level == "fail" else "",
         banner=banner(analysis),
         question=question(analysis),
+        lead=_lead(analysis),
         answers=tuple(_answers(analysis, tables, truth)),
         population=_population(analysis, truth is not None),
         sure=tuple(_sure(analysis, tables)),
@@ -102,11 +109,21 @@ def question(analysis: Analysis) -> str:
     """Return what was asked, in a sentence."""
     if analysis.question:
         return analysis.question
-    groups = [group.label for group in analysis.population.groups(analysis.fit.cohort)]
+    found = analysis.population.groups(analysis.fit.cohort)
+    groups = [group.label for group in found]
     word, description = counted_factors(analysis)
     if description:
         return f"How long do patients survive, by the number of {word} factors ({description})?"
+    partitions = list(dict.fromkeys(group.partition for group in found if group.partition))
+    if partitions and ALL_PATIENTS in groups:
+        return f"How long do patients survive, overall and by {enumerated(partitions)}?"
     return f"How long do patients survive: {enumerated(groups)}?"
+
+
+def _lead(analysis: Analysis) -> str:
+    """Return what the groups' names mean."""
+    word, description = counted_factors(analysis)
+    return f"{word.capitalize()}: {description}." if description else ""
 
 
 def counted_factors(analysis: Analysis) -> tuple[str, str]:
@@ -171,11 +188,10 @@ def _population(analysis: Analysis, known: bool) -> str:
     average = " at an average site" if analysis.fit.spec.has_sites else ""
     where = who + {names.OBSERVED: ", each at their own site", names.AVERAGE: average}[analysis.headline.label]
     mark = "; * beyond a group's follow-up" if _any_extrapolated(analysis) else ""
-    word, description = counted_factors(analysis)
-    factors = f"{word.capitalize()} factors: {description}. " if description else ""
+    raw = ", diamond: Kaplan-Meier" if any(group.rows is not None for group in groups) else ""
     return (
-        f"{factors}Posterior median and {100 * analysis.prob:g} % interval of the average over {where}. Bar: interval, line: "
-        f"median, diamond: Kaplan-Meier{', green: the truth' if known else ''}{mark}."
+        f"Posterior median and {100 * analysis.prob:g} % interval of the average over {where}. Bar: interval, line: "
+        f"median{raw}{', green: the truth' if known else ''}{mark}."
     )
 
 
@@ -188,15 +204,17 @@ def _sure(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     fit = analysis.fit
     own = tables["estimands"][tables["estimands"]["sites"] == analysis.headline.label]
     medians = own[own["estimand"] == names.MEDIAN_SURVIVAL]
-    factors = [f"{row.upper / row.lower:.1f} ({row.group})" for row in rows_of(medians) if row.lower > 0]
-    found = []
-    if factors:
-        found.append(
-            f"From the lower to the upper limit of the {100 * analysis.prob:g} % interval, median survival grows by a factor "
-            f"of {enumerated(factors)}."
-        )
+    last = {group.label: group.last_time for group in analysis.curves[analysis.headline.label].groups}
+    ranges = []
+    for row in rows_of(medians):
+        _, low, high = times_parts(row.median, row.lower, row.upper, last[row.group])
+        ranges.append(f"{low} to {'beyond follow-up' if high == NOT_REACHED else high} ({row.group})")
+    found = [f"Median survival, in {fit.cohort.time_unit}, could be anything from {enumerated(ranges)}."]
     found += _compared(analysis, tables["contrasts"])
-    found.append(f"The computation is {fit.verdict.sentence}" if fit.verdict.level == "ok" else "The computation has problems.")
+    checked = (
+        "Every check of the computation passed." if fit.verdict.level == "ok" else "Not all checks of the computation passed."
+    )
+    found.append(checked)
     return found
 
 
@@ -216,10 +234,13 @@ def _compared(analysis: Analysis, contrasts: pd.DataFrame) -> list[str]:
         sure = pair.prob_above_null if longer else 1 - pair.prob_above_null
         sign = 1 if longer else -1
         low, high = sorted((sign * pair.lower, sign * pair.upper))
-        made.append(
-            f"{first} outlive {second} by {number(abs(pair.median), 1)} of the first {pair.horizon:g} {unit} on average "
-            f"({number(low, 1)} to {number(high, 1)}), probability {probability(sure)}."
-        )
+        by = f"{number(abs(pair.median), 1)} of the first {pair.horizon:g} {unit} ({number(low, 1)} to {number(high, 1)})"
+        if sure >= CLEAR:
+            made.append(f"{first} outlive {second} by {by} on average, probability {probability(sure)}.")
+        else:
+            made.append(
+                f"No clear difference: {first} may outlive {second} by {by} on average, probability {probability(sure)}."
+            )
     return made[:MOST_COMPARISONS] + (["More comparisons stand below."] if len(made) > MOST_COMPARISONS else [])
 
 
@@ -232,10 +253,11 @@ def _data(analysis: Analysis) -> list[str]:
     found = [
         f"{cohort.source[:1].upper()}{cohort.source[1:]}.",
         f"{len(cohort)} patients{sites}, {plural(int(cohort.event.sum()), 'event', 'events')}; median follow-up (reverse "
-        f"Kaplan-Meier) {median}, longest {duration(follow['maximum'])}.",
+        f"Kaplan-Meier) {median}, longest {duration(follow['maximum'])} {cohort.time_unit}.",
     ]
     if isinstance(cohort, SyntheticCohort) and cohort.scenario is not None:
-        found += ["Assumed: " + "; ".join(cohort.scenario.assumptions) + "."] if cohort.scenario.assumptions else []
+        assumed = "; ".join(cohort.scenario.all_assumptions)
+        found += [f"Assumed: {assumed}."] if assumed else []
     if cohort.rows_dropped:
         found.append(f"{cohort.rows_dropped} of {cohort.rows_read} rows were left out for missing values.")
     return found

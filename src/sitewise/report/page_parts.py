@@ -88,7 +88,10 @@ def pictures_of(files: Mapping[str, Path], **wanted: str) -> list[Picture]:
 
 def number(value: float, digits: int = 2) -> str:
     """Return a number with this many decimals, and a dash when it does not exist."""
-    return "–" if not math.isfinite(value) else f"{value:.{digits}f}"
+    if not math.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def span(value: float, low: float, high: float, *, digits: int = 2) -> str:
@@ -124,7 +127,9 @@ def percent(value: float) -> str:
 
 
 def percent_span(value: float, low: float, high: float) -> str:
-    """Return a share with its interval, in percent."""
+    """Return a share with its interval, in percent; a dash when it does not exist."""
+    if not math.isfinite(value):
+        return "–"
     return f"{percent(value)} % ({percent(low)} to {percent(high)})"
 
 

@@ -33,8 +33,7 @@ def groups_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pa
     counts = {row.group: row for row in rows_of(tables["groups"])}
     own = tables["estimands"][tables["estimands"]["sites"] == analysis.headline.label]
     head = ["Group", "n", "events", "sites", f"person-{unit}", "median: Kaplan-Meier", "median: model"]
-    head += [f"S({time:g}): {kind}" for time in analysis.milestones for kind in ("Kaplan-Meier", "model")]
-    rows = []
+    rows, survival = [], []
     for group in analysis.curves[analysis.headline.label].groups:
         if group.rows is None:
             continue
@@ -43,33 +42,33 @@ def groups_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pa
         raw_median, raw_low, raw_high = (math.inf if math.isnan(value) else value for value in known)
         mine = own[own["group"] == group.label]
         median = mine[mine["estimand"] == names.MEDIAN_SURVIVAL].iloc[0]
-        cells = [
-            group.label,
-            str(count.n),
-            str(count.events),
-            str(count.sites_represented),
-            number(count.person_time, 0),
-        ]
-        cells.append(times_span(raw_median, raw_low, raw_high, group.last_time))
         reached = bool(median["prob_not_reached"] <= 0.5)
-        cells.append(times_span(median["median"], median["lower"], median["upper"], group.last_time, reached=reached))
+        rows.append(
+            [
+                *(group.label, str(count.n), str(count.events), str(count.sites_represented), number(count.person_time, 0)),
+                times_span(raw_median, raw_low, raw_high, group.last_time),
+                times_span(median["median"], median["lower"], median["upper"], group.last_time, reached=reached),
+            ]
+        )
         curve = cohort.kaplan_meier(group.rows, prob=analysis.prob)
         for time in analysis.milestones:
             at = mine[(mine["estimand"] == names.SURVIVAL) & (mine["horizon"] == time)].iloc[0]
             low, high = curve.limits_at([time])
-            cells.append(percent_span(float(curve.at([time])[0]), float(low[0]), float(high[0])))
-            cells.append(percent_span(at["median"], at["lower"], at["upper"]))
-        rows.append(cells)
+            raw = percent_span(float(curve.at([time])[0]), float(low[0]), float(high[0]))
+            survival.append([group.label, f"{time:g} {unit}", raw, percent_span(at["median"], at["lower"], at["upper"])])
     notes = [f"{row.group}: {row.note}." for row in rows_of(tables["groups"]) if row.note]
+    tables_shown = [Table(head, rows), Table(["Group", "survival at", "Kaplan-Meier", "model"], survival)]
     return Section(
         "groups",
         "Risk groups: raw and modelled",
-        [
+        []
+        if not rows
+        else [
             f"Intervals of {100 * analysis.prob:g} %. Kaplan-Meier is what the group's own patients say alone; the model lends "
             "strength across groups and sites.",
             *notes,
         ],
-        [Table(head, rows)] if rows else [],
+        tables_shown if rows else [],
         pictures_of(pictures, survival="Survival by group: posterior curves with bands over Kaplan-Meier steps"),
     )
 
@@ -101,7 +100,10 @@ def populations_section(analysis: Analysis, tables: Tables) -> Section:
     head = ["Group", "sites", f"median, {unit}", f"S({time:g})", f"RMST({analysis.horizon:g}), {unit}"]
     used = [meaning[item.label] for item in analysis.treatments]
     return Section(
-        "populations", "At which sites", ["; ".join(used)[:1].upper() + "; ".join(used)[1:] + "."], [Table(head, rows)]
+        "populations",
+        "Averages over sites: which sites are meant",
+        ["; ".join(used)[:1].upper() + "; ".join(used)[1:] + "."],
+        [Table(head, rows)],
     )
 
 
@@ -118,8 +120,10 @@ def contrasts_section(analysis: Analysis, tables: Tables) -> Section | None:
             continue  # medians as ratios, survival and restricted means as differences; contrasts.csv has all
         label = LABELS[row.estimand] + ("" if math.isnan(row.horizon) else f"({row.horizon:g})")
         what = f"ratio of {label}s" if ratio else f"difference of {label}"
-        digits = 2 if ratio or row.estimand == names.SURVIVAL else 1
-        value = span(row.median, row.lower, row.upper, digits=digits)
+        points = row.estimand == names.SURVIVAL
+        scale = 100 if points else 1
+        digits = 2 if ratio else 0 if points else 1
+        value = span(scale * row.median, scale * row.lower, scale * row.upper, digits=digits) + (" points" if points else "")
         rows.append([f"{row.group} against {row.reference_group}", what, value, probability(row.prob_above_null)])
     head = ["Comparison", "of", f"posterior median ({100 * analysis.prob:g} %)", "P(first is better)"]
     return Section("contrasts", "Comparisons", ["All scales and site treatments: contrasts.csv."], [Table(head, rows)])

@@ -42,8 +42,12 @@ def plot_by_site(analysis: Analysis) -> Figure | None:
         axes = figure.add_axes((left, bottom, (PANEL[0] - 0.55) / width, (PANEL[1] - 0.72) / height))
         values = draws.isel({names.GROUP: position}).to_numpy().reshape(-1, times.size)
         lower, middle, upper = np.quantile(values, [low, 0.5, high], axis=0)
-        axes.fill_between(times, lower, upper, color=PALETTE[0], alpha=0.18, lw=0)
-        axes.plot(times, middle, color=PALETTE[0], lw=1.6)
+        seen = times <= group.last_time
+        beyond = times >= times[seen][-1]
+        axes.fill_between(times[seen], lower[seen], upper[seen], color=PALETTE[0], alpha=0.18, lw=0)
+        axes.fill_between(times[beyond], lower[beyond], upper[beyond], color=PALETTE[0], alpha=0.07, lw=0)
+        axes.plot(times[seen], middle[seen], color=PALETTE[0], lw=1.6)
+        axes.plot(times[beyond], middle[beyond], color=PALETTE[0], lw=1.0, ls=(0, (3, 3)))
         if group.rows is not None:
             curve = cohort.kaplan_meier(group.rows, prob=analysis.prob)
             last = curve.survival[-1:] if curve.survival.size else [1.0]
@@ -57,7 +61,8 @@ def plot_by_site(analysis: Analysis) -> Figure | None:
     figure.text(
         0.005,
         1 - 0.17 / height,
-        f"Survival by site, time in {plain(cohort.time_unit)}. Line and band: model; steps: Kaplan-Meier.{left_out}",
+        f"Survival by site, time in {plain(cohort.time_unit)}. Line and band: model (dashed beyond follow-up); steps: "
+        f"Kaplan-Meier.{left_out}",
         fontsize=9,
         color=GREY,
         va="center",

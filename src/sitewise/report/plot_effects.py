@@ -178,7 +178,7 @@ def plot_chains(analysis: Analysis) -> Figure:
         for chain in range(draws.shape[0]):
             shade = PALETTE[chain % len(PALETTE)]
             counts, edges = np.histogram(order[chain], bins=20, range=(0, 1))
-            ranks.stairs(counts / draws.shape[1] * 20, edges, color=shade, lw=0.9)
+            ranks.stairs(counts / draws.shape[1] * 20, edges, color=shade, lw=0.9, baseline=None)
             trace.plot(draws[chain], color=shade, lw=0.4, alpha=0.8)
         ranks.axhline(1.0, color=GREY, lw=0.7, ls=":")
         ranks.set(ylim=(0, 2), xticks=[], xlim=(0, 1))

@@ -154,4 +154,4 @@ def _numbers_at_risk(axes: Axes, analysis: Analysis, groups: list[Group], figure
 
 def _data_words(analysis: Analysis) -> str:
     cohort = analysis.fit.cohort
-    return "Synthetic patients." if cohort.synthetic else f"{len(cohort)} patients."
+    return f"{len(cohort)} patients."

@@ -26,6 +26,7 @@ from sitewise.estimands.summary import DIAGNOSTICS
 from sitewise.inference import FitResult
 from sitewise.models import RandomSites
 from sitewise.report.analysis import FEW_EVENTS, Analysis
+from sitewise.report.doubts import early_events
 
 GROUP_COLUMNS = ["group", "n", "events", "sites_represented", "person_time", "km_median", "km_lower", "km_upper"]
 GROUP_COLUMNS += ["last_time", "data_poor", "note"]
@@ -268,6 +269,6 @@ def diagnostics(fit: FitResult, *, prob: float) -> dict[str, object]:
             "notes": list(fit.cohort.notes),
             "follow_up": fit.cohort.follow_up(prob=prob),
         },
-        "warnings": list(fit.warnings),
+        "warnings": [*fit.warnings, *early_events(fit)],
         "seconds": dict(fit.seconds),
     }

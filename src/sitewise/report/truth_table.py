@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sitewise import names
+from sitewise.estimands import Observed, SiteTreatment
 from sitewise.models import RandomSites
 from sitewise.report.analysis import Analysis
 from sitewise.simulate import SyntheticCohort, Truth
@@ -33,10 +34,15 @@ def truth_table(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> pd.Da
     wanted = {item.name for item in cohort.scenario.covariates}
     if any(wanted - set(group.people.columns) for group in analysis.population.groups(cohort)):
         sites = []  # profiles of some covariates only: what is true of them depends on the others
+    # Without site effects a model's "average" is of these patients at whatever sites they are.
+    at_own = not analysis.fit.spec.has_sites and all(group.site is not None for group in analysis.population.groups(cohort))
+    asked: list[SiteTreatment] = [Observed()] if at_own and sites else list(sites)
     truth = Truth.of(cohort).estimands(
-        groups=analysis.population, sites=sites, times=analysis.milestones, rmst_horizon=analysis.horizon, prob=analysis.prob
+        groups=analysis.population, sites=asked, times=analysis.milestones, rmst_horizon=analysis.horizon, prob=analysis.prob
     )
     keys = ["group", "sites", "estimand", "horizon"]
+    if at_own:
+        truth["sites"] = names.AVERAGE
     estimates = tables["estimands"][[*keys, "median", "lower", "upper"]]
     found = truth[[*keys, "true_value"]].merge(estimates, on=keys, how="left")
     found = pd.concat([found, _coefficients(analysis, cohort, tables)], ignore_index=True)
@@ -48,7 +54,10 @@ def _coefficients(analysis: Analysis, cohort: SyntheticCohort, tables: Mapping[s
     """Return the scenario's log hazard ratios of single terms, and shape and site spread where they mean the same."""
     scenario = cohort.scenario
     rows: dict[str, tuple[str, float]] = {}
-    if scenario is None:
+    omitted = (
+        {item.name for item in cohort.scenario.covariates} - set(analysis.fit.spec.variables) if cohort.scenario else set()
+    )
+    if scenario is None or omitted:  # without some covariates coefficients and shape are other quantities
         return pd.DataFrame(columns=COLUMNS[:-1])
     for item in scenario.categorical:
         reference = cohort.levels(item.name)[0]

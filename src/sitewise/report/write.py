@@ -17,6 +17,9 @@ from sitewise.report.page import RASTER, render_page
 from sitewise.report.tables import all_tables, diagnostics
 from sitewise.report.truth_table import truth_table
 
+DRAWN = ("survival", "survival_by_site", "effects", "sites", "site_spread", "chains")
+SOMETIMES = ("truth.csv", "site_models.csv", *(f"{name}.{kind}" for name in DRAWN for kind in ("png", "svg")))
+"""Files that not every fit has."""
 Report = Callable[[str], None]
 
 
@@ -36,9 +39,13 @@ def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lam
     -------
     dict of str to Path
         The files written, by name.
+
+    Tables and pictures of an earlier run that this one does not make are removed: they are about other patients.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for name in SOMETIMES:
+        (folder / name).unlink(missing_ok=True)
     seconds = {}
     written: dict[str, Path] = {}
 

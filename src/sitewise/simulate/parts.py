@@ -178,6 +178,8 @@ class Sites(Record):
     """Standard deviation of the sites' log hazard ratios against an average site, drawn anew for every cohort."""
     log_hazard_ratios: tuple[float, ...] | None = None
     """The sites' log hazard ratios against an average site, the same in every cohort; instead of sd."""
+    assumed: str = ""
+    """What no published number supports about the sites, as a phrase."""
 
     def __post_init__(self) -> None:
         problems = tidied(self, ScenarioError, "The table of sites")

@@ -72,6 +72,11 @@ class Scenario(Record):
         return (*self.numeric, *self.categorical)
 
     @property
+    def all_assumptions(self) -> tuple[str, ...]:
+        """What no published number supports, of the sites and of the rest."""
+        return (*((self.sites.assumed,) if self.sites.assumed else ()), *self.assumptions)
+
+    @property
     def latent_correlation(self) -> Floats:
         """Correlation matrix of the latent normal variables in the order of :attr:`covariates`, shape (p, p)."""
         names = [item.name for item in self.covariates]
