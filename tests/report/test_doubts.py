@@ -34,47 +34,72 @@ SHAPES, SCALES, EFFECTS = np.array([1.3, 0.9, 1.1]), np.array([8.0, 12.0, 10.0])
 
 
 def shown(sentence):
-    """The first time without an event, the events expected before it, and the probability of none."""
-    found = re.search(r"before (\S+) .* expects (\S+) events \(probability (\S+?)\)", sentence)
-    return tuple(float(item) for item in found.groups())
+    """The first time without an event, the events expected before it, and how often none would happen, in words."""
+    time, expected, rare = re.search(r"before (\S+) .* expects (\S+) events \((.*?) by chance\)\.", sentence).groups()
+    return float(time), float(expected), rare
+
+
+def assert_rare(words, expected):
+    """The words are those of the probability exp(-E), to a whole number of times."""
+    if math.exp(expected) > 10_000:
+        assert words == "less than once in 10,000 times"
+    else:
+        (times,) = re.fullmatch(r"about once in ([\d,]+) times", words).groups()
+        assert abs(int(times.replace(",", "")) - math.exp(expected)) <= 0.5 + 1e-6
+
+
+SITES = np.array([2, 0, 1, 2, 0, 1, 2, 2])
+SITE_EFFECTS = np.array([[0.9, -0.5, -0.4], [0.6, 0.1, -0.7], [-0.3, 0.8, -0.5]])
+"""Log hazard ratios of three draws (rows) at three sites."""
 
 
 @pytest.fixture(scope="module")
 def by_hand(as_fit):
     """A function that makes a fit of the patients above with three draws."""
 
-    def make(*, entry=False, weights=False, guarantee_time=0.0, later=0.0):
-        frame = PATIENTS.assign(time=PATIENTS["time"] + later)
+    def make(*, entry=False, weights=False, sites=None, guarantee_time=0.0, later=0.0):
+        frame = PATIENTS.assign(time=PATIENTS["time"] + later, site=SITES)
         options = {"entry": "entry" if entry else None, "weights": "weight" if weights else None}
+        values = {}
+        if sites is not None:
+            options["site"] = "site"
+            values = {"site_effect": [SITE_EFFECTS]}
+            values |= {"site_sd": [[0.5, 0.6, 0.7]]} if sites == "random" else {}
         cohort = sw.Cohort.from_frame(frame, time="time", event="event", covariates=["x"], **options)
         surv = "Surv(entry, time, event)" if entry else "Surv(time, event)"
-        spec = sw.ModelSpec.from_formula(f"{surv} ~ x", guarantee_time=guarantee_time)
-        return as_fit(spec, cohort, log_scale=[np.log(SCALES)], shape=[SHAPES], coefficients=[EFFECTS[:, None]])
+        kind = {"sites": sw.FixedSites()} if sites == "fixed" else {}
+        right = "x" if sites is None else "x + (1 | site)"
+        spec = sw.ModelSpec.from_formula(f"{surv} ~ {right}", guarantee_time=guarantee_time, **kind)
+        return as_fit(spec, cohort, log_scale=[np.log(SCALES)], shape=[SHAPES], coefficients=[EFFECTS[:, None]], **values)
 
     return make
 
 
 @pytest.mark.parametrize("entry", [False, True])
 @pytest.mark.parametrize("weights", [False, True])
-def test_expected_before_the_first_event_by_hand(entry, weights, by_hand):
-    """With scipy's Weibull distribution: -log S from each patient's entry to the first event or the end of their follow-up."""
+@pytest.mark.parametrize("sites", [None, "random", "fixed"])
+def test_expected_before_the_first_event_by_hand(entry, weights, sites, by_hand):
+    """With scipy's Weibull distribution: -log S from each patient's entry to the first event or the end of their follow-up.
+
+    Each patient is at their own site and counts once, whatever their weight.
+    """
     later = 4.0
-    fit = by_hand(entry=entry, weights=weights, later=later)
+    fit = by_hand(entry=entry, weights=weights, sites=sites, later=later)
     first = 6.0 + later
     x = PATIENTS["x"] - PATIENTS["x"].mean()  # the baseline is that of the mean patient
     start = PATIENTS["entry"] if entry else 0 * PATIENTS["entry"]
     stop = np.minimum(PATIENTS["time"] + later, first)
     total = 0.0
-    for shape, scale, effect in zip(SHAPES, SCALES, EFFECTS, strict=True):
+    for draw, (shape, scale, effect) in enumerate(zip(SHAPES, SCALES, EFFECTS, strict=True)):
         hazard = -stats.weibull_min.logsf(stop, shape, scale=scale) + stats.weibull_min.logsf(start, shape, scale=scale)
-        each = np.where(stop > start, hazard, 0.0) * np.exp(effect * x)
-        total += (each * (PATIENTS["weight"] if weights else 1.0)).sum() / 3
+        site = SITE_EFFECTS[draw, SITES] if sites else 0.0
+        total += (np.where(stop > start, hazard, 0.0) * np.exp(effect * x + site)).sum() / 3
     assert total > -math.log(UNLIKELY)  # else nothing is said
     (sentence,) = early_events(fit)
-    time, expected, prob = shown(sentence)
+    time, expected, rare = shown(sentence)
     assert time == first
     assert expected == pytest.approx(total, abs=0.05)
-    assert prob == pytest.approx(math.exp(-total), rel=0.05)
+    assert_rare(rare, total)
     assert "guarantee_time" in sentence
 
 
@@ -134,10 +159,15 @@ def test_it_fires_without_the_scenarios_guarantee_time_and_not_with_it(krog, kro
     without = replace(spec, guarantee_time=0.0, resolution=None)
     fit = sw.fit(without, krog, engine=sw.Nuts(draws=300, tune=300, chains=2, cores=2), seed=1)
     (sentence,) = early_events(fit)
-    first, expected, prob = shown(sentence)
+    first, expected, rare = shown(sentence)
     assert first == pytest.approx(krog.time[krog.event > 0].min(), abs=0.05)
     assert expected > 4.6
-    assert prob < 0.01
+    if rare != "less than once in 10,000 times":
+        times = int(re.fullmatch(r"about once in ([\d,]+) times", rare)[1].replace(",", ""))
+        assert times >= 100
+        assert math.log(times) == pytest.approx(expected, abs=0.06)
+    else:
+        assert expected > math.log(10_000) - 0.05
 
 
 # Every other doubt: when and only when ------------------------------------------------------------------------
@@ -145,15 +175,15 @@ def test_it_fires_without_the_scenarios_guarantee_time_and_not_with_it(krog, kro
 MAIN = "Surv(months, died) ~ ecog + (1 | hospital)"
 ALONE = "Surv(months, died) ~ ecog"
 DOUBTS = {
-    "verdict": r"^The computation: verdict (warn|fail) \(",
-    "few events": r": only \d+ events? in \d+ patients? ",
+    "verdict": r"^Verdict (warn|fail): \d+ of \d+ checks of the computation not passed; what to do stands under Checks\.$",
+    "few events": r"^Fewer than 10 events, so that .*: .* \(\d+ of \d+\)",
     "early": r"^Nobody had the event before",
     "extrapolated": r"^Beyond follow-up",
     "few sites": r"^\d+ sites say little about how much sites differ",
     "fixed sites": r"^The \d+ sites have effects of their own",
     "sites ignored": r"^The model ignores that patients come from different sites",
     "a lone site": r"^Site '.*' has a single patient",
-    "shape": r"^The shape of the \w+ curve is assumed",
+    "shape": r"^The shape of the [A-Z]\w+ curve is assumed",
 }
 TIMES = {"times": (6, 12)}
 
@@ -192,11 +222,14 @@ def test_without_a_reason_only_the_shape_is_doubted(frames, read, chosen):
 
 @pytest.mark.parametrize(("level", "value"), [("warn", 1.02), ("fail", 1.2)])
 def test_the_verdict(level, value, frames, read, chosen):
-    verdict = Verdict((check("r_hat", value, "shape"),))
-    analysis = chosen(read(frames[12]), MAIN, asked=TIMES, verdict=verdict)
-    assert found(analysis) == ["verdict", "shape"]
-    assert verdict.level == level
-    assert f"verdict {level} (R-hat" in doubts(analysis, all_tables(analysis))[0]
+    """Only the checks that were not passed are counted."""
+    for others, count in (((), "1 of 1"), ((check("ess_bulk", 900.0), check("divergences", 0.0)), "1 of 3")):
+        verdict = Verdict((check("r_hat", value, "shape"), *others))
+        analysis = chosen(read(frames[12]), MAIN, asked=TIMES, verdict=verdict)
+        assert found(analysis) == ["verdict", "shape"]
+        assert verdict.level == level
+        first = doubts(analysis, all_tables(analysis))[0]
+        assert first.startswith(f"Verdict {level}: {count} checks of the computation not passed;")
 
 
 @pytest.mark.parametrize("events", [9, 10])
@@ -211,16 +244,23 @@ def test_few_events(events, frames, read, chosen):
     analysis = chosen(read(frame.assign(died=died)), MAIN, groups=groups, asked=TIMES)
     assert found(analysis) == (["few events", "shape"] if events < 10 else ["shape"])
     if events < 10:
-        assert doubts(analysis, all_tables(analysis))[0].startswith(f"ecog = 0: only 9 events in {poor.sum()} patients")
+        said = doubts(analysis, all_tables(analysis))[0]
+        assert said.startswith("Fewer than 10 events, so that the estimate leans on the model and its priors: ")
+        assert said.endswith(f": ecog = 0 (9 of {poor.sum()}).")
 
 
-def test_one_event_is_not_plural(frames, read, chosen):
+def test_groups_with_few_events_share_a_sentence(frames, read, chosen):
+    """All such groups, each with its own events and patients, and no others."""
     frame = frames[12].iloc[:40]
     poor = frame["ecog"] == "0"
-    died = np.where(poor, 0, frame["died"])
+    died = np.where(poor, 0, 1)
     died[np.flatnonzero(poor)[0]] = 1
-    analysis = chosen(read(frame.assign(died=died)), ALONE, groups=sw.RiskGroups.by_rule({"A": "ecog == '0'"}), asked=TIMES)
-    assert f"A: only 1 event in {poor.sum()} patients" in " ".join(doubts(analysis, all_tables(analysis)))
+    assert (~poor).sum() >= 10
+    rules = {"A": "ecog == '0'", "B": "ecog == '>=1'", "C": "ecog == '0' and age > 0"}
+    analysis = chosen(read(frame.assign(died=died)), ALONE, groups=sw.RiskGroups.by_rule(rules), asked=TIMES)
+    assert found(analysis).count("few events") == 1
+    (said,) = [item for item in doubts(analysis, all_tables(analysis)) if item.startswith("Fewer than")]
+    assert said.endswith(f": A (1 of {poor.sum()}) and C (1 of {poor.sum()}).")
 
 
 def test_extrapolation(frames, read, chosen):
@@ -298,8 +338,8 @@ def test_the_shape_is_that_of_the_family(frames, read, chosen):
     for family in (sw.Weibull(), sw.Exponential()):
         analysis = chosen(read(frames[12]), MAIN, asked=TIMES, family=family)
         last = doubts(analysis, all_tables(analysis))[-1]
-        assert family.name in last.lower()
-        assert "associations, not effects of treatment" in last
+        assert last.startswith(f"The shape of the {type(family).__name__} curve is assumed;")
+        assert not [item for item in doubts(analysis, all_tables(analysis)) if "ssociation" in item]  # that is the caution's
 
 
 def test_the_checks_name_what_was_not_found(frames, read, chosen, render):
