@@ -584,7 +584,7 @@ def test_the_question_is_the_heading(built):
 @every_page
 def test_what_the_names_of_groups_mean_comes_before_the_answers(name, built):
     """The factors counted, and nothing when none are."""
-    page, _, analysis = built(name)
+    page, _, _ = built(name)
     counted = {
         "lung": "Favourable: ecog 0.",
         "krog": "Favourable: ecog 0, child_pugh A.",
@@ -661,7 +661,7 @@ def assert_medians_range(sentence, analysis, tables):
     medians = table[table["estimand"] == "median_survival"].set_index("group")
     groups = analysis.population.groups(analysis.fit.cohort)
     assert [group.label for group in groups] == list(medians.index)
-    start = f"Median survival, in {analysis.fit.cohort.time_unit}, could be anything from "
+    start = f"Median survival, in {analysis.fit.cohort.time_unit}, could be anywhere within "
     assert sentence.startswith(start)
     rest, parts = sentence.removeprefix(start), []
     for place, group in enumerate(groups):
@@ -842,7 +842,7 @@ CASES = {
         "Median survival is not reached within follow-up (from 36.3 months).",
         "36.3 to beyond follow-up",
     ),
-    "far away": (90 + 5 * SPREAD, "Median survival is not reached within follow-up.", "not reached to beyond follow-up"),
+    "far away": (90 + 5 * SPREAD, "Median survival is not reached within follow-up.", "beyond follow-up"),
 }
 
 
@@ -864,7 +864,7 @@ def test_not_reached(case, with_medians, render):
 def test_limits_that_are_not_reached_are_no_numbers(case, with_medians, render):
     draws, _, limits = CASES[case]
     page, _ = render(with_medians(draws))
-    assert page.said("How sure")[0] == f"Median survival, in months, could be anything from {limits} (all)."
+    assert page.said("How sure")[0] == f"Median survival, in months, could be anywhere within {limits} (all)."
 
 
 def test_a_kaplan_meier_median_that_is_not_reached(with_medians, render):
@@ -928,21 +928,16 @@ def test_groups_beside_kaplan_meier(built, lung_tables, lung):
             assert_agrees(model, *(100 * at[item] for item in ("median", "lower", "upper")))
 
 
-def test_no_kaplan_meier_beyond_follow_up_of_a_group(built):
-    """Where the curve has ended there is a dash, not a number: every time at which some group's patients are gone."""
-    page, tables, analysis = built("few events")
-    cohort = analysis.fit.cohort
-    last = analysis.fit.cohort.time.max()
-    far = replace(analysis, times=(6, float(last) + 1))
-    assert far.milestones[-1] > last
-    assert page.tables("groups")[1][0] == ["Group", "survival at", "Kaplan-Meier", "model"]
-    from sitewise.report.page_sections import groups_section
-
-    own = all_tables(far)
-    for row in groups_section(far, own, {}).tables[1].rows:
-        beyond = row[1] == f"{far.milestones[-1]:g} {cohort.time_unit}"
-        assert (row[2] == "–") == beyond
-        assert len(NUMBER.findall(row[3])) == 3
+def test_no_kaplan_meier_after_the_last_patient(cohorts, chosen, render):
+    """Where the curve has ended stands a dash, beside the numbers of the model."""
+    late = float(np.ceil(cohorts["plain"].time.max())) + 1
+    page, _ = render(chosen(cohorts["plain"], MAIN, groups=FEW["groups"], asked={"times": (6, late)}))
+    survival = page.tables("groups")[1][1:]
+    assert [row[1] for row in survival] == ["6 months", f"{late:g} months"] * 2
+    for _, time, raw, model in survival:
+        assert (raw == "–") == (time != "6 months")
+        assert len(NUMBER.findall(model)) == 3
+        assert "–" not in model
 
 
 def test_populations_are_named(built, lung_tables):

@@ -60,9 +60,7 @@ def checks_section(analysis: Analysis, pictures: Mapping[str, Path]) -> Section:
         better = ">" if threshold.larger_is_better else "<"
         bound = f"{check.ok:g}" if threshold.inclusive else f"{better} {check.ok:g}"
         rows.append([threshold.title, f"{check.value:.4g}", bound, f"{better} {check.warn:g}", check.level])
-    early = early_events(analysis.fit) or [
-        "The first event is not later than the model expects: no sign of an unstated guarantee time."
-    ]
+    early = early_events(analysis.fit) or [NO_SIGN]
     found = [embedded(pictures["chains"], "Ranks by chain and draws in order")] if "chains" in pictures else []
     table = Table(["Check of the computation", "value", "ok", "warn", "level"], rows)
     return Section("checks", "Checks", [f"Verdict {verdict.sentence}", *verdict.notes, *early], [table], found)

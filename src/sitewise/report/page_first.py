@@ -208,8 +208,9 @@ def _sure(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     ranges = []
     for row in rows_of(medians):
         _, low, high = times_parts(row.median, row.lower, row.upper, last[row.group])
-        ranges.append(f"{low} to {'beyond follow-up' if high == NOT_REACHED else high} ({row.group})")
-    found = [f"Median survival, in {fit.cohort.time_unit}, could be anything from {enumerated(ranges)}."]
+        until = "beyond follow-up" if high == NOT_REACHED else high
+        ranges.append(f"{until if low == NOT_REACHED else f'{low} to {until}'} ({row.group})")
+    found = [f"Median survival, in {fit.cohort.time_unit}, could be anywhere within {enumerated(ranges)}."]
     found += _compared(analysis, tables["contrasts"])
     checked = (
         "Every check of the computation passed." if fit.verdict.level == "ok" else "Not all checks of the computation passed."
