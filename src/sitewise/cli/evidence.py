@@ -11,6 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from sitewise.evidence import Evidence
     from sitewise.evidence.entries import Survival, Term
+    from sitewise.evidence.entries_of_counts import Curve, Events
 
 Block = tuple[str, Sequence[str], list[Sequence[str]]]
 
@@ -90,6 +91,22 @@ def _blocks(found: Evidence) -> Iterator[Block]:
         read = f"{follow.definition}, read as {follow.reading}" if follow.reading else follow.definition
         rows.append((f"median {follow.median:g} {unit}{ends}", read, follow.where))
     yield "Follow-up", ("published", "definition", "where"), rows
+    rows = [
+        (_group(item, found), item.endpoint, f"{item.events}" + (f" of {item.patients}" if item.patients else ""), item.where)
+        for item in found.events
+    ]
+    yield "Events", ("group", "endpoint", "published", "where"), rows
+    rows = [
+        (" and ".join(item.between), f"{level}: " + ", ".join(f"{other} {count}" for other, count in row.items()), item.where)
+        for item in found.joint
+        for level, row in item.counts.items()
+    ]
+    yield "Cross tables", ("characteristics", "published", "where"), rows
+    rows = [
+        (_group(item, found), item.endpoint, f"{len(item.times)} points, {len(item.at_risk)} numbers at risk", item.where)
+        for item in found.curve
+    ]
+    yield "Digitised curves", ("group", "endpoint", "published", "where"), rows
     rows = []
     for entry in found.count:
         values = [str(entry.count)] if entry.count is not None else []
@@ -114,7 +131,7 @@ def _p(p: float | None, below: float | None) -> str:
     return f"{p:g}" if p is not None else f"<{below:g}" if below is not None else ""
 
 
-def _group(item: Survival, found: Evidence) -> str:
+def _group(item: Survival | Events | Curve, found: Evidence) -> str:
     if item.count_favourable is not None:
         return f"{item.count_favourable} of {sum(bool(entry.favourable) for entry in found.categorical)} favourable"
     return "; ".join(f"{name} {' or '.join(levels)}" for name, levels in item.group.items()) or "all"
@@ -122,7 +139,8 @@ def _group(item: Survival, found: Evidence) -> str:
 
 def _number(item: Survival, found: Evidence) -> str:
     unit = found.source.time_unit
-    ends = f" ({item.lower:g} to {item.upper:g})" if item.lower is not None and item.upper is not None else ""
+    limits = [f"{limit:g}" if isinstance(limit, float) else limit for limit in (item.lower, item.upper) if limit is not None]
+    ends = f" ({' to '.join(limits)})" if len(limits) == 2 else ""
     if item.survival is not None:
         return f"S({item.time:g} {unit}) = {item.survival:g}{ends}"
     return f"median {item.median:g} {unit}{ends}" if isinstance(item.median, float) else f"median {item.median}"

@@ -12,19 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sitewise.evidence.checks_of_counts import check_counts
+from sitewise.evidence.checks_of_groups import check_curve, check_events, check_failures, check_joint
 from sitewise.evidence.checks_of_models import check_model
-from sitewise.evidence.checks_shared import check_p_range, check_place
-from sitewise.evidence.entries import (
-    Ambiguity,
-    Categorical,
-    Comparison,
-    Continuous,
-    FollowUp,
-    Source,
-    Survival,
-)
+from sitewise.evidence.checks_shared import check_group, check_p_range, check_place
+from sitewise.evidence.entries import Ambiguity, Categorical, Comparison, Continuous, FollowUp, Source, Survival
 from sitewise.evidence.schema import SCHEMA_VERSION
-from sitewise.problems import Problems, nearest, plural
+from sitewise.problems import Problems, nearest
 
 RESERVED = "patients"
 """The word by which counts refer to all patients."""
@@ -86,6 +79,15 @@ def check_parts(
         _check_comparison(item, declared["survival"], problems)
     for item in parts["follow_up"]:
         _check_follow_up(item, problems)
+    named, sized = declared["categorical"], {item.name: item.levels for item in parts["categorical"]}
+    for item in parts["events"]:
+        check_events(item, sized, named, factors, patients, problems)
+    for item in parts["joint"]:
+        check_joint(item, sized, named, patients, problems)
+    for item in parts["curve"]:
+        check_curve(item, sized, named, factors, patients, problems)
+    for item in parts["failures"]:
+        check_failures(item, declared["count"], problems)
     check_counts(parts["count"], patients, declared["count"], problems, uncertain=uncertain)
     everything = [*kinds_of, "source", "follow_up"]
     for item in parts["ambiguity"]:
@@ -159,28 +161,21 @@ def _check_survival(
     if item.survival is not None and not 0 <= item.survival <= 1:
         problems.add(f"{where} survival", f"must be a share between 0 and 1; it is {item.survival:g}", "40 % is 0.40.")
     value = item.survival if item.survival is not None else item.median
-    for name in ("lower", "upper"):
-        share = getattr(item, name)
+    if not 0 < item.prob < 1:
+        problems.add(f"{where} prob", f"must be between 0 and 1; it is {item.prob:g}")
+    if item.upper == "not reached" and item.median is None:
+        problems.add(f"{where} upper", "is 'not reached', which only a median's limit can be")
+    upper = item.upper if isinstance(item.upper, float) else None
+    for name, share in (("lower", item.lower), ("upper", upper)):
         if share is not None and not 0 <= share <= (1 if item.survival is not None else float("inf")):
             problems.add(f"{where} {name}", f"must be {'a share' if item.survival is not None else 'a time'}; it is {share:g}")
-    if item.lower is not None and item.upper is not None and item.lower > item.upper:
-        problems.add(where, f"the interval is reversed: {item.lower:g} to {item.upper:g}")
+    if item.lower is not None and upper is not None and item.lower > upper:
+        problems.add(where, f"the interval is reversed: {item.lower:g} to {upper:g}")
         return
-    for name, limit, wrong in (("lower", item.lower, 1), ("upper", item.upper, -1)):
+    for name, limit, wrong in (("lower", item.lower, 1), ("upper", upper, -1)):
         if limit is not None and isinstance(value, float) and (limit - value) * wrong > 0:
             problems.add(f"{where} {name}", f"{limit:g} is on the wrong side of {value:g}")
-    for name, chosen in item.group.items():
-        if name not in declared:
-            problems.add(f"{where} group", f"'{name}' is no characteristic with levels", nearest(name, declared))
-        for label in chosen if name in levels else ():
-            if label not in levels[name]:
-                problems.add(f"{where} group", f"'{label}' is no level of {name}", nearest(label, levels[name]))
-    if item.count_favourable is not None and not 0 <= item.count_favourable <= factors:
-        known = plural(factors, "characteristic", "characteristics")
-        what = f"is {item.count_favourable}; this file has {known} with favourable levels"
-        problems.add(f"{where} count_favourable", what)
-    if item.count_favourable is not None and item.group:
-        problems.add(where, "group and count_favourable are both given", "One of them defines the group.")
+    check_group(where, item, levels, declared, factors, problems)
 
 
 def _check_comparison(item: Comparison, survival: Sequence[str], problems: Problems) -> None:
@@ -203,6 +198,7 @@ def _check_follow_up(item: FollowUp, problems: Problems) -> None:
     if item.range is not None and item.range[0] < 0:
         problems.add("follow_up range", f"must be zero or positive; it begins at {item.range[0]:g}")
     _check_inside("follow_up", item.range, {"median": item.median}, "range", problems)
+    _check_inside("follow_up", item.quartiles, {"median": item.median}, "quartiles", problems)
     if item.definition == "unstated" and item.reading is None:
         problems.add("follow_up reading", "is missing", "Where the definition is unstated, say how the median is read.")
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 from sitewise.evidence.checks_shared import SLACK, check_place
-from sitewise.evidence.entries import Count
+from sitewise.evidence.entries_of_counts import Count
 from sitewise.problems import Problems, listed, nearest
 
 MOST = 10**9

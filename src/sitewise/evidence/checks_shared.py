@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
-from sitewise.problems import Problems
+from sitewise.problems import Problems, nearest, plural
 
 LONGEST_QUOTE = 20
 """Words of a quotation: enough to find the place."""
@@ -33,3 +34,40 @@ def check_p_range(place: str, p: float | None, below: float | None, problems: Pr
     if p is not None and below is not None:
         problems.add(place, "p and p_below are both given", "The paper prints one of them.")
     return len(problems.found) == before
+
+
+class Grouped(Protocol):
+    """An entry about a group of patients."""
+
+    @property
+    def group(self) -> Mapping[str, Sequence[str]]:
+        """Levels that define it."""
+        ...
+
+    @property
+    def count_favourable(self) -> int | None:
+        """Number of favourable factors that defines it instead."""
+        ...
+
+
+def check_group(
+    where: str,
+    item: Grouped,
+    levels: Mapping[str, Collection[str]],
+    declared: Sequence[str],
+    factors: int,
+    problems: Problems,
+) -> None:
+    """Note a group that cannot be told from the characteristics of the file."""
+    for name, chosen in item.group.items():
+        if name not in declared:
+            problems.add(f"{where} group", f"'{name}' is no characteristic with levels", nearest(name, declared))
+        for label in chosen if name in levels else ():
+            if label not in levels[name]:
+                problems.add(f"{where} group", f"'{label}' is no level of {name}", nearest(label, levels[name]))
+    if item.count_favourable is not None and not 0 <= item.count_favourable <= factors:
+        known = plural(factors, "characteristic", "characteristics")
+        what = f"is {item.count_favourable}; this file has {known} with favourable levels"
+        problems.add(f"{where} count_favourable", what)
+    if item.count_favourable is not None and item.group:
+        problems.add(where, "group and count_favourable are both given", "One of them defines the group.")

@@ -12,6 +12,8 @@ from typing import Literal
 from sitewise.records import Record
 
 Status = Literal["fit", "soft", "held_out", "conflict"]
+"""How calibration uses a number: it is fitted; fitted with a quarter of the weight; only predicted and compared; or, since it
+contradicts others, left out and reported as a conflict."""
 Group = dict[str, tuple[str, ...]]
 """Levels of covariates; a group is those who have one of the levels of every covariate named; empty: all patients."""
 
@@ -104,6 +106,8 @@ class Continuous(Record):
     """Lower and upper quartile."""
     range: tuple[float, float] | None = None
     """Least and largest value."""
+    digits: int | None = None
+    """Decimals to which the numbers are printed; default: the most that one of them has."""
     status: Status = "fit"
     """How calibration uses it."""
 
@@ -182,8 +186,10 @@ class Survival(Record):
     """Share event-free at ``time``."""
     lower: float | None = None
     """Lower limit of the interval."""
-    upper: float | None = None
+    upper: float | Literal["not reached"] | None = None
     """Upper limit of the interval."""
+    prob: float = 0.95
+    """Probability of the interval."""
     digits: int = 0
     """Decimals to which the number is printed; of the percentage, where the paper prints one."""
     status: Status = "fit"
@@ -208,6 +214,8 @@ class Comparison(Record):
     """P value as printed."""
     p_below: float | None = None
     """Bound, where the paper prints an inequality."""
+    status: Status = "fit"
+    """How calibration uses it."""
 
 
 @dataclass(frozen=True)
@@ -222,38 +230,14 @@ class FollowUp(Record):
     """Median."""
     range: tuple[float, float] | None = None
     """Shortest and longest."""
+    quartiles: tuple[float, float] | None = None
+    """Lower and upper quartile, of what the median is of."""
+    digits: int = 0
+    """Decimals to which the numbers are printed."""
     definition: Literal["observed", "reverse-kaplan-meier", "alive-only", "unstated"] = "unstated"
     """What the paper says the median is of."""
     reading: Literal["observed", "reverse-kaplan-meier", "alive-only"] | None = None
     """What it is taken to be of, where the paper does not say."""
-    status: Status = "fit"
-    """How calibration uses it."""
-
-
-@dataclass(frozen=True)
-class Count(Record):
-    """A count or percentage of the text: failures, salvage, toxicity, lesions."""
-
-    id: str
-    """Short name."""
-    label: str
-    """What is counted."""
-    where: str
-    """Where it stands."""
-    quote: tuple[str, ...]
-    """The paper's own words that hold the number."""
-    count: int | None = None
-    """Count."""
-    percent: float | None = None
-    """Percentage as printed."""
-    of: str = "patients"
-    """What the percentage is of: ``patients``, or the id of another count."""
-    part_of: str = ""
-    """Id of the count that this one is a part of."""
-    counted: str = "patients"
-    """What is counted."""
-    parts: Literal["exhaustive", "some", "overlapping"] = "some"
-    """Whether its own parts add up to it, are some of it, or overlap."""
     status: Status = "fit"
     """How calibration uses it."""
 

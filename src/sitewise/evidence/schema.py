@@ -4,17 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sitewise.evidence.entries import (
-    Ambiguity,
-    Categorical,
-    Comparison,
-    Continuous,
-    Count,
-    FollowUp,
-    Model,
-    Source,
-    Survival,
-)
+from sitewise.evidence.entries import Ambiguity, Categorical, Comparison, Continuous, FollowUp, Model, Source, Survival
+from sitewise.evidence.entries_of_counts import Count, Curve, Events, Failures, Joint
 from sitewise.records import Record
 
 SCHEMA_VERSION = 1
@@ -42,8 +33,16 @@ class Evidence(Record):
     """Tests between groups."""
     follow_up: tuple[FollowUp, ...] = ()
     """Follow-up."""
+    events: tuple[Events, ...] = ()
+    """Numbers of events."""
+    joint: tuple[Joint, ...] = ()
+    """Cross tables of two characteristics."""
+    curve: tuple[Curve, ...] = ()
+    """Digitised Kaplan-Meier curves and numbers at risk."""
     count: tuple[Count, ...] = ()
     """Counts of the text."""
+    failures: tuple[Failures, ...] = ()
+    """Patterns of first failure."""
     ambiguity: tuple[Ambiguity, ...] = ()
     """What the paper leaves open."""
 
