@@ -93,7 +93,10 @@ def _tidied(value: Any, hint: Any, where: str, problems: Problems, wrong: Proble
     if origin in (types.UnionType, typing.Union):
         if value is None:
             return None
-        hint = next(item for item in inner if item is not types.NoneType)
+        words = [item for item in inner if typing.get_origin(item) is typing.Literal]
+        if any(value in typing.get_args(item) for item in words if isinstance(value, Hashable)):
+            return value
+        hint = next((item for item in inner if item is not types.NoneType and item not in words), words[0] if words else None)
         return _tidied(value, hint, where, problems, wrong)
     if origin is typing.Literal:
         if value not in inner:

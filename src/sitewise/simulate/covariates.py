@@ -77,8 +77,13 @@ def labelled(codes: NDArray[Any], labels: Sequence[str]) -> pd.Categorical:
 
 
 def site_sizes(scenario: Scenario, patients: int) -> NDArray[np.int64]:
+    """Return the patients of each site of a scenario."""
+    return site_counts(scenario.sites.shares, patients)
+
+
+def site_counts(shares: Sequence[float] | Floats, patients: int) -> NDArray[np.int64]:
     """Return the patients of each site that come nearest to the shares and sum to ``patients`` (largest remainder)."""
-    wanted = np.asarray(scenario.sites.shares) * patients
+    wanted = np.asarray(shares) * patients
     sizes = np.floor(wanted + 1e-9).astype(np.int64)
     largest = np.argsort(sizes - wanted, kind="stable")[: patients - int(sizes.sum())]
     sizes[largest] += 1

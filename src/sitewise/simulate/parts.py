@@ -9,7 +9,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sitewise.families import FAMILIES, Family
+from sitewise.families import BASELINES, Family
 from sitewise.problems import Problems, ScenarioError, listed, nearest, plural
 from sitewise.records import Record, positive, tidied
 
@@ -140,20 +140,22 @@ class Baseline(Record):
         positive(problems, median=self.median)
         if self.guarantee_time < 0:
             problems.add("guarantee_time", f"must be zero or positive; it is {self.guarantee_time:g}")
-        if self.family not in FAMILIES:
-            problems.add("family", f"is '{self.family}'", nearest(self.family, FAMILIES))
+        if self.family not in BASELINES:
+            problems.add("family", f"is '{self.family}'", nearest(self.family, BASELINES))
         else:
-            wanted = {item.name for item in FAMILIES[self.family].shape_parameters}
+            wanted = {item.name for item in BASELINES[self.family].shape_parameters}
             if set(self.parameters) != wanted:
                 given = listed(self.parameters) or "none"
                 problems.add("parameters", f"of {self.family} must be {listed(wanted) or 'none'}; given: {given}")
             positive(problems, **self.parameters)
+            if self.parameters.get("cured", 0.0) >= 0.5:
+                problems.add("parameters cured", "must be below 0.5", "The median of the reference patient must exist.")
         problems.raise_if_any(ScenarioError, "The baseline")
 
     @property
     def distribution(self) -> Family:
         """The family."""
-        return FAMILIES[self.family]()
+        return BASELINES[self.family]()
 
     @property
     def shape(self) -> tuple[float, ...]:

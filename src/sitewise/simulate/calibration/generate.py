@@ -1,0 +1,237 @@
+"""Cohorts of many parameter rows at once, from random numbers that are drawn beforehand.
+
+The random numbers are kept apart from the parameters: the same numbers under other parameters give the common random numbers
+that moments are differentiated with. What happens to a patient is what :mod:`sitewise.simulate.cohorts` does with a scenario.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from sitewise.families import BASELINES, Weibull
+from sitewise.simulate.calibration.assumptions import Assumptions
+from sitewise.simulate.calibration.parameters import (
+    CENSORING_SCALE,
+    CENSORING_SHAPE,
+    CURED,
+    EFFECT,
+    LOG_MEDIAN,
+    LOG_SHAPE,
+    SPREAD,
+    Parameters,
+    correlation_matrices,
+    guarantee_times,
+)
+from sitewise.simulate.calibration.structure import Factor, Measure, Structure
+from sitewise.simulate.covariates import column, site_counts
+from sitewise.simulate.parts import Categorical, Floats
+
+FIRST_SD = 20.0
+"""How far, in its own sds, the mean of a truncated normal distribution is looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Randomness:
+    """Random numbers of R cohorts.
+
+    Parameters
+    ----------
+    latent : ndarray, shape (R, q, n)
+        Standard normal: characteristics.
+    event, censoring : ndarray, shape (R, n)
+        Standard exponential: cumulative hazards at death and at the end of follow-up.
+    site_effect : ndarray, shape (R, J)
+        Standard normal.
+    site_sd : ndarray, shape (R,)
+        Half-normal with scale 1.
+    rounding : ndarray, shape (R, K)
+        Uniform on (-1, 1): where in its rounding box each published number lies.
+    """
+
+    latent: Floats
+    event: Floats
+    censoring: Floats
+    site_effect: Floats
+    site_sd: Floats
+    rounding: Floats
+
+    @classmethod
+    def draw(cls, stream: np.random.Generator, cohorts: int, structure: Structure, *, sites: int, targets: int) -> Self:
+        """Draw the random numbers of some cohorts."""
+        size = (cohorts, structure.patients)
+        return cls(
+            stream.standard_normal((cohorts, len(structure.names), structure.patients)),
+            stream.standard_exponential(size),
+            stream.standard_exponential(size),
+            stream.standard_normal((cohorts, sites)),
+            np.abs(stream.standard_normal(cohorts)),
+            stream.uniform(-1.0, 1.0, (cohorts, targets)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+
+@dataclass(frozen=True, eq=False)
+class Cohorts:
+    """Simulated cohorts as arrays: R cohorts of n patients.
+
+    Parameters
+    ----------
+    time, event : ndarray, shape (R, n)
+        Observed.
+    factors : dict of str to ndarray of int8, shape (R, n)
+        Positions in :attr:`Factor.levels`.
+    measures : dict of str to ndarray, shape (R, n)
+        Values.
+    site : ndarray of int, shape (n,)
+        Positions of the patients' sites.
+    """
+
+    time: Floats
+    event: NDArray[np.bool_]
+    factors: dict[str, NDArray[np.int8]]
+    measures: dict[str, Floats]
+    site: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Makes cohorts of parameter rows.
+
+    Parameters
+    ----------
+    structure, parameters, assumptions
+        What is simulated, and from what.
+    sites : int
+        Number of sites.
+    """
+
+    structure: Structure
+    parameters: Parameters
+    assumptions: Assumptions
+    sites: int
+
+    def __call__(self, theta: Floats, random: Randomness) -> Cohorts:
+        """Return the cohorts of parameter rows, theta of shape (R, p) or (p,), with the random numbers of R cohorts."""
+        theta = np.broadcast_to(theta, (len(random), len(self.parameters)))
+        values = self.parameters.named(theta)
+        latent = self._latent(values, random)
+        factors, measures = {}, {}
+        log_hazard = np.log(random.event)
+        for place, item in enumerate((*self.structure.measures, *self.structure.factors)):
+            if isinstance(item, Measure):
+                measures[item.name] = measured(item, latent[:, place], values, exact=self._exact)
+            else:
+                factors[item.name] = column(as_categorical(item), latent[:, place], exact=self._exact)
+        log_hazard -= self.linear_predictor(values, factors, measures)
+        site = self.site_of_patients()
+        log_hazard -= (self.site_sds(random)[:, None] * random.site_effect)[:, site]
+        tau = guarantee_times(values, self.parameters, self.assumptions)[:, None]
+        family = BASELINES[self.assumptions.family]()
+        shape = self.shapes(values)
+        log_scale = self.log_medians(values) - family.log_time(np.log(np.log(2.0)), 0.0, shape)
+        log_time = family.log_time(log_hazard, log_scale[:, None], tuple(item[:, None] for item in shape))
+        time = tau + np.exp(log_time)
+        own = Weibull().log_time(
+            np.log(random.censoring), values[CENSORING_SCALE][:, None], (np.exp(values[CENSORING_SHAPE])[:, None],)
+        )
+        end = tau + np.exp(own)
+        return Cohorts(np.minimum(time, end), time <= end, factors, measures, site)
+
+    @property
+    def _exact(self) -> bool:
+        return self.assumptions.margins == "exact"
+
+    def _latent(self, values: dict[str, Floats], random: Randomness) -> Floats:
+        if not self.structure.pairs:
+            return random.latent
+        return np.linalg.cholesky(correlation_matrices(values, self.structure)) @ random.latent
+
+    def linear_predictor(
+        self, values: dict[str, Floats], factors: dict[str, NDArray[np.int8]], measures: dict[str, Floats]
+    ) -> Floats:
+        """Return log hazard ratios against the reference patient, whose numeric characteristics are at their medians."""
+        total = np.zeros((len(values[LOG_MEDIAN]), self.structure.patients))
+        for item in self.structure.factors:
+            if item.effects:
+                effects = np.stack([np.zeros(len(total)), *(values[EFFECT + name] for name in item.effects)], axis=1)
+                total += np.take_along_axis(effects[:, list(item.classes)], factors[item.name].astype(np.intp), axis=1)
+        for measure in self.structure.measures:
+            for name in measure.effects:
+                total += values[EFFECT + name][:, None] * (measures[measure.name] - measure.median)
+        return total
+
+    def site_of_patients(self) -> NDArray[np.int64]:
+        """Return the site of each patient: patients are exchangeable, so the first ones are at the first site."""
+        shares = self.assumptions.site_shares or (1 / self.sites,) * self.sites
+        return np.repeat(np.arange(self.sites), site_counts(shares, self.structure.patients))
+
+    def site_sds(self, random: Randomness) -> Floats:
+        """Return the spread of the sites of each cohort."""
+        if self.assumptions.site_sd is not None:
+            return np.full(len(random), self.assumptions.site_sd)
+        return self.assumptions.site_sd_scale * random.site_sd
+
+    def shapes(self, values: dict[str, Floats]) -> tuple[Floats, ...]:
+        """Return the family's shape parameters of each row."""
+        if self.assumptions.family == "exponential":
+            return ()
+        shape = np.exp(values[LOG_SHAPE])
+        return (shape, 0.5 / (1 + np.exp(-values[CURED]))) if CURED in values else (shape,)
+
+    def log_medians(self, values: dict[str, Floats]) -> Floats:
+        """Return log medians of the reference patient after the guarantee time, shape (R,).
+
+        The parameter is the median at the mean log hazard ratio, on the time scale of a Weibull of this shape: what the cohort
+        as a whole tells, so that it depends less on the effects. For the other families it is a change of variables alone.
+        """
+        mean = np.zeros(len(values[LOG_MEDIAN]))
+        for item in self.structure.factors:
+            shares = np.asarray(item.counts) / sum(item.counts)
+            for number, name in enumerate(item.effects, start=1):
+                mean += float(shares[np.asarray(item.classes) == number].sum()) * values[EFFECT + name]
+        shape = np.exp(values[LOG_SHAPE]) if LOG_SHAPE in values else 1.0
+        return np.asarray(values[LOG_MEDIAN] + mean / shape)
+
+
+def as_categorical(item: Factor) -> Categorical:
+    """Return a factor as a scenario's covariate without effects: what its levels are cut from."""
+    total = sum(item.counts)
+    shares = [count / total for count in item.counts]
+    return Categorical(item.name, item.levels, tuple(shares), (0.0,) * len(item.levels))
+
+
+def measured(item: Measure, latent: Floats, values: dict[str, Floats], *, exact: bool) -> Floats:
+    """Return values of a numeric characteristic from its latent variable, both of shape (R, n)."""
+    rows, patients = latent.shape
+    sd = np.full(rows, item.sd) if item.sd is not None else np.exp(values[SPREAD + item.name])
+    share: Any = ndtr(latent)
+    if exact:
+        share = (latent.argsort(axis=-1).argsort(axis=-1) + 0.5) / patients
+    mean = means_of(item, sd)[:, None]
+    low = 0.0 if item.lower is None else ndtr((item.lower - mean) / sd[:, None])
+    high = 1.0 if item.upper is None else ndtr((item.upper - mean) / sd[:, None])
+    found = mean + sd[:, None] * ndtri(np.clip(low + share * (high - low), 1e-12, 1 - 1e-12))
+    return np.asarray(np.clip(found, item.lower, item.upper) if item.lower is not None else found)
+
+
+def means_of(item: Measure, sd: Floats) -> Floats:
+    """Return the means before truncation that give the printed median, shape (R,), by bisection."""
+    if item.lower is None or item.upper is None:
+        return np.full(len(sd), item.median)
+    low, high = item.median - FIRST_SD * sd, item.median + FIRST_SD * sd
+    for _ in range(60):
+        mean = 0.5 * (low + high)
+        below, above = ndtr((item.lower - mean) / sd), ndtr((item.upper - mean) / sd)
+        share = (ndtr((item.median - mean) / sd) - below) / np.maximum(above - below, 1e-300)
+        low, high = np.where(share > 0.5, mean, low), np.where(share > 0.5, high, mean)
+    return 0.5 * (low + high)

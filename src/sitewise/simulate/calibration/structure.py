@@ -1,0 +1,286 @@
+"""What is simulated for a paper: its characteristics with their exact counts, which levels have effects of their own, what depends.
+
+Only characteristics that a number to be compared refers to are simulated. Two levels share an effect when no row, group or
+curve of the paper tells them apart; the levels that no row names share the reference's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from sitewise.evidence import Evidence
+from sitewise.evidence.entries import Categorical, Continuous, Term
+from sitewise.problems import EvidenceError, Problems
+
+USED = ("fit", "soft", "held_out")
+"""Statuses whose numbers are computed from simulated cohorts."""
+FITTED = ("fit", "soft")
+"""Statuses that parameters exist for: a number that is only held out has none of its own."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A characteristic with levels.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the evidence.
+    levels : tuple of str
+        Levels that a patient has, the reference class first.
+    counts : tuple of int
+        Patients at each level.
+    classes : tuple of int
+        Which effect each level has; 0 is the reference.
+    favourable : tuple of str
+        Levels that count as favourable.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    counts: tuple[int, ...]
+    classes: tuple[int, ...]
+    favourable: tuple[str, ...] = ()
+
+    @property
+    def effects(self) -> tuple[str, ...]:
+        """Names of the effects: the levels of each class but the reference."""
+        return tuple(
+            f"{self.name}[{'|'.join(level for level, own in zip(self.levels, self.classes, strict=True) if own == number)}]"
+            for number in range(1, max(self.classes) + 1)
+        )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A numeric characteristic: normal, truncated at the range that is printed.
+
+    Parameters
+    ----------
+    name : str
+        Its name in the evidence.
+    median : float
+        Its median (or mean, where only that is printed).
+    sd : float or None
+        Spread before truncation; None when it is a parameter.
+    guess : float
+        A first guess at the spread.
+    lower, upper : float or None
+        Range.
+    """
+
+    name: str
+    median: float
+    sd: float | None
+    guess: float
+    lower: float | None = None
+    upper: float | None = None
+    has_effect: bool = True
+
+    @property
+    def effects(self) -> tuple[str, ...]:
+        """The name of its effect, per unit."""
+        return (self.name,) if self.has_effect else ()
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is simulated.
+
+    Parameters
+    ----------
+    patients : int
+        Patients of a cohort.
+    measures, factors : tuple
+        Characteristics; numeric ones first, the order of the latent variables.
+    pairs : tuple of (str, str)
+        Characteristics whose dependence is a parameter.
+    """
+
+    patients: int
+    measures: tuple[Measure, ...]
+    factors: tuple[Factor, ...]
+    pairs: tuple[tuple[str, str], ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the characteristics in the order of the latent variables."""
+        return (*(item.name for item in self.measures), *(item.name for item in self.factors))
+
+    @property
+    def effects(self) -> tuple[str, ...]:
+        """Names of all effects: factors', then measures'."""
+        return tuple(name for item in (*self.factors, *self.measures) for name in item.effects)
+
+    def factor(self, name: str) -> Factor:
+        """Return a factor by its name."""
+        return next(item for item in self.factors if item.name == name)
+
+
+def structure_of(
+    evidence: Evidence, /, *, endpoint: str = "os", free: Sequence[str] = (), dependence: bool = True
+) -> Structure:
+    """Return what is simulated for a paper.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        The paper's numbers.
+    endpoint : str
+        Whose numbers.
+    free : sequence of str
+        Characteristics whose levels all have effects of their own, whatever the paper prints.
+    dependence : bool
+        Whether characteristics may depend on each other.
+
+    Raises
+    ------
+    EvidenceError
+        When a number refers to a characteristic that cannot be simulated: counts that are not of all patients, a numeric one
+        without median, mean or range.
+    """
+    problems = Problems()
+    used = set(free) | set(_used(evidence, endpoint))
+    factors, measures = [], []
+    for item in evidence.categorical:
+        if item.name not in used:
+            continue
+        if sum(item.levels.values()) != evidence.source.patients:
+            problems.add(f"categorical ({item.name})", "does not count all patients, so that it cannot be simulated")
+            continue
+        factors.append(_factor(item, evidence, endpoint, all_free=item.name in free))
+    for numeric in evidence.continuous:
+        if numeric.name in used:
+            measure = _measure(numeric, used_in_models=numeric.name in _in_models(evidence, endpoint))
+            if measure is None:
+                problems.add(f"continuous ({numeric.name})", "needs a median, a mean or a range to be simulated")
+            else:
+                measures.append(measure)
+    problems.raise_if_any(EvidenceError, evidence.id)
+    names = [item.name for item in (*measures, *factors)]
+    pairs = tuple(pair for pair in _pairs(evidence, endpoint) if all(name in names for name in pair)) if dependence else ()
+    return Structure(evidence.source.patients, tuple(measures), tuple(factors), pairs)
+
+
+def terms_of(evidence: Evidence, endpoint: str) -> Iterator[Term]:
+    """Return the rows of the endpoint's models that are fitted, adjusted models first."""
+    for model in sorted(evidence.model, key=lambda model: not model.adjusted):
+        if model.endpoint == endpoint:
+            yield from (term for term in model.term if term.status in FITTED)
+
+
+def _used(evidence: Evidence, endpoint: str) -> Iterator[str]:
+    yield from _in_models(evidence, endpoint)
+    for item in (*evidence.survival, *evidence.events, *evidence.curve):
+        if item.endpoint == endpoint and item.status in USED:
+            yield from item.group
+            if item.count_favourable is not None:
+                yield from (entry.name for entry in evidence.categorical if entry.favourable)
+    for joint in evidence.joint:
+        if joint.status in USED:
+            yield from joint.between
+
+
+def _in_models(evidence: Evidence, endpoint: str) -> set[str]:
+    """Return the covariates of models of which a row is used; the others of such a model are needed to fit it."""
+    return {
+        term.covariate
+        for model in evidence.model
+        if model.endpoint == endpoint and any(term.status in USED for term in model.term)
+        for term in model.term
+    }
+
+
+def _factor(item: Categorical, evidence: Evidence, endpoint: str, *, all_free: bool) -> Factor:
+    levels = [level for level, count in item.levels.items() if count > 0]
+    terms = [term for term in terms_of(evidence, endpoint) if term.covariate == item.name]
+    reference = terms[0].reference if terms else tuple(item.favourable) or (levels[0],)
+    named = {level for term in terms for level in (*term.level, *term.reference)}
+    groups = [
+        tuple(entry.group[item.name])
+        for entry in (*evidence.survival, *evidence.events, *evidence.curve)
+        if entry.endpoint == endpoint and entry.status == "fit" and item.name in entry.group
+    ]
+    if not terms and any(
+        entry.count_favourable is not None and entry.status == "fit" and entry.endpoint == endpoint
+        for entry in (*evidence.survival, *evidence.events, *evidence.curve)
+    ):
+        groups.append(item.favourable)
+    if all_free:
+        groups += [(level,) for level in levels]
+    split = {level for group in groups for level in group}
+
+    def signature(level: str) -> tuple[object, ...]:
+        seen: tuple[object, ...] = tuple((level in term.level, level in term.reference) for term in terms)
+        return (*seen, *(level in group for group in groups))
+
+    base = next((level for level in levels if level in reference), levels[0])
+    known: dict[tuple[object, ...], int] = {signature(base): 0}
+    classes: dict[str, int] = {}
+    for level in levels:
+        if level not in named and level not in split:
+            classes[level] = 0 if not split or terms else known.setdefault(signature(level), len(known))
+        else:
+            classes[level] = known.setdefault(signature(level), len(known))
+    ordered = [*(level for level in levels if classes[level] == 0), *(level for level in levels if classes[level] != 0)]
+    numbers = {number: position for position, number in enumerate(dict.fromkeys(classes[level] for level in ordered))}
+    return Factor(
+        item.name,
+        tuple(ordered),
+        tuple(item.levels[level] for level in ordered),
+        tuple(numbers[classes[level]] for level in ordered),
+        item.favourable,
+    )
+
+
+NORMAL_QUARTILE = 1.349
+RANGE_IN_SD = 4.5
+"""Of a sample of some hundred from a normal distribution the range is about five sds, of flatter ones four."""
+
+
+def _measure(item: Continuous, *, used_in_models: bool) -> Measure | None:
+    middle = item.median if item.median is not None else item.mean
+    if middle is None and item.quartiles is not None:
+        middle = sum(item.quartiles) / 2
+    if middle is None and item.range is not None:
+        middle = sum(item.range) / 2
+    if middle is None:
+        return None
+    sd = item.sd if item.sd is not None else None
+    if sd is None and item.quartiles is not None and item.quartiles[1] > item.quartiles[0]:
+        sd = (item.quartiles[1] - item.quartiles[0]) / NORMAL_QUARTILE
+    width = item.range[1] - item.range[0] if item.range is not None else None
+    guess = sd if sd is not None else width / RANGE_IN_SD if width else max(abs(middle) / 5, 1.0)
+    lower, upper = item.range if width else (None, None)
+    return Measure(item.name, middle, sd, guess, lower, upper, used_in_models)
+
+
+def _pairs(evidence: Evidence, endpoint: str) -> Iterator[tuple[str, str]]:
+    """Return pairs that adjusted models, joint groups or cross tables say something about, in the evidence's order."""
+    order = [*(item.name for item in evidence.continuous), *(item.name for item in evidence.categorical)]
+    wanted: set[frozenset[str]] = set()
+    together: list[Sequence[str]] = [
+        [term.covariate for term in model.term if term.status in FITTED]
+        for model in evidence.model
+        if model.endpoint == endpoint
+    ]
+    together += [joint.between for joint in evidence.joint if joint.status in USED]
+    for item in (*evidence.survival, *evidence.events, *evidence.curve):
+        if item.endpoint == endpoint and item.status in USED:
+            together.append(list(item.group))
+            if item.count_favourable is not None:
+                together.append([entry.name for entry in evidence.categorical if entry.favourable])
+    for names in together:
+        wanted |= {frozenset(pair) for pair in itertools.combinations(dict.fromkeys(names), 2)}
+    yield from (pair for pair in itertools.combinations(order, 2) if frozenset(pair) in wanted)
+
+
+def group_of(item: object, structure: Structure) -> Mapping[str, tuple[str, ...]] | int | None:
+    """Return the group of an entry: levels by characteristic, a count of favourable factors, or None for all patients."""
+    count = getattr(item, "count_favourable", None)
+    if count is not None:
+        return int(count)
+    group: Mapping[str, tuple[str, ...]] = getattr(item, "group", {})
+    return group or None
