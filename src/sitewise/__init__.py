@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from sitewise.evidence import Evidence as Evidence
     from sitewise.evidence import load_evidence as load_evidence
     from sitewise.evidence import read_evidence as read_evidence
+    from sitewise.evidence.audit import Audit as Audit
+    from sitewise.evidence.audit import audit as audit
     from sitewise.families import Exponential as Exponential
     from sitewise.families import Weibull as Weibull
     from sitewise.inference import FitResult as FitResult
@@ -81,6 +83,7 @@ _HOME = {
     "sitewise.inference": ("FitResult", "Nuts", "Verdict", "fit", "load"),
     "sitewise.inference.prior": ("sample_prior",),
     "sitewise.evidence": ("Evidence", "load_evidence", "read_evidence"),
+    "sitewise.evidence.audit": ("Audit", "audit"),
     "sitewise.estimands": (
         "Average",
         "BySite",

@@ -1,6 +1,7 @@
-"""The classical analysis of survival, for many cohorts at once: Cox, Kaplan-Meier, log-rank, follow-up over (cohorts x patients)."""
+"""The classical analysis of survival for many cohorts at once: Cox, Kaplan-Meier, log-rank, follow-up."""
 
 from sitewise.classical.cox import CoxFits, cox
+from sitewise.classical.cox_kernel import cox_score_information
 from sitewise.classical.follow_up import FollowUpOf, follow_up
 from sitewise.classical.kaplan_meier import KaplanMeierAt, Medians, kaplan_meier_at, kaplan_meier_median
 from sitewise.classical.log_rank import LogRank, log_rank
@@ -14,6 +15,7 @@ __all__ = [
     "Medians",
     "Ordered",
     "cox",
+    "cox_score_information",
     "follow_up",
     "kaplan_meier_at",
     "kaplan_meier_median",

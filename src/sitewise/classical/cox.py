@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sitewise.classical.compiled import over_rows
-from sitewise.classical.cox_kernel import newton
+from sitewise.classical.cox_newton import newton
 from sitewise.classical.ordering import Floats, Mask, Ordered
 
 TOLERANCE = 1e-16
@@ -92,8 +92,8 @@ def cox(
 
     def work(start: int, stop: int) -> None:
         newton(
-            start, stop, ordered.order, ordered.time, ordered.event, columns, chosen, ties == "efron", iterations, TOLERANCE,
-            coefficient, covariance, fitted, null, chi2, events, converged,
+            start, stop, ordered.order, ordered.time, ordered.event, ordered.entry, columns, chosen, ties == "efron",
+            iterations, TOLERANCE, coefficient, covariance, fitted, null, chi2, events, converged,
         )  # fmt: skip
 
     over_rows(work, rows, workers)

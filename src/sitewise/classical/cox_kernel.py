@@ -1,8 +1,15 @@
-"""Cox's partial likelihood with its score and information, and Newton's method on it, compiled.
+r"""Cox's partial likelihood of one cohort with its score and information, compiled.
 
-Patients are walked from the last time to the first, so that each joins the risk set once. With d events at a time,
-Breslow's likelihood divides each by the whole risk set; Efron's takes l / d of the dying out of it for l = 0 ... d - 1 (Therneau &
-Grambsch 2000, Modeling Survival Data, section 3.3). Everything is one file because numba's cache looks at one file.
+With d events at a time, Breslow's likelihood divides each by the whole risk set and Efron's takes l / d of the dying out of it
+for l = 0 ... d - 1 (Therneau & Grambsch 2000, Modeling Survival Data, section 3.3). The score is written with each patient's
+expected number of events :math:`w_i` (its hazard times the baseline hazard while at risk), the information as
+
+.. math:: \sum_i w_i x_i x_i' - \sum_e \bar x_e \bar x_e'
+
+which is the sum over events of the covariance in the risk set, but needs only two passes over the patients and products of long
+rows: several times faster than summing a matrix for each risk set.
+
+``gather`` lays a cohort out in the order of its times, once; ``score_information`` reads that at each coefficient.
 """
 
 from __future__ import annotations
@@ -11,213 +18,267 @@ import math
 
 import numpy as np
 
-from sitewise.classical.compiled import compiled
+from sitewise.classical.compiled import compiled, compiled_for_rows
+from sitewise.classical.exponentials import exponentials
 
-LARGEST_EXPONENT = 200.0
-FLAT = 1e-10
-"""A pivot of the information, as a share of its column's value at 0, below which the column says nothing."""
-FAR = 30.0
-"""A log hazard ratio per sd of a column beyond which the likelihood has no maximum that matters."""
+SPREAD = 700.0
+"""Of the log hazards in a cohort, beyond which a likelihood is refused: its exponentials would not be numbers."""
+
+FIRST, DEATHS, ENTERED, OWN = range(4)
+"""Rows of whole numbers: of each event time, its first patient and its deaths; of each patient, the event times before its
+entry and its own event time (-1 before the first)."""
+
+RISK, WEIGHT, WHOLE, RATE, DYING = range(5)
+"""Rows of numbers: of each patient, its hazard and its expected events; of each event time, the hazard of the risk set, and
+what it adds to the cumulative baseline hazard of those who survive it and of those who die at it. Then p rows: means of the
+columns in the risk set of each event."""
 
 
 @compiled
-def score_information(order, time, event, design, include, coefficient, mean, efron, score, information, work):  # type: ignore[no-untyped-def]
-    """Fill score (p,) and information (p, p) of one cohort at a coefficient; return the log partial likelihood.
+def room(n, p):  # type: ignore[no-untyped-def]
+    """Return space for a cohort of up to n patients and p columns: its columns, facts of them, whole numbers, numbers."""
+    return np.zeros((p, n)), np.zeros((4, p)), np.zeros((4, n + 1), np.int64), np.zeros((5 + p, n))
 
-    ``design`` (n, p) and ``include`` (n,) are in the patients' own order, ``order``, ``time`` and ``event`` (n,) sorted by time.
-    Columns are taken about ``mean`` (p,). ``work`` has room for 3 + p rows of p + 1 twice: see ``room``.
+
+@compiled
+def gather(order, time, event, entry, design, include, space):  # type: ignore[no-untyped-def]
+    """Lay out the included patients of a cohort by time, deaths first where times are equal, columns about their means.
+
+    ``design`` (n, p) and ``include`` (n,) are in the patients' own order, ``order``, ``time``, ``event`` and ``entry`` (n,), or
+    (0,) where all are observed from the start, sorted by time.
+
+    Returns
+    -------
+    patients, event times, deaths : int
+        Numbers in the model. The second array of ``space`` then holds means, ranges and sums over deaths of the columns.
     """
+    columns, facts, whole, _ = space
     n, p = design.shape
-    s1, d1, x = work[0], work[1], work[2]
-    s2, d2 = work[3 : 3 + p], work[3 + p : 3 + 2 * p]
-    for j in range(p):
-        s1[j] = 0.0
-        score[j] = 0.0
-        for k in range(j + 1):
-            s2[j, k] = 0.0
-            information[j, k] = 0.0
-    s0, value = 0.0, 0.0
-    last = n - 1
-    while last >= 0:
-        first = last
-        while first > 0 and time[first - 1] == time[last]:
-            first -= 1
-        deaths = 0
-        d0 = 0.0
-        for i in range(first, last + 1):
-            patient = order[i]
-            if not include[patient]:
-                continue
-            exponent = 0.0
-            for j in range(p):
-                x[j] = design[patient, j] - mean[j]
-                exponent += coefficient[j] * x[j]
-            risk = math.exp(min(exponent, LARGEST_EXPONENT))
-            s0 += risk
-            dies = event[i]
-            if dies:
-                if deaths == 0:
+    size, times, deaths = 0, 0, 0
+    start = 0
+    while start < n:
+        stop = start + 1
+        while stop < n and time[stop] == time[start]:
+            stop += 1
+        before = size
+        for dying in (True, False):
+            for i in range(start, stop):
+                patient = order[i]
+                if event[i] == dying and include[patient]:
                     for j in range(p):
-                        d1[j] = 0.0
-                        for k in range(j + 1):
-                            d2[j, k] = 0.0
-                deaths += 1
-                value += exponent
-                d0 += risk
-            for j in range(p):
-                weighted = risk * x[j]
-                s1[j] += weighted
-                for k in range(j + 1):
-                    s2[j, k] += weighted * x[k]
-                if dies:
-                    score[j] += x[j]
-                    d1[j] += weighted
-                    for k in range(j + 1):
-                        d2[j, k] += weighted * x[k]
-        for death in range(deaths):
-            taken = death / deaths if efron else 0.0
-            whole = s0 - taken * d0
-            value -= math.log(whole)
-            for j in range(p):
-                own = (s1[j] - taken * d1[j]) / whole
-                score[j] -= own
-                for k in range(j + 1):
-                    other = (s1[k] - taken * d1[k]) / whole
-                    information[j, k] += (s2[j, k] - taken * d2[j, k]) / whole - own * other
-        last = first - 1
+                        columns[j, size] = design[patient, j]
+                    whole[ENTERED, size] = 0
+                    if entry.size > 0:
+                        while whole[ENTERED, size] < times and time[whole[OWN, whole[ENTERED, size]]] <= entry[i]:
+                            whole[ENTERED, size] += 1
+                    size += 1
+            if dying and size > before:
+                whole[FIRST, times], whole[DEATHS, times] = before, size - before
+                # While patients are read, the last row keeps where each event time stands in ``time``.
+                whole[OWN, times] = start
+                deaths += size - before
+                times += 1
+        start = stop
+    whole[FIRST, times] = size
+    place = -1
+    for i in range(size):
+        while place + 1 < times and whole[FIRST, place + 1] <= i:
+            place += 1
+        whole[OWN, i] = place
     for j in range(p):
-        for k in range(j):
-            information[k, j] = information[j, k]
+        total, least, most = 0.0, np.inf, -np.inf
+        for i in range(size):
+            total += columns[j, i]
+            least, most = min(least, columns[j, i]), max(most, columns[j, i])
+        mean = total / max(size, 1)
+        died = 0.0
+        for i in range(size):
+            columns[j, i] -= mean
+        for b in range(times):
+            for i in range(whole[FIRST, b], whole[FIRST, b] + whole[DEATHS, b]):
+                died += columns[j, i]
+        facts[0, j], facts[2, j] = mean, died
+        facts[1, j] = most - least if math.isfinite(total) else np.nan
+    return size, times, deaths
+
+
+@compiled_for_rows
+def _product(a, b, n):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(n):
+        total += a[i] * b[i]
+    return total
+
+
+@compiled_for_rows
+def _product_of_three(a, b, c, n):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(n):
+        total += a[i] * b[i] * c[i]
+    return total
+
+
+@compiled
+def _hazards(coefficient, space, size):  # type: ignore[no-untyped-def]
+    """Fill the patients' hazards, scaled by their middle; return its logarithm, or NaN where they cannot be computed."""
+    columns, _, _, numbers = space
+    risk, log_risk = numbers[RISK], numbers[WEIGHT]  # the weights are made later
+    zero = True
+    for j in range(coefficient.size):
+        zero = zero and coefficient[j] == 0.0
+    if zero:
+        risk[:size] = 1.0
+        return 0.0
+    log_risk[:size] = 0.0
+    for j in range(coefficient.size):
+        slope = coefficient[j]
+        for i in range(size):
+            log_risk[i] += slope * columns[j, i]
+    least, most = np.inf, -np.inf
+    for i in range(size):
+        least, most = min(least, log_risk[i]), max(most, log_risk[i])
+    if not most - least < SPREAD:
+        return np.nan
+    middle = 0.5 * (least + most)
+    for i in range(size):
+        log_risk[i] -= middle
+    exponentials(log_risk, risk, size)
+    return middle
+
+
+@compiled
+def _risk_sets(values, out, whole, times, entered_late):  # type: ignore[no-untyped-def]
+    """Sum values (n,) of the patients over the risk set of each event time."""
+    if not entered_late:
+        total = 0.0
+        for b in range(times - 1, -1, -1):
+            for i in range(whole[FIRST, b + 1] - 1, whole[FIRST, b] - 1, -1):
+                total += values[i]
+            out[b] = total
+        return
+    # Taking the late out of running sums would cancel digits; late entry is rare enough for summing every risk set by itself.
+    out[:times] = 0.0
+    for i in range(whole[FIRST, 0], whole[FIRST, times]):
+        for b in range(whole[ENTERED, i], whole[OWN, i] + 1):
+            out[b] += values[i]
+
+
+@compiled
+def score_information(coefficient, efron, space, size, times, deaths, entered_late, score, information):  # type: ignore[no-untyped-def]
+    """Fill score (p,) and information (p, p) of a gathered cohort; return its log partial likelihood or, out of range, -inf."""
+    columns, facts, whole, numbers = space
+    p = coefficient.size
+    risk, weight, sums, rate, dying = numbers[RISK], numbers[WEIGHT], numbers[WHOLE], numbers[RATE], numbers[DYING]
+    means = numbers[5:]
+    middle = _hazards(coefficient, space, size)
+    if not math.isfinite(middle):
+        return -np.inf
+    value = -deaths * middle
+    for j in range(p):
+        value += coefficient[j] * facts[2, j]
+    _risk_sets(risk, sums, whole, times, entered_late)
+
+    product = 1.0  # of the risk sets: a logarithm of many at once
+    for b in range(times):
+        count, first = whole[DEATHS, b], whole[FIRST, b]
+        if count == 1:
+            product *= sums[b]
+            if not 1e-100 < product < 1e100:
+                value -= math.log(product)
+                product = 1.0
+            rate[b] = dying[b] = 1.0 / sums[b]
+            continue
+        rate[b], dying[b], own = 0.0, 0.0, 0.0
+        if efron:
+            for i in range(first, first + count):
+                own += risk[i]
+        for death in range(count):
+            taken = death / count if efron else 0.0
+            share = sums[b] - taken * own
+            product *= share
+            if not 1e-100 < product < 1e100:
+                value -= math.log(product)
+                product = 1.0
+            rate[b] += 1.0 / share
+            dying[b] += (1.0 - taken) / share
+    value -= math.log(product)
+
+    for i in range(whole[FIRST, 0]):
+        weight[i] = 0.0
+    if entered_late:
+        for i in range(whole[FIRST, 0], size):
+            b = whole[OWN, i]
+            total = 0.0
+            for earlier in range(whole[ENTERED, i], b):
+                total += rate[earlier]
+            dies = i < whole[FIRST, b] + whole[DEATHS, b]
+            if dies or whole[ENTERED, i] <= b:
+                total += dying[b] if dies else rate[b]
+            weight[i] = risk[i] * total
+    else:
+        total = 0.0
+        for b in range(times):
+            first = whole[FIRST, b]
+            for i in range(first, first + whole[DEATHS, b]):
+                weight[i] = risk[i] * (total + dying[b])
+            total += rate[b]
+            for i in range(first + whole[DEATHS, b], whole[FIRST, b + 1]):
+                weight[i] = risk[i] * total
+
+    for j in range(p):
+        score[j] = facts[2, j] - _product(weight, columns[j], size)
+    _means(columns, numbers, whole, times, efron, entered_late, p)
+    for j in range(p):
+        for k in range(j + 1):
+            found = _product_of_three(weight, columns[j], columns[k], size) - _product(means[j], means[k], deaths)
+            information[j, k] = found
+            information[k, j] = found
     return value
 
 
 @compiled
-def _factor(information, p, least):  # type: ignore[no-untyped-def]
-    """Replace the lower triangle by its Cholesky factor; return whether all pivots are large enough."""
+def _means(columns, numbers, whole, times, efron, entered_late, p):  # type: ignore[no-untyped-def]
+    """Fill the means of the columns in the risk set of each event."""
+    risk, sums = numbers[RISK], numbers[WHOLE]
+    rate, total_of = numbers[RATE], numbers[DYING]  # what the dying add is no longer needed
     for j in range(p):
-        for k in range(j + 1):
-            total = information[j, k]
-            for m in range(k):
-                total -= information[j, m] * information[k, m]
-            if j == k:
-                if not total > least[j]:
-                    return False
-                information[j, j] = math.sqrt(total)
-            else:
-                information[j, k] = total / information[k, k]
-    return True
+        column, mean = columns[j], numbers[5 + j]
+        if entered_late:
+            _risk_sets(risk * column, total_of, whole, times, True)
+        else:
+            running = 0.0
+            for b in range(times - 1, -1, -1):
+                for i in range(whole[FIRST, b + 1] - 1, whole[FIRST, b] - 1, -1):
+                    running += risk[i] * column[i]
+                total_of[b] = running
+        place = 0
+        for b in range(times):
+            count, first = whole[DEATHS, b], whole[FIRST, b]
+            if count == 1:
+                mean[place] = total_of[b] * rate[b]
+                place += 1
+                continue
+            own, own_hazard = 0.0, 0.0
+            if efron:
+                for i in range(first, first + count):
+                    own += risk[i] * column[i]
+                    own_hazard += risk[i]
+            for death in range(count):
+                taken = death / count if efron else 0.0
+                mean[place] = (total_of[b] - taken * own) / (sums[b] - taken * own_hazard)
+                place += 1
 
 
 @compiled
-def _solve(factor, p, values):  # type: ignore[no-untyped-def]
-    for j in range(p):
-        total = values[j]
-        for k in range(j):
-            total -= factor[j, k] * values[k]
-        values[j] = total / factor[j, j]
-    for j in range(p - 1, -1, -1):
-        total = values[j]
-        for k in range(j + 1, p):
-            total -= factor[k, j] * values[k]
-        values[j] = total / factor[j, j]
+def cox_score_information(order, time, event, design, include, coefficient, efron, score, information):  # type: ignore[no-untyped-def]
+    """Fill score (p,) and information (p, p) of one cohort at a coefficient (p,); return the log partial likelihood.
 
-
-@compiled
-def newton(  # type: ignore[no-untyped-def]
-    start, stop, order, time, event, design, include, efron, iterations, tolerance, coefficient, covariance, fitted, null, chi2,
-    events, converged,
-):  # fmt: skip
-    """Fit the cohorts from start to stop; what does not converge is left as it was (NaN)."""
-    n, p = design.shape[1], design.shape[2]
-    room = np.empty((3 + 2 * p, p))
-    beta, trial, step, mean, sd = np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p)
-    score, information, factor, least = np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros(p)
-    for r in range(start, stop):
-        size, deaths = 0, 0
-        mean[:] = 0.0
-        sd[:] = 0.0
-        for i in range(n):
-            patient = order[r, i]
-            if include[r, patient]:
-                size += 1
-                deaths += event[r, i]
-                for j in range(p):
-                    mean[j] += design[r, patient, j]
-        events[r] = deaths
-        for j in range(p):
-            mean[j] /= max(size, 1)
-        for patient in range(n):
-            if include[r, patient]:
-                for j in range(p):
-                    sd[j] += (design[r, patient, j] - mean[j]) ** 2
-        flat = deaths == 0
-        for j in range(p):
-            sd[j] = math.sqrt(sd[j] / max(size, 1))
-            if not sd[j] > 0:
-                flat = True
-        beta[:] = 0.0
-        value = score_information(
-            order[r], time[r], event[r], design[r], include[r], beta, mean, efron, score, information, room
-        )
-        null[r] = value
-        if flat:
-            continue
-        good = True
-        for j in range(p):
-            least[j] = FLAT * information[j, j]
-            good = good and information[j, j] > 0
-        if not good:
-            continue
-        done = False
-        for iteration in range(iterations):
-            factor[:] = information
-            if not _factor(factor, p, least):
-                break
-            step[:] = score
-            _solve(factor, p, step)
-            gain = 0.0
-            for j in range(p):
-                gain += score[j] * step[j]
-            if iteration == 0:
-                chi2[r] = gain
-            if gain < tolerance:  # twice what the next step would add to the log likelihood
-                done = True
-                break
-            for _ in range(12):
-                far = False
-                for j in range(p):
-                    trial[j] = beta[j] + step[j]
-                    far = far or abs(trial[j]) * sd[j] > FAR
-                found = -np.inf
-                if not far:
-                    found = score_information(
-                        order[r], time[r], event[r], design[r], include[r], trial, mean, efron, score, information, room
-                    )
-                if found >= value - 1e-9 * abs(value):
-                    break
-                for j in range(p):
-                    step[j] *= 0.5
-            else:
-                break
-            value = found
-            beta[:] = trial
-        if not done:
-            continue
-        worst = 0.0
-        for j in range(p):
-            worst = max(worst, abs(beta[j]) * sd[j])
-        # Infinite estimates (no events at a level) creep up until the information is nearly nothing.
-        vanished = False
-        for j in range(p):
-            vanished = vanished or information[j, j] < 1e-6 * sd[j] * sd[j]
-        if vanished:
-            continue
-        converged[r] = True
-        fitted[r] = value
-        for j in range(p):
-            coefficient[r, j] = beta[j]
-            step[:] = 0.0
-            step[j] = 1.0
-            _solve(factor, p, step)
-            for k in range(p):
-                covariance[r, j, k] = step[k]
+    To be called from compiled code. ``design`` (n, p) and ``include`` (n,) are in the patients' own order; ``order``, ``time``
+    and ``event`` (n,) sorted by time; ``efron`` is False for Breslow's treatment of ties. Where hazards spread beyond what
+    doubles hold, the result is -inf and nothing is filled. At many coefficients of one cohort, ``gather`` once and call
+    ``score_information``.
+    """
+    n, p = design.shape
+    space = room(n, p)
+    size, times, deaths = gather(order, time, event, np.empty(0), design, include, space)
+    return score_information(coefficient, efron, space, size, times, deaths, False, score, information)

@@ -13,7 +13,7 @@ from sitewise.classical.ordering import Floats, Ordered
 
 
 @compiled
-def _tests(order, time, event, group, include, observed, expected, variance):  # type: ignore[no-untyped-def]
+def _tests(order, time, event, entry, group, include, observed, expected, variance):  # type: ignore[no-untyped-def]
     rows, n = time.shape
     groups = observed.shape[1]
     at_risk, deaths = np.zeros(groups), np.zeros(groups)
@@ -34,6 +34,13 @@ def _tests(order, time, event, group, include, observed, expected, variance):  #
                 if include[r, patient] and event[r, i]:
                     deaths[group[r, patient]] += 1
             total = deaths.sum()
+            if total > 0 and entry.size > 0:
+                at_risk[:] = 0.0
+                for i in range(first, n):
+                    patient = order[r, i]
+                    if include[r, patient] and entry[r, i] < time[r, first]:
+                        at_risk[group[r, patient]] += 1
+                whole = at_risk.sum()
             if total > 0:
                 for a in range(groups):
                     observed[r, a] += deaths[a]
@@ -92,7 +99,17 @@ def log_rank(ordered: Ordered, group: ArrayLike, /, *, groups: int, include: Arr
     rows = len(ordered)
     observed, expected = np.zeros((rows, groups)), np.zeros((rows, groups))
     variance = np.zeros((rows, groups, groups))
-    _tests(ordered.order, ordered.time, ordered.event, codes, ordered.included(include), observed, expected, variance)
+    _tests(
+        ordered.order,
+        ordered.time,
+        ordered.event,
+        ordered.entry,
+        codes,
+        ordered.included(include),
+        observed,
+        expected,
+        variance,
+    )
     compared = np.diagonal(variance, axis1=1, axis2=2) > 1e-12
     freedom = np.maximum(compared.sum(axis=1) - 1, 0)
     difference = observed - expected

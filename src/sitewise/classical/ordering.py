@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -10,6 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+
+
+def _no_entry() -> Floats:
+    return np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,28 +26,42 @@ class Ordered:
         Positions of the patients, first to last; equal times stay in the order given.
     time, event : ndarray, shape (R, n)
         Times and whether they are events, in that order.
+    entry : ndarray, shape (R, n) or (0, 0)
+        Times from which the patients were observed, in that order: at risk at t are those with entry < t <= time. Empty where
+        all were observed from the start.
     """
 
     order: NDArray[np.intp]
     time: Floats
     event: Mask
+    entry: Floats = field(default_factory=_no_entry)
 
     @classmethod
-    def of(cls, time: ArrayLike, event: ArrayLike) -> Self:
+    def of(cls, time: ArrayLike, event: ArrayLike, entry: ArrayLike | None = None) -> Self:
         """Sort cohorts by time.
 
         Parameters
         ----------
         time, event : array-like, shape (R, n) or (n,)
             Times and whether they are events; one dimension is one cohort.
+        entry : array-like, shape (R, n) or (n,), optional
+            Times from which the patients were observed, before ``time``.
         """
         times, events = np.atleast_2d(np.asarray(time, dtype=float)), np.atleast_2d(np.asarray(event, dtype=bool))
-        if times.shape != events.shape:
-            raise ValueError(f"time and event must have the same shape; they have {times.shape} and {events.shape}.")
+        if times.ndim != 2 or times.shape != events.shape:
+            raise ValueError(
+                f"time and event must have the same shape, (R, n) or (n,); they have {times.shape} and {events.shape}."
+            )
         if not np.isfinite(times).all():
             raise ValueError("time must be finite.")
         order = times.argsort(axis=1, kind="stable")
-        return cls(order, np.take_along_axis(times, order, 1), np.take_along_axis(events, order, 1))
+        entries = _no_entry()
+        if entry is not None:
+            given = np.broadcast_to(np.asarray(entry, dtype=float), times.shape)
+            if not (given < times).all():
+                raise ValueError("entry must be before time for every patient.")
+            entries = np.take_along_axis(given, order, 1)
+        return cls(order, np.take_along_axis(times, order, 1), np.take_along_axis(events, order, 1), entries)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -56,5 +74,4 @@ class Ordered:
         """Return a mask in the patients' own order; without one, everyone."""
         if include is None:
             return self.everyone()
-        found = np.ascontiguousarray(np.broadcast_to(np.asarray(include, dtype=bool), self.order.shape))
-        return found
+        return np.ascontiguousarray(np.broadcast_to(np.asarray(include, dtype=bool), self.order.shape))

@@ -120,6 +120,19 @@ def evidence(
     run_evidence(which)
 
 
+@app.command()
+def audit(
+    which: Annotated[
+        str, typer.Argument(metavar="EVIDENCE", help="Id of a packaged summary (krog-20-04), or path of a .toml file.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="File for the findings: .csv.")] = None,
+) -> None:
+    """Say what a paper's numbers imply, and where they contradict each other."""
+    from sitewise.cli.audit import run_audit
+
+    raise typer.Exit(run_audit(which, out))
+
+
 def main() -> None:
     """Run the command line; problems in what the user gave are a message and exit code 2."""
     from sitewise.problems import SitewiseError

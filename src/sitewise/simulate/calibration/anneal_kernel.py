@@ -256,7 +256,7 @@ def _follow_cost(time, event, kind, definition, low, high, value, tolerance, fir
 
 @_jit
 def anneal(  # type: ignore[no-untyped-def]
-    seed, steps, hot, cold, codes, time, event, shortest, longest, model_start, term_covariate, values, ratios, included,
+    stream, steps, hot, cold, codes, time, event, shortest, longest, model_start, term_covariate, values, ratios, included,
     term_of_covariate, slots, slot_low, slot_high, coefficient, group_table, group_count, favourable, group_list, group_uses, blocks, kind,
     target_term, definition, low, high, value, half, tolerance, z,
 ):  # fmt: skip
@@ -266,7 +266,6 @@ def anneal(  # type: ignore[no-untyped-def]
     first and last target. ``slots[c]`` says whether covariate c is numeric: its codes are then places of values that may
     move between ``slot_low`` and ``slot_high``. Returns the cost of each block.
     """
-    np.random.seed(seed)
     n, covariates = codes.shape
     count = len(blocks)
     cost, proposed = np.zeros(count), np.zeros(count)
@@ -280,12 +279,12 @@ def anneal(  # type: ignore[no-untyped-def]
     temperature = hot
     for _ in range(steps):
         temperature *= cooling
-        move = np.random.random()
-        i = np.random.randint(n)
+        move = stream.random()
+        i = int(stream.random() * n)
         # Partners are near or far in time with the same probability on a log scale: near swaps are the fine moves.
-        away = int(math.exp(np.random.random() * math.log(n - 0.001)))
-        j = (i + away) % n if np.random.random() < 0.5 else (i - away) % n
-        c = np.random.randint(covariates)
+        away = int(math.exp(stream.random() * math.log(n - 0.001)))
+        j = (i + away) % n if stream.random() < 0.5 else (i - away) % n
+        c = int(stream.random() * covariates)
         old_time, old_event, moved_slot, old_value = time[i], event[i], -1, 0.0
         what = 0
         for b in range(count):
@@ -308,7 +307,7 @@ def anneal(  # type: ignore[no-untyped-def]
             what = 2
             below = time[i - 1] if i > 0 else shortest
             above = time[i + 1] if i < n - 1 else longest
-            time[i] = below + (above - below) * (0.001 + 0.998 * np.random.random())
+            time[i] = below + (above - below) * (0.001 + 0.998 * stream.random())
             for b in range(count):
                 def_block[b] = blocks[b, 0] != 0
         elif move < 0.88:  # swap an event with a censoring
@@ -332,7 +331,7 @@ def anneal(  # type: ignore[no-untyped-def]
                 continue
             old_value = values[term, moved_slot]
             width = slot_high[c, moved_slot] - slot_low[c, moved_slot]
-            new = old_value + 0.2 * width * np.random.standard_normal()
+            new = old_value + 0.2 * width * stream.standard_normal()
             if new < slot_low[c, moved_slot] or new > slot_high[c, moved_slot]:
                 continue
             for t in range(len(term_covariate)):
@@ -342,7 +341,7 @@ def anneal(  # type: ignore[no-untyped-def]
             for b in range(count):
                 def_block[b] = _uses(b, blocks, c, included, term_of_covariate, group_uses)
         # Costs are never negative: a move is rejected as soon as what is known of its cost exceeds what may be accepted.
-        allowed = -temperature * math.log(1.0 - np.random.random())
+        allowed = -temperature * math.log(1.0 - stream.random())
         change = 0.0
         for b in range(count):
             if def_block[b]:

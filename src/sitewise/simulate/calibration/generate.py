@@ -49,6 +49,8 @@ class Randomness:
         Standard normal.
     site_sd : ndarray, shape (R,)
         Half-normal with scale 1.
+    site_share : ndarray, shape (R, J)
+        Standard gamma: Dirichlet shares of the sites when divided by their sum.
     rounding : ndarray, shape (R, K)
         Uniform on (-1, 1): where in its rounding box each published number lies.
     """
@@ -58,10 +60,13 @@ class Randomness:
     censoring: Floats
     site_effect: Floats
     site_sd: Floats
+    site_share: Floats
     rounding: Floats
 
     @classmethod
-    def draw(cls, stream: np.random.Generator, cohorts: int, structure: Structure, *, sites: int, targets: int) -> Self:
+    def draw(
+        cls, stream: np.random.Generator, cohorts: int, structure: Structure, *, sites: int, targets: int, concentration: float
+    ) -> Self:
         """Draw the random numbers of some cohorts."""
         size = (cohorts, structure.patients)
         return cls(
@@ -70,6 +75,7 @@ class Randomness:
             stream.standard_exponential(size),
             stream.standard_normal((cohorts, sites)),
             np.abs(stream.standard_normal(cohorts)),
+            stream.standard_gamma(concentration, (cohorts, sites)),
             stream.uniform(-1.0, 1.0, (cohorts, targets)),
         )
 
@@ -89,7 +95,7 @@ class Cohorts:
         Positions in :attr:`Factor.levels`.
     measures : dict of str to ndarray, shape (R, n)
         Values.
-    site : ndarray of int, shape (n,)
+    site : ndarray of int, shape (R, n)
         Positions of the patients' sites.
     """
 
@@ -101,6 +107,14 @@ class Cohorts:
 
     def __len__(self) -> int:
         return len(self.time)
+
+    def replace(self, places: NDArray[np.intp], other: Cohorts, rows: NDArray[np.intp]) -> None:
+        """Put some cohorts of another set in place of own ones."""
+        for name in ("time", "event", "site"):
+            getattr(self, name)[places] = getattr(other, name)[rows]
+        for kind in ("factors", "measures"):
+            for name, values in getattr(self, kind).items():
+                values[places] = getattr(other, kind)[name][rows]
 
 
 @dataclass(frozen=True)
@@ -133,8 +147,8 @@ class Generator:
             else:
                 factors[item.name] = column(as_categorical(item), latent[:, place], exact=self._exact)
         log_hazard -= self.linear_predictor(values, factors, measures)
-        site = self.site_of_patients()
-        log_hazard -= (self.site_sds(random)[:, None] * random.site_effect)[:, site]
+        site = self.site_of_patients(random)
+        log_hazard -= np.take_along_axis(self.site_sds(random)[:, None] * random.site_effect, site, axis=1)
         tau = guarantee_times(values, self.parameters, self.assumptions)[:, None]
         family = BASELINES[self.assumptions.family]()
         shape = self.shapes(values)
@@ -170,10 +184,16 @@ class Generator:
                 total += values[EFFECT + name][:, None] * (measures[measure.name] - measure.median)
         return total
 
-    def site_of_patients(self) -> NDArray[np.int64]:
-        """Return the site of each patient: patients are exchangeable, so the first ones are at the first site."""
-        shares = self.assumptions.site_shares or (1 / self.sites,) * self.sites
-        return np.repeat(np.arange(self.sites), site_counts(shares, self.structure.patients))
+    def site_of_patients(self, random: Randomness) -> NDArray[np.int64]:
+        """Return the site of each patient, shape (R, n): patients are exchangeable, so the first ones are at the first site.
+        """
+        fixed = self.assumptions.site_shares
+        if fixed is not None:
+            own = np.repeat(np.arange(self.sites), site_counts(fixed, self.structure.patients))
+            return np.broadcast_to(own, (len(random), own.size)).copy()
+        wanted = random.site_share / random.site_share.sum(axis=1, keepdims=True) * self.structure.patients
+        ends = np.rint(np.cumsum(wanted, axis=1))[:, :-1]
+        return np.asarray((np.arange(self.structure.patients)[None, :, None] >= ends[:, None, :]).sum(axis=2))
 
     def site_sds(self, random: Randomness) -> Floats:
         """Return the spread of the sites of each cohort."""

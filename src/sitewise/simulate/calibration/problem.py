@@ -103,7 +103,14 @@ class Problem:
     def randomness(self, seed: int, cohorts: int, *, stage: int, first: int = 0) -> Randomness:
         """Return the random numbers of one chunk of a stage of the calculation."""
         stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(stage, first))))
-        return Randomness.draw(stream, cohorts, self.structure, sites=self.sites, targets=len(self.targets))
+        return Randomness.draw(
+            stream,
+            cohorts,
+            self.structure,
+            sites=self.sites,
+            targets=len(self.targets),
+            concentration=self.assumptions.site_concentration,
+        )
 
     def simulate(self, theta: Floats, random: Randomness) -> tuple[Cohorts, Floats]:
         """Return cohorts of parameter rows and their statistics."""

@@ -20,8 +20,8 @@ from sitewise.simulate.calibration.reconstruct_arrays import Plan
 from sitewise.simulate.parts import Floats
 
 STAGE = 2
-STEPS = 400_000
-HOT, COLD = 100.0, 0.01
+STEPS = 1_500_000
+HOT, COLD = 1000.0, 0.1
 """Temperatures in units of squared tolerances: at first a target may be missed by ten tolerances, at last by none."""
 SHORTEST = 1e-3
 BEYOND = 1.25
@@ -83,11 +83,11 @@ def reconstruct_cohorts(
     plan = Plan.of(problem)
     random = problem.randomness(seed, len(theta), stage=STAGE)
     cohorts = problem.generator(theta, random)
-    seeds = np.random.SeedSequence(seed, spawn_key=(STAGE, 1 << 30)).generate_state(len(theta))
+    seeds = np.random.SeedSequence(seed, spawn_key=(STAGE, 1 << 30)).spawn(len(theta))
     cost = np.empty(len(theta))
 
     def one(row: int) -> int:
-        cost[row] = _anneal_row(plan, cohorts, row, int(seeds[row]), steps, hot, cold)
+        cost[row] = _anneal_row(plan, cohorts, row, seeds[row], steps, hot, cold)
         return row
 
     with ThreadPoolExecutor(workers) as threads:
@@ -96,7 +96,7 @@ def reconstruct_cohorts(
     return Reconstruction(cohorts, problem.statistics(cohorts), np.arange(len(theta)), cost)
 
 
-def _anneal_row(plan: Plan, cohorts: Cohorts, row: int, seed: int, steps: int, hot: float, cold: float) -> float:
+def _anneal_row(plan: Plan, cohorts: Cohorts, row: int, seed: np.random.SeedSequence, steps: int, hot: float, cold: float) -> float:
     """Anneal one cohort in place and return what is left of its cost."""
     structure = plan.problem.structure
     order = np.argsort(cohorts.time[row], kind="stable")
@@ -112,7 +112,7 @@ def _anneal_row(plan: Plan, cohorts: Cohorts, row: int, seed: int, steps: int, h
     np.clip(time, shortest, longest, out=time)
     _separate(time)
     cost = anneal(
-        seed, steps, hot, cold, codes, time, event, shortest, longest, plan.model_start, plan.term_covariate, values, ratios,
+        np.random.Generator(np.random.PCG64(seed)), steps, hot, cold, codes, time, event, shortest, longest, plan.model_start, plan.term_covariate, values, ratios,
         plan.included, plan.term_of_covariate, is_numeric, slot_low, slot_high, plan.coefficient, *plan.groups,
         plan.blocks, kind, term, definition, low, high, value, half, tolerance, z,
     )  # fmt: skip
