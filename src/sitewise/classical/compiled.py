@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numba
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile with numba and keep the machine code on disk, where there is a disk to write to; it runs beside other threads.
 
-    Functions of any module may call compiled functions of this area, if they are compiled by this too: see ``_of_this_source``.
+    A function may call others that are compiled by this too, of its own folder and of this one: see ``_of_this_source``.
     """
     return _compiled(function)
 
@@ -37,21 +38,25 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     return kept if _of_this_source(kept) else numba.njit(**settings)(function)
 
 
-SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
-"""Of this area."""
+@cache
+def _source_of(folder: Path) -> str:
+    """Return the hash of the sources of a folder and of this one."""
+    files = sorted({*folder.glob("*.py"), *Path(__file__).parent.glob("*.py")})
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
 def _of_this_source(kept: Any) -> bool:
-    """Tie the machine code on disk to the source of the whole area; return False where this numba has no place for that.
+    """Tie the machine code on disk to the sources it may hold; return False where this numba has no place for that.
 
     A kernel's machine code holds that of the kernels that it calls, but numba's stamp on it is of its own file only: after a
-    change in another file the code before the change would go on being used.
+    change in another file the code before the change would go on being used. A kernel may call those of its own folder and of
+    this one.
     """
     file = getattr(getattr(kept, "_cache", None), "_cache_file", None)
     stamp = getattr(file, "_source_stamp", None)
     if file is None or stamp is None:
         return False
-    file._source_stamp = (stamp, SOURCE)
+    file._source_stamp = (stamp, _source_of(Path(kept.py_func.__code__.co_filename).parent))
     return True
 
 

@@ -2,9 +2,9 @@
 
 They say when the reference patient has the event: log S(t) = -H(t), and a patient's own is -H(t) exp(eta), so that the log
 hazard ratios of a scenario mean the same under every baseline. Log-normal and log-logistic: Kalbfleisch & Prentice 2002, The
-Statistical Analysis of Failure Time Data, sections 2.2.5 and 2.2.6, with the scale their median and 1 / shape the sd of log time
-(log-normal) or its logistic scale (log-logistic). Cured: a share pi of reference patients never has the event (Boag 1949,
-J R Stat Soc B 11:15): S(t) = pi + (1 - pi) exp(-(t / lambda)^k).
+Statistical Analysis of Failure Time Data, sections 2.2.5 and 2.2.6, with the scale their median and 1 / shape the sd of log
+time (log-normal) or its logistic scale (log-logistic). Cured: a share pi of reference patients never has the event (Boag
+1949, J R Stat Soc B 11:15): S(t) = pi + (1 - pi) exp(-(t / lambda)^k).
 """
 
 from __future__ import annotations

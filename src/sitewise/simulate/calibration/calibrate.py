@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from sitewise.evidence import Evidence, evidence_hash
 from sitewise.problems import ScenarioError
@@ -19,7 +20,7 @@ from sitewise.simulate.calibration.moments import MomentFit, fit_moments
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED, natural, scenario_of
 from sitewise.simulate.calibration.posterior import Posterior, sample_posterior
 from sitewise.simulate.calibration.problem import Problem
-from sitewise.simulate.calibration.products import Produced
+from sitewise.simulate.calibration.products import Produced, Product
 from sitewise.simulate.calibration.quality import Quality
 from sitewise.simulate.calibration.reconstruct import STEPS, reconstruct_cohorts
 from sitewise.simulate.parts import Floats
@@ -60,7 +61,7 @@ class Calibration:
     @cached_property
     def derived(self) -> Derived:
         """Names of the counts about the paper's own patients."""
-        return Derived(self.problem.statistics)
+        return Derived(self.problem.statistics, exact=self.problem.assumptions.margins == "exact")
 
     @cached_property
     def draws(self) -> tuple[Floats, Floats]:
@@ -78,9 +79,10 @@ class Calibration:
         Returns
         -------
         DataFrame
-            ``parameter, of, mean, sd, median, lower, upper, prior_mean, prior_sd, contraction, prior_driven, identified``. ``of`` is
-            ``process`` for parameters and ``cohort`` for counts of the paper's own patients. ``contraction`` is 1 - sd / prior sd;
-            below 0.3 the number is prior-driven. What concerns sites is their prior: ``identified`` is False.
+            ``parameter, of, mean, sd, median, lower, upper, prior_mean, prior_sd, contraction, prior_driven,
+            identified``. ``of`` is ``process`` for parameters and ``cohort`` for counts of the paper's own patients.
+            ``contraction`` is 1 - sd / prior sd; below 0.3 the number is prior-driven. What concerns sites is their prior:
+            ``identified`` is False.
         """
         theta, counts = self.draws
         prior_theta, prior_counts, prior_sites = self._prior()
@@ -88,9 +90,7 @@ class Calibration:
         tail = (1 - prob) / 2
         before, after = natural(self.problem, prior_theta), natural(self.problem, theta)
         pairs = [(name, "process", after[name], before[name]) for name in after]
-        pairs += [
-            (name, "cohort", counts[:, place], prior_counts[:, place]) for place, name in enumerate(self.derived.names)
-        ]
+        pairs += [(name, "cohort", counts[:, place], prior_counts[:, place]) for place, name in enumerate(self.derived.names)]
         for name, of, own, prior in pairs:
             spread, known = float(own.std(ddof=1)), float(np.nanstd(prior, ddof=1))
             contraction = 1 - spread / known if known > 0 else np.nan
@@ -152,7 +152,7 @@ class Calibration:
         workers: int | None = None,
         report: Report = lambda message: None,
     ) -> Produced:
-        """Return cohorts that could be the paper's own: counts exact, tables and curves as printed; ``misses()`` says where not.
+        """Return cohorts that could be the paper's own, with its counts, tables and curves; ``misses()`` says where not.
 
         Parameters
         ----------
@@ -190,16 +190,16 @@ class Calibration:
         found.site[:] = stream.permuted(found.site, axis=1)
         return Produced("reconstruct", self.problem, found, self.draws[0][draw], draw, seed, statistics)
 
-    def _chosen(self, cohorts: int, seed: int) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    def _chosen(self, cohorts: int, seed: int) -> NDArray[np.intp]:
         if cohorts < 1:
             raise ScenarioError(f"cohorts must be at least 1; it is {cohorts}.")
         stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(REPLICATE,)))
         return stream.permutation(DRAWS)[:cohorts] if cohorts <= DRAWS else stream.integers(DRAWS, size=cohorts)
 
-    def _produced(self, product: str, theta: Floats, draw: np.ndarray, seed: int, stage: int) -> Produced:  # type: ignore[type-arg]
+    def _produced(self, product: Product, theta: Floats, draw: NDArray[np.intp], seed: int, stage: int) -> Produced:
         random = self.problem.randomness(seed, len(theta), stage=stage)
         cohorts, statistics = self.problem.simulate(theta, random)
-        return Produced(product, self.problem, cohorts, theta, draw, seed, statistics)  # type: ignore[arg-type]
+        return Produced(product, self.problem, cohorts, theta, draw, seed, statistics)
 
     def to_dataset(self) -> xr.Dataset:
         """Return the equal-weight draws as a dataset with dims ``chain, draw``, the prior's spread as attributes."""
@@ -258,6 +258,6 @@ def calibrate(
     workers = workers or os.cpu_count() or 1
     problem = Problem.of(evidence, assumptions, endpoint=endpoint)
     moments = fit_moments(problem, seed=seed, cohorts=cohorts, workers=workers, report=report)
-    derived = Derived(problem.statistics)
+    derived = Derived(problem.statistics, exact=problem.assumptions.margins == "exact")
     posterior = sample_posterior(problem, derived, moments, seed=seed, size=pool, workers=workers, report=report)
     return Calibration(problem, moments, posterior, seed)

@@ -15,6 +15,7 @@ from scipy.special import ndtr, ndtri
 
 from sitewise.families import BASELINES, Weibull
 from sitewise.simulate.calibration.assumptions import Assumptions
+from sitewise.simulate.calibration.characteristics import Factor, Measure, Structure
 from sitewise.simulate.calibration.parameters import (
     CENSORING_SCALE,
     CENSORING_SHAPE,
@@ -27,7 +28,6 @@ from sitewise.simulate.calibration.parameters import (
     correlation_matrices,
     guarantee_times,
 )
-from sitewise.simulate.calibration.structure import Factor, Measure, Structure
 from sitewise.simulate.covariates import column, site_counts
 from sitewise.simulate.parts import Categorical, Floats
 
@@ -141,11 +141,10 @@ class Generator:
         latent = self._latent(values, random)
         factors, measures = {}, {}
         log_hazard = np.log(random.event)
-        for place, item in enumerate((*self.structure.measures, *self.structure.factors)):
-            if isinstance(item, Measure):
-                measures[item.name] = measured(item, latent[:, place], values, exact=self._exact)
-            else:
-                factors[item.name] = column(as_categorical(item), latent[:, place], exact=self._exact)
+        for place, measure in enumerate(self.structure.measures):
+            measures[measure.name] = measured(measure, latent[:, place], values, exact=self._exact)
+        for place, item in enumerate(self.structure.factors, start=len(measures)):
+            factors[item.name] = column(as_categorical(item), latent[:, place], exact=self._exact)
         log_hazard -= self.linear_predictor(values, factors, measures)
         site = self.site_of_patients(random)
         log_hazard -= np.take_along_axis(self.site_sds(random)[:, None] * random.site_effect, site, axis=1)
@@ -154,7 +153,8 @@ class Generator:
         shape = self.shapes(values)
         log_scale = self.log_medians(values) - family.log_time(np.log(np.log(2.0)), 0.0, shape)
         log_time = family.log_time(log_hazard, log_scale[:, None], tuple(item[:, None] for item in shape))
-        time = tau + np.exp(log_time)
+        with np.errstate(over="ignore"):  # a time beyond all numbers is beyond any end of follow-up
+            time = tau + np.exp(log_time)
         own = Weibull().log_time(
             np.log(random.censoring), values[CENSORING_SCALE][:, None], (np.exp(values[CENSORING_SHAPE])[:, None],)
         )
@@ -185,8 +185,7 @@ class Generator:
         return total
 
     def site_of_patients(self, random: Randomness) -> NDArray[np.int64]:
-        """Return the site of each patient, shape (R, n): patients are exchangeable, so the first ones are at the first site.
-        """
+        """Return the site of each patient, shape (R, n): patients are exchangeable, so the first ones are at the first site."""
         fixed = self.assumptions.site_shares
         if fixed is not None:
             own = np.repeat(np.arange(self.sites), site_counts(fixed, self.structure.patients))
@@ -196,7 +195,9 @@ class Generator:
         return np.asarray((np.arange(self.structure.patients)[None, :, None] >= ends[:, None, :]).sum(axis=2))
 
     def site_sds(self, random: Randomness) -> Floats:
-        """Return the spread of the sites of each cohort."""
+        """Return the spread of the sites of each cohort; the effect of an only site is part of the baseline."""
+        if self.sites == 1:
+            return np.zeros(len(random))
         if self.assumptions.site_sd is not None:
             return np.full(len(random), self.assumptions.site_sd)
         return self.assumptions.site_sd_scale * random.site_sd
@@ -237,11 +238,13 @@ def measured(item: Measure, latent: Floats, values: dict[str, Floats], *, exact:
     share: Any = ndtr(latent)
     if exact:
         share = (latent.argsort(axis=-1).argsort(axis=-1) + 0.5) / patients
-    mean = means_of(item, sd)[:, None]
-    low = 0.0 if item.lower is None else ndtr((item.lower - mean) / sd[:, None])
-    high = 1.0 if item.upper is None else ndtr((item.upper - mean) / sd[:, None])
-    found = mean + sd[:, None] * ndtri(np.clip(low + share * (high - low), 1e-12, 1 - 1e-12))
-    return np.asarray(np.clip(found, item.lower, item.upper) if item.lower is not None else found)
+    mean, spread = means_of(item, sd)[:, None], sd[:, None]
+    # Shares are counted from the end of the normal distribution that is nearer: the other end has no digits left for them.
+    sign = np.where(mean < item.median, -1.0, 1.0)
+    ends = (-np.inf if item.lower is None else item.lower, np.inf if item.upper is None else item.upper)
+    low, high = (ndtr(sign * (end - mean) / spread) for end in ends)
+    found = mean + sign * spread * ndtri(low + share * (high - low))
+    return np.asarray(np.clip(found, *ends))
 
 
 def means_of(item: Measure, sd: Floats) -> Floats:
@@ -251,7 +254,8 @@ def means_of(item: Measure, sd: Floats) -> Floats:
     low, high = item.median - FIRST_SD * sd, item.median + FIRST_SD * sd
     for _ in range(60):
         mean = 0.5 * (low + high)
-        below, above = ndtr((item.lower - mean) / sd), ndtr((item.upper - mean) / sd)
-        share = (ndtr((item.median - mean) / sd) - below) / np.maximum(above - below, 1e-300)
+        sign = np.where(mean < item.median, -1.0, 1.0)
+        below, at, above = (ndtr(sign * (end - mean) / sd) for end in (item.lower, item.median, item.upper))
+        share = (at - below) / np.where(above == below, np.inf, above - below)
         low, high = np.where(share > 0.5, mean, low), np.where(share > 0.5, high, mean)
     return 0.5 * (low + high)

@@ -4,6 +4,9 @@ Gauss-Newton on (s - m)' W (s - m) + (theta - prior mean)' P (theta - prior mean
 over cohorts simulated with common random numbers, W the inverse of their covariance for ONE cohort (the paper is one) and P
 the prior precision (McFadden 1989, Econometrica 57:995; with the prior, the mode of a Gaussian synthetic likelihood, Wood
 2010, Nature 466:1102). The curvature at the end gives the Laplace covariance (J' W J + P)^-1.
+
+Derivatives cost a set of cohorts for each parameter. They are taken at the start, corrected after each step by what the step
+did (Broyden 1965, Math Comp 19:577), and taken anew where a step does not do what they promised, and at the end.
 """
 
 from __future__ import annotations
@@ -19,14 +22,14 @@ from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
 STAGE = 0
-RIDGE = 0.05
-"""Share of each variance that is added to the covariance: some statistics nearly repeat others."""
 STEP = 0.25
 """Of a finite difference, in current posterior sds: small beside the curvature, large beside jumps of single patients."""
 LARGEST_STEP = 2.0
 """Of an iteration, in prior sds of each parameter."""
-CLOSE = 0.03
+CLOSE = 0.05
 """Root mean square of the last step in posterior sds at which the iteration stops."""
+LEAST_KEPT_PROMISE = 0.5
+"""Share of the promised improvement below which derivatives are taken anew."""
 LEAST_VALID = 0.2
 Report = Callable[[str], None]
 
@@ -65,13 +68,60 @@ class MomentFit:
     converged: bool
 
 
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Statistics at a parameter row: of all cohorts, and their mean."""
+
+    theta: Floats
+    found: Floats
+    mean: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Moments:
+    """The moments of a problem under common random numbers, and the distance from the published ones."""
+
+    problem: Problem
+    seed: int
+    cohorts: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "random", self.problem.randomness(self.seed, self.cohorts, stage=STAGE))
+
+    def at(self, theta: Floats) -> _Point:
+        """Return the statistics at a parameter row."""
+        _, found = self.problem.simulate(theta, self.random)  # type: ignore[attr-defined]
+        return _Point(theta, found, np.nanmean(found, axis=0))
+
+    def jacobian(self, point: _Point, scale: Floats) -> Floats:
+        """Return derivatives of the means, shape (K, p), by differences of ``STEP`` times a scale for each parameter."""
+
+        def derivative(column: int) -> Floats:
+            moved = point.theta.copy()
+            moved[column] += STEP * scale[column]
+            return np.asarray((self.at(moved).mean - point.mean) / (STEP * scale[column]))
+
+        with ThreadPoolExecutor(self.workers) as threads:
+            return np.stack(list(threads.map(derivative, range(len(scale)))), axis=1)
+
+    def away(self, point: _Point) -> Floats:
+        """Return published minus expected, of the fitted targets."""
+        return np.asarray(self.problem.published[self.problem.fitted] - point.mean[self.problem.fitted])
+
+    def objective(self, point: _Point, weight: Floats, precision: Floats) -> float:
+        """Return the distance from the published numbers and from the prior."""
+        difference, back = self.away(point), point.theta - self.problem.parameters.mean
+        return float(difference @ weight @ difference + back @ precision @ back)
+
+
 def fit_moments(
     problem: Problem,
     /,
     *,
     seed: int,
     cohorts: int = 300,
-    iterations: int = 12,
+    iterations: int = 25,
     start: Floats | None = None,
     workers: int = 1,
     report: Report = lambda message: None,
@@ -100,60 +150,59 @@ def fit_moments(
     EvidenceError
         When hardly any simulated cohort has the statistics that the paper prints.
     """
-    prior = problem.parameters
-    random = problem.randomness(seed, cohorts, stage=STAGE)
-    fitted = problem.fitted
-    published = problem.published[fitted]
+    prior, fitted = problem.parameters, problem.fitted
     precision = np.diag(1 / prior.sd**2)
-
-    def moments(theta: Floats) -> tuple[Floats, Floats]:
-        _, found = problem.simulate(theta, random)
-        return found, np.nanmean(found, axis=0)
-
-    def derivative(column: int) -> Floats:
-        moved = theta.copy()
-        moved[column] += STEP * scale[column]
-        return np.asarray((moments(moved)[1] - mean) / (STEP * scale[column]))
-
-    theta = (prior.mean if start is None else start).copy()
-    found, mean = moments(theta)
-    _refuse_undefined(problem, found)
-    scale = prior.sd * 0.5
-    weight, covariance = _weight(found[:, fitted], problem), np.diag(prior.sd**2)
-    taken, converged = 0, False
-    jacobian = np.zeros((len(problem.targets), len(prior)))
+    moments = _Moments(problem, seed, cohorts, workers)
+    point = moments.at((prior.mean if start is None else start).copy())
+    _refuse_undefined(problem, point.found)
+    scale, fresh, converged, taken = 0.5 * prior.sd, True, False, 0
+    jacobian, weight = moments.jacobian(point, scale), problem.weight(point.found[:, fitted])
     for taken in range(1, iterations + 1):
-        with ThreadPoolExecutor(workers) as threads:
-            jacobian = np.stack(list(threads.map(derivative, range(len(prior)))), axis=1)
         own = jacobian[fitted]
         covariance = np.linalg.inv(own.T @ weight @ own + precision)
-        gradient = own.T @ weight @ (published - mean[fitted]) - precision @ (theta - prior.mean)
+        scale = np.sqrt(np.diag(covariance))
+        gradient = own.T @ weight @ moments.away(point) - precision @ (point.theta - prior.mean)
         step = covariance @ gradient
         step *= min(1.0, LARGEST_STEP / float(np.max(np.abs(step) / prior.sd)))
-        before = _objective(published - mean[fitted], weight, theta - prior.mean, precision)
-        for _ in range(6):
-            found, mean = moments(theta + step)
-            if _objective(published - mean[fitted], weight, theta + step - prior.mean, precision) <= before + 1e-9:
-                break
-            step *= 0.5
-        theta = theta + step
-        scale = np.sqrt(np.diag(covariance))
         size = float(np.sqrt(np.mean((step / scale) ** 2)))
-        weight = _weight(found[:, fitted], problem)
         report(f"moments: step {taken}, {size:.2f} posterior sds")
-        if size < CLOSE:
+        if size < CLOSE and fresh:
             converged = True
             break
-    difference = published - mean[fitted]
-    complete = found[np.isfinite(found).all(axis=1)]
-    every = (
-        complete if len(complete) > len(found) * LEAST_VALID else np.where(np.isfinite(found), found, np.nanmean(found, axis=0))
-    )
+        if size < CLOSE:
+            jacobian, fresh = moments.jacobian(point, scale), True
+            continue
+        before, promised = moments.objective(point, weight, precision), float(gradient @ step)
+        moved = moments.at(point.theta + step)
+        kept = (before - moments.objective(moved, weight, precision)) / max(promised, 1e-12)
+        if kept < 0 and not fresh:  # the derivatives are to blame
+            jacobian, fresh = moments.jacobian(point, scale), True
+            continue
+        for _ in range(5):
+            if kept >= 0:
+                break
+            step *= 0.5
+            moved = moments.at(point.theta + step)
+            kept = before - moments.objective(moved, weight, precision)
+        if kept < 0:  # no step of this direction is an improvement: as good as it gets with these random numbers
+            converged = size < 4 * CLOSE
+            break
+        scaled = step / scale**2
+        jacobian = jacobian + np.outer(moved.mean - point.mean - jacobian @ step, scaled) / float(scaled @ step)
+        point, fresh = moved, False
+        weight = problem.weight(point.found[:, fitted])
+        if kept < LEAST_KEPT_PROMISE and size > 4 * CLOSE:
+            jacobian, fresh = moments.jacobian(point, scale), True
+    if not fresh:
+        jacobian = moments.jacobian(point, scale)
+    own = jacobian[fitted]
+    covariance = np.linalg.inv(own.T @ weight @ own + precision)
+    difference = moments.away(point)
     return MomentFit(
-        theta=theta,
+        theta=point.theta,
         covariance=0.5 * (covariance + covariance.T),
-        mean=mean,
-        sampling=np.atleast_2d(np.cov(every, rowvar=False)),
+        mean=point.mean,
+        sampling=np.atleast_2d(np.cov(_completed(point.found), rowvar=False)),
         jacobian=jacobian,
         distance=float(difference @ weight @ difference),
         iterations=taken,
@@ -161,16 +210,12 @@ def fit_moments(
     )
 
 
-def _objective(difference: Floats, weight: Floats, away: Floats, precision: Floats) -> float:
-    return float(difference @ weight @ difference + away @ precision @ away)
-
-
-def _weight(found: Floats, problem: Problem) -> Floats:
-    """Return the inverse covariance of one cohort's fitted statistics, with a ridge and less weight for soft targets."""
-    filled = np.where(np.isfinite(found), found, np.nanmean(found, axis=0))
-    covariance = np.atleast_2d(np.cov(filled, rowvar=False))
-    variance = np.diag(covariance) * (problem.variance_factor - 1 + RIDGE) + 1e-10
-    return np.linalg.inv(covariance + np.diag(variance))
+def _completed(found: Floats) -> Floats:
+    """Return cohorts that have all statistics; where there are few, all, with what is missing at its mean."""
+    complete = found[np.isfinite(found).all(axis=1)]
+    if len(complete) > len(found) * LEAST_VALID:
+        return complete
+    return np.where(np.isfinite(found), found, np.nanmean(found, axis=0))
 
 
 def _refuse_undefined(problem: Problem, found: Floats) -> None:
@@ -178,6 +223,6 @@ def _refuse_undefined(problem: Problem, found: Floats) -> None:
     if valid.min() < LEAST_VALID:
         worst = problem.targets[problem.fitted[int(np.argmin(valid))]]
         raise EvidenceError(
-            f"{worst.id} ({worst.where}): the statistic exists in only {100 * valid.min():.0f} % of simulated cohorts, so that it "
-            'cannot be fitted. Check the entry, or set its status to "held_out".'
+            f"{worst.id} ({worst.where}): the statistic exists in only {100 * valid.min():.0f} % of simulated cohorts, so that "
+            'it cannot be fitted. Check the entry, or set its status to "held_out".'
         )

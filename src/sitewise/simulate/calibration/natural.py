@@ -29,8 +29,8 @@ LATENT = "latent_correlation "
 def natural(problem: Problem, theta: Floats, /) -> dict[str, Floats]:
     """Return parameter rows in readers' units, each of shape (R,).
 
-    ``median`` is of the reference patient at an average site, after the guarantee time; log hazard ratios are against the reference
-    levels, or per unit; correlations are of the latent normal variables, as used.
+    ``median`` is of the reference patient at an average site, after the guarantee time; log hazard ratios are against the
+    reference levels, or per unit; correlations are of the latent normal variables, as used.
     """
     values = problem.parameters.named(np.atleast_2d(theta))
     generator = problem.generator
@@ -50,7 +50,7 @@ def natural(problem: Problem, theta: Floats, /) -> dict[str, Floats]:
     return found
 
 
-def scenario_of(problem: Problem, theta: Floats, /, *, id: str, title: str, site_sd: float, site_shares: Floats) -> Scenario:  # noqa: A002
+def scenario_of(problem: Problem, theta: Floats, /, *, id: str, title: str, site_sd: float, site_shares: Floats) -> Scenario:
     """Return the scenario of one parameter row, shape (p,): what ``sitewise simulate`` reads."""
     evidence, assumptions, structure = problem.evidence, problem.assumptions, problem.structure
     row = {name: float(value[0]) for name, value in natural(problem, theta).items()}
@@ -111,7 +111,7 @@ def assumed(problem: Problem) -> tuple[str, ...]:
 
 
 def labelled_parameters(problem: Problem) -> Mapping[str, str]:
-    """Return for each natural name the parameter that it is a function of alone, where there is one: for prior and posterior."""
+    """Return for each natural name the parameter that it is a function of alone, where there is one."""
     names = problem.parameters.names
     found = {name: name for name in names if name.startswith(EFFECT)}
     found |= {LATENT + name.removeprefix(CORRELATION): name for name in names if name.startswith(CORRELATION)}

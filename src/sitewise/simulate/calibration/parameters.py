@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from sitewise.evidence import Evidence
 from sitewise.simulate.calibration.assumptions import Assumptions
-from sitewise.simulate.calibration.structure import Structure
+from sitewise.simulate.calibration.characteristics import Structure
 from sitewise.simulate.parts import Floats
 
 LOG_MEDIAN, LOG_SHAPE, CURED, GUARANTEE = "log_median_at_means", "log_shape", "logit_cured", "logit_guarantee_time"

@@ -1,11 +1,12 @@
 """Posterior over data-generating parameters by approximate Bayesian computation with learned summaries.
 
-Parameters are proposed around the moment fit, wider than its Laplace covariance; each proposal makes one cohort of n patients,
-because that is what the paper is. The parameters are regressed on the statistics (the fitted values are the learned
-summaries: Fearnhead & Prangle 2012, J R Stat Soc B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a
-local-linear regression moves them to the published statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and importance
-weights prior / proposal turn the proposal into the prior. Numbers of deaths and joint counts of the cohort itself are carried along: they belong to the
-paper's patients, not to the population.
+Parameters are proposed from the prior times a power of the likelihood, as the moment fit has it: wide where the paper speaks,
+the prior itself where it is silent. Each proposal makes one cohort of n patients, because that is what the paper is. The
+parameters are regressed on the statistics (the fitted values are the learned summaries: Fearnhead & Prangle 2012, J R Stat Soc
+B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a local-linear regression moves them to the published
+statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and importance weights prior / proposal turn the proposal into
+the prior. Numbers of deaths and joint counts of the cohort itself are carried along: they belong to the paper's patients, not
+to the population. They are moved on a scale on which they cannot leave what is possible.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from sitewise.simulate.parts import Floats
 
 STAGE = 1
 WIDTHS = (4.0, 2.5)
-"""By which the covariance is multiplied for the proposals of both rounds: wider than the posterior, so that importance weights are
-even."""
+"""By which the likelihood's precision is divided for the proposals of both rounds."""
 FIRST_SHARE = 0.3
 """Of the cohorts that are simulated in the first round."""
 KEPT = 0.3
@@ -112,7 +112,7 @@ def draw_pool(
     """Return a pool of simulated cohorts; the same for any number of workers."""
     factor = np.linalg.cholesky(covariance)
     prior = problem.parameters
-    starts = range(0, size, CHUNK)
+    chunks = -(-size // CHUNK)
     done = 0
 
     def chunk(number: int) -> tuple[Floats, Floats, Floats]:
@@ -126,15 +126,16 @@ def draw_pool(
 
     parts = []
     with ThreadPoolExecutor(workers) as threads:
-        for part in threads.map(chunk, range(len(starts))):
+        for part in threads.map(chunk, range(chunks)):
             parts.append(part)
             done += len(part[0])
             if len(parts) % 8 == 0:
                 report(f"posterior: {done} of {size} cohorts")
-    return Pool(*(np.concatenate(columns) for columns in zip(*parts, strict=True)), centre, covariance)
+    theta, statistics, counts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return Pool(theta, statistics, counts, centre, covariance)
 
 
-def posterior_of(problem: Problem, pool: Pool, /, *, kept: float = KEPT) -> Posterior:
+def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: float = KEPT) -> Posterior:
     """Return the posterior that a pool gives for the problem's published numbers.
 
     Raises
@@ -146,12 +147,12 @@ def posterior_of(problem: Problem, pool: Pool, /, *, kept: float = KEPT) -> Post
     valid = np.isfinite(pool.statistics[:, fitted]).all(axis=1) & inequalities_met(pool.statistics, problem.targets)
     if valid.sum() < LEAST_KEPT:
         raise EvidenceError(
-            f"Of {len(valid)} cohorts simulated near the published numbers {int(valid.sum())} have all of the paper's statistics "
-            'and conditions ("not reached"): the numbers do not go together under this model. See the audit, set the status of '
-            'one of them to "held_out", or give its group effects of its own (free).'
+            f"Of {len(valid)} cohorts simulated near the published numbers {int(valid.sum())} have all of the paper's "
+            'statistics and conditions ("not reached"): the numbers do not go together under this model. See the audit, set '
+            'the status of one of them to "held_out", or give its group effects of its own (free).'
         )
-    theta, derived, statistics = pool.theta[valid], pool.derived[valid], pool.statistics[valid][:, fitted]
-    # Where a target's own weight is less, noise of the missing variance is added: the likelihood is then that of a vaguer number.
+    theta, statistics = pool.theta[valid], pool.statistics[valid][:, fitted]
+    # Where a target's weight is less, noise of the missing variance is added: the likelihood is that of a vaguer number.
     factor = problem.variance_factor
     if (factor > 1).any():
         noise = np.random.default_rng(np.random.SeedSequence(len(theta))).standard_normal(statistics.shape)
@@ -166,13 +167,14 @@ def posterior_of(problem: Problem, pool: Pool, /, *, kept: float = KEPT) -> Post
     radius = np.partition(distance, count)[count]
     chosen = distance < radius
     kernel = 1 - (distance[chosen] / radius) ** 2
-    response = np.column_stack([theta, derived])[chosen]
+    response = np.column_stack([theta, derived.free(pool.derived[valid])])[chosen]
     local = _regress(centred[chosen], response, kernel)
     adjusted = response - centred[chosen] @ local[1:]
     width = theta.shape[1]
     weight = kernel * _prior_over_proposal(problem, pool, adjusted[:, :width])
     weight = weight / weight.sum()
-    return Posterior(adjusted[:, :width], adjusted[:, width:], weight, float(chosen.mean()), float(1 / np.sum(weight**2)))
+    counts = derived.counts(adjusted[:, width:])
+    return Posterior(adjusted[:, :width], counts, weight, float(chosen.mean()), float(1 / np.sum(weight**2)))
 
 
 def _prior_over_proposal(problem: Problem, pool: Pool, theta: Floats) -> Floats:
@@ -224,13 +226,35 @@ def sample_posterior(
         Told of the progress.
     """
     first = int(FIRST_SHARE * size)
-    options = {"seed": seed, "workers": workers, "report": report}
-    pool = draw_pool(problem, derived, moments.theta, WIDTHS[0] * moments.covariance, size=first, round_=0, **options)
-    rough = posterior_of(problem, pool)
+
+    def drawn(centre: Floats, covariance: Floats, count: int, round_: int) -> Pool:
+        return draw_pool(
+            problem, derived, centre, covariance, seed=seed, size=count, round_=round_, workers=workers, report=report
+        )
+
+    proposal = tempered(problem, moments.theta, moments.covariance, WIDTHS[0])
+    rough = posterior_of(problem, derived, drawn(*proposal, first, 0))
     centre, covariance = rough.mean_and_covariance()
     # A first round is noisy: where it found less spread than the Laplace approximation, the wider of the two is proposed from.
     spread = np.maximum(np.diag(covariance), 0.7 * np.diag(moments.covariance))
     stretch = np.sqrt(spread / np.diag(covariance))
     covariance = covariance * np.outer(stretch, stretch)
-    pool = draw_pool(problem, derived, centre, WIDTHS[1] * covariance, size=size - first, round_=1, **options)
-    return posterior_of(problem, pool)
+    return posterior_of(problem, derived, drawn(*tempered(problem, centre, covariance, WIDTHS[1]), size - first, 1))
+
+
+def tempered(problem: Problem, mean: Floats, covariance: Floats, width: float) -> tuple[Floats, Floats]:
+    """Return mean and covariance of the prior times the likelihood to the power 1 / width.
+
+    In coordinates in which the prior is standard normal a posterior with precision I + L and mean m comes from a likelihood
+    with precision L; its power has precision L / width. Where the paper says nothing L is 0 and the proposal is the prior, so that
+    parameters it is silent about cost no effective draws. Directions in which the posterior seems wider than the prior
+    (by sampling error) count as silent.
+    """
+    prior = problem.parameters
+    values, vectors = np.linalg.eigh(covariance / np.outer(prior.sd, prior.sd))
+    precision = np.maximum(1 / np.maximum(values, 1e-12) - 1, 0.0)
+    centre = vectors.T @ ((mean - prior.mean) / prior.sd)
+    centre = centre * ((1 + precision) * (precision > 0) / width) / (1 + precision / width)
+    spread = vectors * np.sqrt(1 / (1 + precision / width))
+    found = (spread @ spread.T) * np.outer(prior.sd, prior.sd)
+    return np.asarray(prior.mean + prior.sd * (vectors @ centre)), np.asarray(0.5 * (found + found.T))

@@ -10,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.evidence import Evidence
+from sitewise.evidence.entries import Term
 from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration.assumptions import Assumptions
+from sitewise.simulate.calibration.characteristics import Structure
 from sitewise.simulate.calibration.generate import Cohorts, Generator, Randomness
 from sitewise.simulate.calibration.parameters import Parameters, parameters_of
 from sitewise.simulate.calibration.statistics import Statistics
-from sitewise.simulate.calibration.structure import Structure, structure_of
+from sitewise.simulate.calibration.structure import structure_of
 from sitewise.simulate.calibration.targets import Target, targets_of
 from sitewise.simulate.parts import Floats
 
 SOFT_VARIANCE = 16.0
 """By which the variance of a soft target is multiplied: a quarter of the weight on the scale of sds."""
+RIDGE = 0.05
+"""Share of each variance that is added to the covariance: some statistics nearly repeat others."""
 CHUNK = 250
 """Cohorts simulated at a time; each chunk has a random stream of its own, so that workers do not change results."""
 
@@ -64,8 +68,8 @@ class Problem:
         timed = {"survival", "events", "follow_up_share", "at_risk"}
         if not any(target.kind in timed and target.status in ("fit", "soft") for target in targets):
             raise EvidenceError(
-                f"{evidence.id} prints no median, survival, number of events or follow-up of endpoint '{endpoint}': nothing says "
-                "how long patients live. Add a [[survival]] entry, or name another endpoint."
+                f"{evidence.id} prints no median, survival, number of events or follow-up of endpoint '{endpoint}': nothing "
+                "says how long patients live. Add a [[survival]] entry, or name another endpoint."
             )
         return cls(evidence, assumptions, structure, parameters, targets, np.array([target.value for target in targets]))
 
@@ -99,6 +103,55 @@ class Problem:
     def variance_factor(self) -> Floats:
         """Of each fitted target, shape (k,)."""
         return np.array([SOFT_VARIANCE if self.targets[place].status == "soft" else 1.0 for place in self.fitted])
+
+    def term(self, target: Target) -> Term:
+        """Return the row of a table of hazard ratios that a target belongs to."""
+        if target.model is None or target.term is None:
+            raise ValueError(f"{target.id} is of no model.")
+        return self.evidence.model[target.model].term[target.term]
+
+    @cached_property
+    def contrasts(self) -> tuple[tuple[int, int], ...]:
+        """Positions of an unadjusted log hazard ratio and of the adjusted one of the same row, a pair each."""
+        ratios = [
+            (place, self.evidence.model[item.model].adjusted, self.term(item))
+            for place, item in enumerate(self.targets)
+            if item.kind == "log_hazard_ratio" and item.model is not None
+        ]
+        return tuple(
+            (place, other)
+            for place, adjusted, term in ratios
+            for other, other_adjusted, row in ratios
+            if not adjusted
+            and other_adjusted
+            and (term.covariate, term.level, term.reference) == (row.covariate, row.level, row.reference)
+        )
+
+    @cached_property
+    def basis(self) -> Floats:
+        """Matrix (k, k) that turns the fitted statistics into those that are weighted: contrasts instead of unadjusted ratios.
+
+        An unadjusted and the adjusted log hazard ratio have nearly the same sampling error; their difference, which tells how
+        covariates depend, has little. What is added to variances for safety must be small beside that of the difference.
+        """
+        places = {place: number for number, place in enumerate(self.fitted.tolist())}
+        matrix = np.eye(len(places))
+        for unadjusted, adjusted in self.contrasts:
+            if unadjusted in places and adjusted in places:
+                matrix[places[unadjusted], places[adjusted]] = -1.0
+        return matrix
+
+    def weight(self, statistics: Floats) -> Floats:
+        """Return the inverse covariance of one cohort's fitted statistics, shape (k, k), from cohorts' (R, k).
+
+        Variances grow by a ridge, since some statistics nearly repeat others, and by the factor of soft targets; a statistic
+        that does not exist in a cohort counts as the mean.
+        """
+        filled = np.where(np.isfinite(statistics), statistics, np.nanmean(statistics, axis=0))
+        covariance = np.atleast_2d(np.cov(filled @ self.basis.T, rowvar=False))
+        covariance[np.diag_indices_from(covariance)] *= self.variance_factor + RIDGE
+        covariance[np.diag_indices_from(covariance)] += 1e-10
+        return np.asarray(self.basis.T @ np.linalg.inv(covariance) @ self.basis)
 
     def randomness(self, seed: int, cohorts: int, *, stage: int, first: int = 0) -> Randomness:
         """Return the random numbers of one chunk of a stage of the calculation."""

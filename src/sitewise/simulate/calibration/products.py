@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ from sitewise.simulate.calibration.natural import NOT_IDENTIFIED, natural
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.covariates import labelled
 from sitewise.simulate.parts import Floats
+
+if TYPE_CHECKING:
+    from sitewise.simulate.progression.arrays import ProgressionArrays
 
 Product = Literal["plug_in", "replicate", "reconstruct"]
 SENTENCES = {
@@ -56,6 +60,8 @@ class Produced:
         Seed.
     statistics : ndarray, shape (R, K)
         Of each cohort, in the order of the problem's targets.
+    progression : ProgressionArrays, optional
+        Progression and failures, where they were added.
     """
 
     product: Product
@@ -65,12 +71,13 @@ class Produced:
     draw: NDArray[np.intp]
     seed: int
     statistics: Floats
+    progression: ProgressionArrays | None = None
 
     def __len__(self) -> int:
         return len(self.cohorts)
 
     def table(self, position: int) -> pd.DataFrame:
-        """Return one cohort: cohort, patient, site, time, event, characteristics, then where it comes from."""
+        """Return one cohort: cohort, patient, site, time, event, progression if added, characteristics, then its origin."""
         structure, cohorts = self.problem.structure, self.cohorts
         labels = [f"site {number + 1}" for number in range(self.problem.sites)]
         columns: dict[str, Any] = {
@@ -80,6 +87,8 @@ class Produced:
             "time": cohorts.time[position],
             "event": cohorts.event[position].astype(np.int8),
         }
+        if self.progression is not None:
+            columns |= self.progression.columns(position)
         for item in structure.factors:
             columns[item.name] = labelled(cohorts.factors[item.name][position], item.levels)
         columns |= {item.name: cohorts.measures[item.name][position] for item in structure.measures}
@@ -130,9 +139,11 @@ class Produced:
         Returns
         -------
         DataFrame
-            ``cohort, target, printed, published, found, off``; ``off`` is what is missing on the statistic's scale: beyond its
-            rounding box, or for a curve the share by which it misses the printed median.
+            ``cohort, target, printed, published, found, off``: ``found`` is the statistic at the printed number itself, ``off``
+            how far it is from any that would be printed so. For a median that is by how much the curve stays above a half at
+            the end of the rounding box, or has fallen below it at the beginning.
         """
+        ends = [self.problem.statistics(self.cohorts, np.full(self.statistics.shape, end)) for end in (-1.0, 1.0)]
         rows = []
         for place, target in enumerate(self.problem.targets):
             if target.status not in ("fit", "soft"):
@@ -142,16 +153,17 @@ class Produced:
                 found = float(self.statistics[position, place])
                 if target.inequality:
                     off = max(target.value - found, 0.0)
+                elif target.rounds_time:
+                    first, last = (float(end[position, place]) for end in ends)
+                    off = max(published - first, last - published, 0.0)
                 else:
-                    off = abs(found - published) - (0.0 if target.rounds_time else target.rounding)
+                    off = max(abs(found - published) - target.rounding, 0.0)
                 if not off <= 1e-9:
                     rows.append((position, target.id, target.printed, published, found, off))
         return pd.DataFrame(rows, columns=["cohort", "target", "printed", "published", "found", "off"])
 
     def save(self, path: str | Path, /) -> list[Path]:
-        """Write the cohorts (.csv or .parquet) and beside them a .json with hash, seed and parameter draws; return both paths."""
-        import sitewise
-
+        """Write the cohorts (.csv or .parquet), and hash, seed and parameter draws beside (.json); return both paths."""
         path = Path(path)
         if path.suffix.lower() not in (".csv", ".parquet"):
             raise ScenarioError(f"{path} must end in .csv or .parquet.")
@@ -162,7 +174,7 @@ class Produced:
         else:
             table.to_parquet(path, index=False)
         beside = path.with_suffix(".json")
-        content = {
+        content: dict[str, Any] = {
             "product": self.product,
             "synthetic": True,
             "evidence": self.problem.evidence.id,
@@ -170,8 +182,10 @@ class Produced:
             "assumptions": self.problem.assumptions.to_dict(),
             "not_identified": NOT_IDENTIFIED,
             "seed": self.seed,
-            "sitewise": sitewise.__version__,
+            "sitewise": metadata.version("sitewise"),
             "draws": json.loads(self.parameters().to_json(orient="records")),
         }
+        if self.progression is not None:
+            content["progression"] = json.loads(self.progression.parameters().to_json(orient="records"))
         beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         return [path, beside]

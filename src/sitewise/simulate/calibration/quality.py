@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sitewise.simulate.calibration.moments import RIDGE, MomentFit
-from sitewise.simulate.calibration.problem import Problem
+from sitewise.simulate.calibration.moments import MomentFit
+from sitewise.simulate.calibration.problem import RIDGE, Problem
+from sitewise.simulate.calibration.targets import label_of
 from sitewise.simulate.parts import Floats
 
 STAGE = 3
@@ -51,10 +52,11 @@ class Quality:
         Returns
         -------
         DataFrame
-            ``target, kind, status, where, printed, published, reproduced, sd, z, percentile, left_out_z, rounding``: ``reproduced``
-            and ``sd`` are of one cohort of the calibrated process, on the scale of ``kind``; ``percentile`` is the share of its
-            cohorts below the published number; ``left_out_z`` compares the number with its prediction from all others, parameter
-            uncertainty included. For a condition ``reproduced`` is the share of cohorts that meet it, and there is no z.
+            ``target, kind, status, where, printed, published, reproduced, sd, z, percentile, left_out_z, rounding``:
+            ``reproduced`` and ``sd`` are of one cohort of the calibrated process, on the scale of ``kind``; ``percentile`` is
+            the share of its cohorts below the published number; ``left_out_z`` compares the number with its prediction from
+            all others, parameter uncertainty included. For a condition ``reproduced`` is the share of cohorts that meet it,
+            and there is no z.
         """
         rows = []
         alone = self.left_out()
@@ -81,23 +83,14 @@ class Quality:
         DataFrame
             ``contrast, published, reproduced, sd, z``.
         """
-        models = self.problem.evidence.model
-        ratios = [(place, item) for place, item in enumerate(self.problem.targets) if item.kind == "log_hazard_ratio"]
         rows = []
-        for place, item in ratios:
-            for other, adjusted in ratios:
-                if item.model is None or adjusted.model is None or item.term is None or adjusted.term is None:
-                    continue
-                one, two = models[item.model].term[item.term], models[adjusted.model].term[adjusted.term]
-                same = (one.covariate, one.level, one.reference) == (two.covariate, two.level, two.reference)
-                if not same or models[item.model].adjusted or not models[adjusted.model].adjusted:
-                    continue
-                own = self.statistics[:, place] - self.statistics[:, other]
-                own = own[np.isfinite(own)]
-                published = float(self.problem.published[place] - self.problem.published[other])
-                sd = float(own.std(ddof=1))
-                label = f"{one.covariate}[{'|'.join(one.level)}]" if one.level else one.covariate
-                rows.append((label, published, float(own.mean()), sd, (published - float(own.mean())) / sd))
+        for place, other in self.problem.contrasts:
+            own = self.statistics[:, place] - self.statistics[:, other]
+            own = own[np.isfinite(own)]
+            published = float(self.problem.published[place] - self.problem.published[other])
+            mean, sd = float(own.mean()), float(own.std(ddof=1))
+            item = self.problem.targets[place]
+            rows.append((label_of(self.problem.term(item)), published, mean, sd, (published - mean) / sd))
         return pd.DataFrame(rows, columns=["contrast", "published", "reproduced", "sd", "z"])
 
     def distances(self) -> tuple[float, Floats]:
@@ -109,9 +102,7 @@ class Quality:
         fitted = self.problem.fitted
         found = self.statistics[:, fitted]
         found = found[np.isfinite(found).all(axis=1)]
-        mean, covariance = found.mean(axis=0), np.atleast_2d(np.cov(found, rowvar=False))
-        variance = np.diag(covariance) * (self.problem.variance_factor - 1 + RIDGE) + 1e-10
-        weight = np.linalg.inv(covariance + np.diag(variance))
+        mean, weight = found.mean(axis=0), self.problem.weight(found)
         away, own = self.problem.published[fitted] - mean, found - mean
         return float(away @ weight @ away), np.einsum("ij,jk,ik->i", own, weight, own)
 
@@ -128,9 +119,9 @@ class Quality:
     def left_out(self) -> dict[int, float]:
         """Return each target's z against its prediction from the other groups of targets.
 
-        At the calibrated process parameters and statistics are taken as jointly normal: statistics have covariance J V J' + C with
-        the prior V of the parameters, C the sampling covariance and J the derivatives; conditioning a group on all others
-        includes the uncertainty of the parameters and the correlation of the statistics.
+        At the calibrated process parameters and statistics are taken as jointly normal: statistics have covariance J V J' + C
+        with the prior V of the parameters, C the sampling covariance and J the derivatives; conditioning a group on all
+        others includes the uncertainty of the parameters and the correlation of the statistics.
         """
         prior, moments = self.problem.parameters, self.moments
         centre = moments.mean + moments.jacobian @ (prior.mean - moments.theta)

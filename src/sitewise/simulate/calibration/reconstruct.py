@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sitewise.simulate.calibration.anneal_kernel import anneal
+from sitewise.simulate.calibration.annealing import anneal
 from sitewise.simulate.calibration.generate import Cohorts
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.calibration.reconstruct_arrays import Plan
 from sitewise.simulate.parts import Floats
 
 STAGE = 2
-STEPS = 1_500_000
+STEPS = 3_000_000
 HOT, COLD = 1000.0, 0.1
 """Temperatures in units of squared tolerances: at first a target may be missed by ten tolerances, at last by none."""
 SHORTEST = 1e-3
@@ -96,7 +96,9 @@ def reconstruct_cohorts(
     return Reconstruction(cohorts, problem.statistics(cohorts), np.arange(len(theta)), cost)
 
 
-def _anneal_row(plan: Plan, cohorts: Cohorts, row: int, seed: np.random.SeedSequence, steps: int, hot: float, cold: float) -> float:
+def _anneal_row(
+    plan: Plan, cohorts: Cohorts, row: int, seed: np.random.SeedSequence, steps: int, hot: float, cold: float
+) -> float:
     """Anneal one cohort in place and return what is left of its cost."""
     structure = plan.problem.structure
     order = np.argsort(cohorts.time[row], kind="stable")
@@ -112,9 +114,9 @@ def _anneal_row(plan: Plan, cohorts: Cohorts, row: int, seed: np.random.SeedSequ
     np.clip(time, shortest, longest, out=time)
     _separate(time)
     cost = anneal(
-        np.random.Generator(np.random.PCG64(seed)), steps, hot, cold, codes, time, event, shortest, longest, plan.model_start, plan.term_covariate, values, ratios,
-        plan.included, plan.term_of_covariate, is_numeric, slot_low, slot_high, plan.coefficient, *plan.groups,
-        plan.blocks, kind, term, definition, low, high, value, half, tolerance, z,
+        np.random.Generator(np.random.PCG64(seed)), steps, hot, cold, codes, time, event, shortest, longest,
+        plan.model_start, plan.term_covariate, values, ratios, plan.included, plan.term_of_covariate, is_numeric, slot_low,
+        slot_high, plan.coefficient, *plan.groups, plan.blocks, kind, term, definition, low, high, value, half, tolerance, z,
     )  # fmt: skip
     cohorts.time[row], cohorts.event[row] = time, event
     for place, name in enumerate(structure.names):
@@ -132,11 +134,10 @@ def _ends(plan: Plan, time: Floats) -> tuple[float, float]:
     low, high = SHORTEST, float(time.max()) * BEYOND
     for target in plan.problem.targets:
         if target.kind in ("log_shortest", "log_longest") and target.status in ("fit", "soft"):
-            middle = float(np.exp(target.value))
             if target.kind == "log_shortest":
-                low = max(middle * (1 - target.rounding), SHORTEST)
+                low = max(float(np.exp(target.value - target.rounding)), SHORTEST)
             else:
-                high = middle * (1 + target.rounding)
+                high = float(np.exp(target.value + target.rounding))
     return low, high
 
 

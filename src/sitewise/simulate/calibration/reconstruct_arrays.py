@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from sitewise.simulate.calibration import anneal_kernel as kernel
+from sitewise.simulate.calibration.annealing import costs as kernel
 from sitewise.simulate.calibration.generate import Cohorts
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.calibration.structure import FITTED
@@ -39,7 +39,8 @@ DEFINITIONS = {
 OF_FOLLOW_UP = ("follow_up_share", "log_shortest", "log_longest")
 LEAST_LOG = 0.0015
 """Tolerance of logarithms that are printed to more digits than that."""
-LEAST_SHARE = 0.004
+LEAST_SHARE = 0.001
+"""Tolerance of survival beyond its rounding box: small, so that Kaplan-Meier figures round to the printed ones."""
 INSIDE = 0.98
 """Share of a rounding box that is aimed at: its edge belongs to the next printed number."""
 SMALLEST = 1e-3
@@ -113,8 +114,8 @@ class Plan:
             box = target.rounding * INSIDE
             middle = target.time if target.time is not None else 0.0
             if kind in (kernel.SHORTEST, kernel.LONGEST):
-                middle = float(np.exp(target.value))
-                box = middle * target.rounding * INSIDE
+                ends = np.exp(target.value + np.array([-1.0, 1.0]) * target.rounding)
+                middle, box = float(ends.mean()), float(ends[1] - ends[0]) / 2 * INSIDE
             still = kind in (kernel.SURVIVAL, kernel.LOG_WIDTH, kernel.AT_RISK)
             low.append(middle if still else middle - box)
             high.append(middle if still else middle + box)
@@ -131,7 +132,8 @@ class Plan:
     def slots(self, cohorts: Cohorts, row: int) -> tuple[NDArray[np.bool_], Floats, Floats, Floats, Floats]:
         """Return which covariates are numeric, the ends between which each value may move, values and hazard ratios of terms.
 
-        The least and largest value stay, and no value passes the median, so that what the paper prints of the characteristic holds.
+        The least and largest value stay, and no value passes the median, so that what the paper prints of the characteristic
+        holds.
         """
         names, measures = self.problem.structure.names, self.problem.structure.measures
         numeric = np.zeros(len(names), dtype=bool)
@@ -190,8 +192,8 @@ def _groups(problem: Problem, groups: list[Any], widest: int) -> tuple[NDArray[A
                 table[number, names.index(name), : len(own)] = [level in levels for level in own]
                 uses[number, names.index(name)] = True
     members = np.full((len(uses), len(names) + 1), -1, dtype=np.int64)
-    for number, own in enumerate(uses):
-        members[number, : own.sum()] = np.flatnonzero(own)
+    for number, used in enumerate(uses):
+        members[number, : used.sum()] = np.flatnonzero(used)
     return table, count, favourable, members, uses
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from sitewise.classical import Ordered, cox, kaplan_meier_at
 from sitewise.evidence import Evidence
 from sitewise.evidence.entries import Model
+from sitewise.simulate.calibration.characteristics import Structure
 from sitewise.simulate.calibration.generate import Cohorts
-from sitewise.simulate.calibration.structure import Structure
 from sitewise.simulate.calibration.targets import Grouping, Target
 from sitewise.simulate.parts import Floats
 
@@ -38,7 +39,7 @@ class Statistics:
     evidence: Evidence
     structure: Structure
     targets: tuple[Target, ...]
-    ties: str = "efron"
+    ties: Literal["efron", "breslow"] = "efron"
 
     def __call__(self, cohorts: Cohorts, rounding: Floats | None = None, *, workers: int = 1) -> Floats:
         """Return the statistics of R cohorts, shape (R, K); NaN where one does not exist.

@@ -1,4 +1,4 @@
-"""What is simulated for a paper: its characteristics with their exact counts, which levels have effects of their own, what depends.
+"""What is simulated for a paper: characteristics with exact counts, which levels have effects of their own, what depends.
 
 Only characteristics that a number to be compared refers to are simulated. Two levels share an effect when no row, group or
 curve of the paper tells them apart; the levels that no row names share the reference's.
@@ -8,115 +8,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from sitewise.evidence import Evidence
-from sitewise.evidence.entries import Categorical, Continuous, Term
+from sitewise.evidence.entries import Categorical, Continuous, Survival, Term
+from sitewise.evidence.entries_of_counts import Curve, Events
 from sitewise.problems import EvidenceError, Problems
+from sitewise.simulate.calibration.characteristics import Factor, Measure, Structure
 
 USED = ("fit", "soft", "held_out")
 """Statuses whose numbers are computed from simulated cohorts."""
+NOT_REPORTED = "not reported"
+"""Level of patients whom the counts of a characteristic leave out; no model that has the characteristic has them."""
 FITTED = ("fit", "soft")
 """Statuses that parameters exist for: a number that is only held out has none of its own."""
-
-
-@dataclass(frozen=True)
-class Factor:
-    """A characteristic with levels.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the evidence.
-    levels : tuple of str
-        Levels that a patient has, the reference class first.
-    counts : tuple of int
-        Patients at each level.
-    classes : tuple of int
-        Which effect each level has; 0 is the reference.
-    favourable : tuple of str
-        Levels that count as favourable.
-    """
-
-    name: str
-    levels: tuple[str, ...]
-    counts: tuple[int, ...]
-    classes: tuple[int, ...]
-    favourable: tuple[str, ...] = ()
-
-    @property
-    def effects(self) -> tuple[str, ...]:
-        """Names of the effects: the levels of each class but the reference."""
-        return tuple(
-            f"{self.name}[{'|'.join(level for level, own in zip(self.levels, self.classes, strict=True) if own == number)}]"
-            for number in range(1, max(self.classes) + 1)
-        )
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A numeric characteristic: normal, truncated at the range that is printed.
-
-    Parameters
-    ----------
-    name : str
-        Its name in the evidence.
-    median : float
-        Its median (or mean, where only that is printed).
-    sd : float or None
-        Spread before truncation; None when it is a parameter.
-    guess : float
-        A first guess at the spread.
-    lower, upper : float or None
-        Range.
-    """
-
-    name: str
-    median: float
-    sd: float | None
-    guess: float
-    lower: float | None = None
-    upper: float | None = None
-    has_effect: bool = True
-
-    @property
-    def effects(self) -> tuple[str, ...]:
-        """The name of its effect, per unit."""
-        return (self.name,) if self.has_effect else ()
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What is simulated.
-
-    Parameters
-    ----------
-    patients : int
-        Patients of a cohort.
-    measures, factors : tuple
-        Characteristics; numeric ones first, the order of the latent variables.
-    pairs : tuple of (str, str)
-        Characteristics whose dependence is a parameter.
-    """
-
-    patients: int
-    measures: tuple[Measure, ...]
-    factors: tuple[Factor, ...]
-    pairs: tuple[tuple[str, str], ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the characteristics in the order of the latent variables."""
-        return (*(item.name for item in self.measures), *(item.name for item in self.factors))
-
-    @property
-    def effects(self) -> tuple[str, ...]:
-        """Names of all effects: factors', then measures'."""
-        return tuple(name for item in (*self.factors, *self.measures) for name in item.effects)
-
-    def factor(self, name: str) -> Factor:
-        """Return a factor by its name."""
-        return next(item for item in self.factors if item.name == name)
 
 
 def structure_of(
@@ -138,7 +42,7 @@ def structure_of(
     Raises
     ------
     EvidenceError
-        When a number refers to a characteristic that cannot be simulated: counts that are not of all patients, a numeric one
+        When a number refers to a characteristic that cannot be simulated: counts of more than all patients, a numeric one
         without median, mean or range.
     """
     problems = Problems()
@@ -147,8 +51,11 @@ def structure_of(
     for item in evidence.categorical:
         if item.name not in used:
             continue
-        if sum(item.levels.values()) != evidence.source.patients:
-            problems.add(f"categorical ({item.name})", "does not count all patients, so that it cannot be simulated")
+        if sum(item.levels.values()) > evidence.source.patients:
+            problems.add(
+                f"categorical ({item.name})",
+                f"counts {sum(item.levels.values())} of {evidence.source.patients} patients, so that it cannot be simulated",
+            )
             continue
         factors.append(_factor(item, evidence, endpoint, all_free=item.name in free))
     for numeric in evidence.continuous:
@@ -159,9 +66,15 @@ def structure_of(
             else:
                 measures.append(measure)
     problems.raise_if_any(EvidenceError, evidence.id)
-    names = [item.name for item in (*measures, *factors)]
+    names = [*(item.name for item in measures), *(item.name for item in factors)]
     pairs = tuple(pair for pair in _pairs(evidence, endpoint) if all(name in names for name in pair)) if dependence else ()
     return Structure(evidence.source.patients, tuple(measures), tuple(factors), pairs)
+
+
+def groups_of(evidence: Evidence, endpoint: str) -> Iterator[Survival | Events | Curve]:
+    """Return the entries of an endpoint that are about groups of patients."""
+    entries: tuple[Survival | Events | Curve, ...] = (*evidence.survival, *evidence.events, *evidence.curve)
+    yield from (item for item in entries if item.endpoint == endpoint)
 
 
 def terms_of(evidence: Evidence, endpoint: str) -> Iterator[Term]:
@@ -173,8 +86,8 @@ def terms_of(evidence: Evidence, endpoint: str) -> Iterator[Term]:
 
 def _used(evidence: Evidence, endpoint: str) -> Iterator[str]:
     yield from _in_models(evidence, endpoint)
-    for item in (*evidence.survival, *evidence.events, *evidence.curve):
-        if item.endpoint == endpoint and item.status in USED:
+    for item in groups_of(evidence, endpoint):
+        if item.status in USED:
             yield from item.group
             if item.count_favourable is not None:
                 yield from (entry.name for entry in evidence.categorical if entry.favourable)
@@ -194,18 +107,19 @@ def _in_models(evidence: Evidence, endpoint: str) -> set[str]:
 
 
 def _factor(item: Categorical, evidence: Evidence, endpoint: str, *, all_free: bool) -> Factor:
-    levels = [level for level, count in item.levels.items() if count > 0]
+    missing = evidence.source.patients - sum(item.levels.values())
+    counts = {**item.levels, **({NOT_REPORTED: missing} if missing > 0 else {})}
+    levels = [level for level, count in counts.items() if count > 0]
     terms = [term for term in terms_of(evidence, endpoint) if term.covariate == item.name]
     reference = terms[0].reference if terms else tuple(item.favourable) or (levels[0],)
     named = {level for term in terms for level in (*term.level, *term.reference)}
     groups = [
         tuple(entry.group[item.name])
-        for entry in (*evidence.survival, *evidence.events, *evidence.curve)
-        if entry.endpoint == endpoint and entry.status == "fit" and item.name in entry.group
+        for entry in groups_of(evidence, endpoint)
+        if entry.status == "fit" and item.name in entry.group
     ]
     if not terms and any(
-        entry.count_favourable is not None and entry.status == "fit" and entry.endpoint == endpoint
-        for entry in (*evidence.survival, *evidence.events, *evidence.curve)
+        entry.count_favourable is not None and entry.status == "fit" for entry in groups_of(evidence, endpoint)
     ):
         groups.append(item.favourable)
     if all_free:
@@ -229,7 +143,7 @@ def _factor(item: Categorical, evidence: Evidence, endpoint: str, *, all_free: b
     return Factor(
         item.name,
         tuple(ordered),
-        tuple(item.levels[level] for level in ordered),
+        tuple(counts[level] for level in ordered),
         tuple(numbers[classes[level]] for level in ordered),
         item.favourable,
     )
@@ -251,9 +165,9 @@ def _measure(item: Continuous, *, used_in_models: bool) -> Measure | None:
     sd = item.sd if item.sd is not None else None
     if sd is None and item.quartiles is not None and item.quartiles[1] > item.quartiles[0]:
         sd = (item.quartiles[1] - item.quartiles[0]) / NORMAL_QUARTILE
-    width = item.range[1] - item.range[0] if item.range is not None else None
+    width = item.range[1] - item.range[0] if item.range is not None else 0.0
     guess = sd if sd is not None else width / RANGE_IN_SD if width else max(abs(middle) / 5, 1.0)
-    lower, upper = item.range if width else (None, None)
+    lower, upper = item.range if item.range is not None and width else (None, None)
     return Measure(item.name, middle, sd, guess, lower, upper, used_in_models)
 
 
@@ -267,8 +181,8 @@ def _pairs(evidence: Evidence, endpoint: str) -> Iterator[tuple[str, str]]:
         if model.endpoint == endpoint
     ]
     together += [joint.between for joint in evidence.joint if joint.status in USED]
-    for item in (*evidence.survival, *evidence.events, *evidence.curve):
-        if item.endpoint == endpoint and item.status in USED:
+    for item in groups_of(evidence, endpoint):
+        if item.status in USED:
             together.append(list(item.group))
             if item.count_favourable is not None:
                 together.append([entry.name for entry in evidence.categorical if entry.favourable])

@@ -18,7 +18,8 @@ from sitewise.evidence import Evidence
 from sitewise.evidence.checks_of_models import decimals
 from sitewise.evidence.entries import FollowUp, Model, Status, Survival, Term
 from sitewise.evidence.entries_of_counts import Curve
-from sitewise.simulate.calibration.structure import USED, Structure, group_of
+from sitewise.simulate.calibration.characteristics import Structure
+from sitewise.simulate.calibration.structure import USED, group_of
 
 Kind = Literal[
     "log_hazard_ratio",
@@ -35,6 +36,8 @@ Kind = Literal[
     "at_risk",
     "joint",
 ]
+LEAST_SHARE_OF_BOX = 0.2
+"""Of half a rounding box: how near to 0 a shortest follow-up that is printed as 0 can be."""
 Grouping = dict[str, tuple[str, ...]] | int | None
 
 
@@ -107,19 +110,18 @@ def targets_of(evidence: Evidence, structure: Structure, /, *, endpoint: str = "
     for curve in evidence.curve:
         if curve.endpoint == endpoint and curve.status in USED:
             found += _of_curve(curve, structure)
-    for events in evidence.events:
-        if events.endpoint == endpoint and events.status in USED:
-            group = _grouping(events, structure)
-            printed = f"{events.events} events"
-            found.append(Target(events.id, "events", events.events, printed, 0.5, events.status, events.where, group=group))
+    for entry in evidence.events:
+        if entry.endpoint == endpoint and entry.status in USED:
+            group, printed = _grouping(entry, structure), f"{entry.events} events"
+            found.append(Target(entry.id, "events", entry.events, printed, 0.5, entry.status, entry.where, group=group))
     for number, follow in enumerate(evidence.follow_up):
         if follow.status in USED:
             found += _of_follow_up(follow, "follow_up" if number == 0 else f"follow_up {number + 1}")
     for joint in evidence.joint:
         if joint.status in USED:
-            for level, row in joint.counts.items():
-                for other, count in row.items():
-                    cell = {joint.between[0]: (level,), joint.between[1]: (other,)}
+            for level, counts in joint.counts.items():
+                for other, count in counts.items():
+                    cell: Grouping = {joint.between[0]: (level,), joint.between[1]: (other,)}
                     name = f"{joint.id}: {level}, {other}"
                     found.append(Target(name, "joint", count, f"{count} patients", 0.5, joint.status, joint.where, group=cell))
     return tuple(found)
@@ -219,6 +221,6 @@ def _of_follow_up(item: FollowUp, name: str) -> Iterator[Target]:
     if item.range is not None:
         shortest, longest = item.range
         for kind, value in (("log_shortest", shortest), ("log_longest", longest)):
-            floor = max(value, half)
-            found = f"{name}: {kind.removeprefix('log_')}"
-            yield Target(found, kind, math.log(floor), f"{value:g}", min(half / floor, 0.7), **common)  # type: ignore[arg-type]
+            low, high = math.log(max(value - half, LEAST_SHARE_OF_BOX * half)), math.log(value + half)
+            found, middle, box = f"{name}: {kind.removeprefix('log_')}", 0.5 * (low + high), 0.5 * (high - low)
+            yield Target(found, kind, middle, f"{value:g}", box, **common)  # type: ignore[arg-type]
