@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from sitewise.models import RandomSites as RandomSites
     from sitewise.report import Analysis as Analysis
     from sitewise.report import write_all as write_all
+    from sitewise.report.classical_write import write_classical as write_classical
+    from sitewise.report.evidence_fit_write import write_evidence_fit as write_evidence_fit
     from sitewise.simulate import Baseline as Baseline
     from sitewise.simulate import Categorical as Categorical
     from sitewise.simulate import Censoring as Censoring
@@ -64,7 +66,19 @@ if TYPE_CHECKING:
     from sitewise.simulate import load_scenario as load_scenario
     from sitewise.simulate import population as population
     from sitewise.simulate import simulate_many as simulate_many
+    from sitewise.simulate.calibration import Assumptions as Assumptions
+    from sitewise.simulate.calibration import Calibration as Calibration
+    from sitewise.simulate.calibration import calibrate as calibrate
     from sitewise.studies import site_models as site_models
+    from sitewise.studies.classical_analysis import ClassicalPlan as ClassicalPlan
+    from sitewise.studies.classical_analysis import ClassicalTables as ClassicalTables
+    from sitewise.studies.classical_analysis import Outcomes as Outcomes
+    from sitewise.studies.classical_analysis import classical_plan as classical_plan
+    from sitewise.studies.classical_analysis import classical_tables as classical_tables
+    from sitewise.studies.evidence_fit import EvidenceFit as EvidenceFit
+    from sitewise.studies.evidence_fits import fit_evidence as fit_evidence
+    from sitewise.studies.evidence_fits import stack_fits as stack_fits
+    from sitewise.studies.stacking import summarise_stack as summarise_stack
 
 _HOME = {
     "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
@@ -129,8 +143,21 @@ _HOME = {
         "population",
         "simulate_many",
     ),
+    "sitewise.simulate.calibration": ("Assumptions", "Calibration", "calibrate"),
     "sitewise.report": ("Analysis", "write_all"),
+    "sitewise.report.classical_write": ("write_classical",),
+    "sitewise.report.evidence_fit_write": ("write_evidence_fit",),
     "sitewise.studies": ("site_models",),
+    "sitewise.studies.classical_analysis": (
+        "ClassicalPlan",
+        "ClassicalTables",
+        "Outcomes",
+        "classical_plan",
+        "classical_tables",
+    ),
+    "sitewise.studies.evidence_fit": ("EvidenceFit",),
+    "sitewise.studies.evidence_fits": ("fit_evidence", "stack_fits"),
+    "sitewise.studies.stacking": ("summarise_stack",),
     "sitewise.cli.study": ("Study", "read_study"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -360,7 +360,7 @@ class TestSlips:
     @pytest.mark.parametrize(
         ("arguments", "expected"),
         [
-            (["fit"], "Missing argument"),
+            (["fit"], "Missing option '--out'"),
             (["fit", "patients.csv", "--model", PLAIN], "Missing option '--out'"),
             (["fit", "patients.csv", "--modle", PLAIN], "No such option"),
             (["fit", "patients.csv", "--out", "o", "--draws", "2"], "Invalid value for '--draws'"),

@@ -28,7 +28,7 @@ def loaded_by(arguments):
     return set(names.split()), shown
 
 
-@pytest.mark.parametrize("command", ["", "fit", "demo", "simulate", "evidence"])
+@pytest.mark.parametrize("command", ["", "fit", "demo", "simulate", "evidence", "audit", "calibrate", "tables"])
 def test_help_is_quick(command):
     loaded, shown = loaded_by([*([command] if command else []), "--help"])
     assert "Usage" in shown
@@ -37,7 +37,7 @@ def test_help_is_quick(command):
 
 def test_help_names_every_command():
     _, shown = loaded_by(["--help"])
-    for command in ("fit", "demo", "simulate", "evidence"):
+    for command in ("fit", "demo", "simulate", "evidence", "audit", "calibrate", "tables"):
         assert f"│ {command} " in shown
 
 

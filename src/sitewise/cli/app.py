@@ -23,6 +23,31 @@ class EngineName(StrEnum):
     NUTS = "nuts"
 
 
+class Ties(StrEnum):
+    """Treatments of tied times that can be asked for."""
+
+    EFRON = "efron"
+    BRESLOW = "breslow"
+
+
+class ProductName(StrEnum):
+    """Kinds of cohorts of a paper."""
+
+    REPLICATE = "replicate"
+    PLUG_IN = "plug_in"
+    RECONSTRUCT = "reconstruct"
+
+
+class FamilyName(StrEnum):
+    """Families of a baseline that a calibration can assume."""
+
+    WEIBULL = "weibull"
+    EXPONENTIAL = "exponential"
+    LOG_NORMAL = "log-normal"
+    LOG_LOGISTIC = "log-logistic"
+    MIXTURE_CURE = "mixture-cure"
+
+
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files; made when missing.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed; default the study's, else 1.")]
 Draws = Annotated[int | None, typer.Option("--draws", min=4, help="Draws per chain; default 1000.")]
@@ -50,8 +75,20 @@ def root(
 
 @app.command()
 def fit(
-    cohort: Annotated[Path, typer.Argument(help="Patient table, .csv or .parquet.")],
     out: Out,
+    cohort: Annotated[
+        Path | None, typer.Argument(metavar="COHORT", help="Patient table, .csv or .parquet; or, instead of it, --evidence.")
+    ] = None,
+    evidence: Annotated[
+        str | None,
+        typer.Option(
+            "--evidence",
+            help="A paper's numbers: id of a packaged summary (krog-20-04), or path of a .toml file; 2 x 500 draws a cohort.",
+        ),
+    ] = None,
+    cohorts: Annotated[
+        int | None, typer.Option("--cohorts", min=1, help="With --evidence: cohorts that are reconstructed; default 50.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help='Formula: "Surv(time, event) ~ ecog + age + (1 | site)".')
     ] = None,
@@ -63,11 +100,16 @@ def fit(
     prob: Prob = None,
     allow_fail: AllowFail = False,
 ) -> None:
-    """Fit a hierarchical survival model to a patient table and write tables, pictures, the report and the posterior."""
+    """Fit a hierarchical survival model to a patient table, or to a paper's numbers, and write tables, pictures, the report."""
+    from sitewise.cli.fit_evidence import check_source, run_fit_evidence
     from sitewise.cli.run import Flags, run_fit
 
     flags = Flags(formula=model, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail)
-    raise typer.Exit(run_fit(cohort, config, out, flags))
+    check_source(cohort, evidence, config=config, cohorts=cohorts)
+    if evidence is not None:
+        raise typer.Exit(run_fit_evidence(evidence, out, flags, cohorts=cohorts))
+    if cohort is not None:
+        raise typer.Exit(run_fit(cohort, config, out, flags))
 
 
 @app.command()
@@ -92,7 +134,12 @@ def demo(
 
 @app.command()
 def simulate(
-    scenario: Annotated[str, typer.Argument(help="Id of a packaged scenario (krog-20-04), or the path of a .toml file.")],
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="Id of a packaged scenario (krog-20-04), or the path of a .toml file: a scenario or a paper's numbers."
+        ),
+    ],
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
     patients: Annotated[int | None, typer.Option("--n", min=1, help="Patients of a cohort; default the scenario's.")] = None,
     sites: Annotated[
@@ -100,11 +147,18 @@ def simulate(
     ] = None,
     cohorts: Annotated[int, typer.Option("--cohorts", min=1, help="Number of cohorts.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,
+    product: Annotated[
+        ProductName | None,
+        typer.Option("--product", help="Of a paper's numbers, which are calibrated to first; default replicate."),
+    ] = None,
 ) -> None:
-    """Write synthetic cohorts with known truth."""
-    from sitewise.cli.simulate import run_simulate
+    """Write synthetic cohorts with known truth, or cohorts of a process calibrated to a paper's numbers."""
+    from sitewise.cli.simulate import run_products, run_simulate, takes_evidence
 
-    run_simulate(scenario, out, patients=patients, sites=sites, cohorts=cohorts, seed=seed)
+    if takes_evidence(scenario, product):
+        run_products(scenario, out, product=product or "replicate", patients=patients, sites=sites, cohorts=cohorts, seed=seed)
+    else:
+        run_simulate(scenario, out, patients=patients, sites=sites, cohorts=cohorts, seed=seed)
 
 
 @app.command()
@@ -131,6 +185,75 @@ def audit(
     from sitewise.cli.audit import run_audit
 
     raise typer.Exit(run_audit(which, out))
+
+
+@app.command()
+def calibrate(
+    which: Annotated[
+        str, typer.Argument(metavar="EVIDENCE", help="Id of a packaged summary (krog-20-04), or path of a .toml file.")
+    ],
+    out: Out,
+    config: Annotated[Path | None, typer.Option("--config", help="Assumptions (TOML); flags win over it.")] = None,
+    family: Annotated[FamilyName | None, typer.Option("--family", help="Family of the baseline; default weibull.")] = None,
+    guarantee_time: Annotated[
+        str | None, typer.Option("--guarantee-time", metavar="T|estimated", help="Nobody dies or leaves before it.")
+    ] = None,
+    sites: Annotated[int | None, typer.Option("--sites", min=1, help="Number of sites; default the paper's.")] = None,
+    site_sd: Annotated[
+        float | None, typer.Option("--site-sd", min=0.0, help="Spread between sites, which no paper says; default a prior.")
+    ] = None,
+    endpoint: Annotated[str, typer.Option("--endpoint", help="os, pfs or another that the evidence uses.")] = "os",
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,
+    pool: Annotated[
+        int | None, typer.Option("--pool", min=1000, help="Cohorts simulated for the posterior; default 40000.")
+    ] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity/--no-sensitivity", help="Whether to calibrate under other assumptions as well.")
+    ] = True,
+    reconstruct: Annotated[
+        int, typer.Option("--reconstruct", min=0, help="Number of cohorts to make whose tables are the paper's.")
+    ] = 0,
+    prob: Annotated[float, typer.Option("--prob", help="Probability of intervals.")] = 0.95,
+) -> None:
+    """Find the process that reproduces a paper's numbers, with its uncertainty, and report how well it does."""
+    from sitewise.cli.calibrate import Asked, run_calibrate
+
+    asked = Asked(family, guarantee_time, sites, site_sd, endpoint, seed, pool, sensitivity, reconstruct, prob)
+    raise typer.Exit(run_calibrate(which, config, out, asked))
+
+
+@app.command()
+def tables(
+    cohort: Annotated[Path, typer.Argument(help="Patient table, .csv or .parquet.")],
+    out: Out,
+    config: Annotated[Path | None, typer.Option("--config", help="Study file (TOML): columns, recodes, groups.")] = None,
+    evidence: Annotated[
+        str | None, typer.Option("--evidence", help="Paper whose analysis is repeated: id (krog-20-04) or .toml file.")
+    ] = None,
+    number: Annotated[str | None, typer.Option("--cohort", help="Which cohort of a file that holds several.")] = None,
+    entry_p: Annotated[float, typer.Option("--entry-p", help="Univariate p below which a covariate enters.")] = 0.1,
+    ties: Annotated[Ties, typer.Option("--ties", help="How Cox models treat tied times.")] = Ties.EFRON,
+    toxicity: Annotated[list[str] | None, typer.Option("--toxicity", help="Column of grades; can be repeated.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", help="What Table 1 compares: site, 'risk group' or a column; default the sites.")
+    ] = None,
+    fit: Annotated[bool, typer.Option("--fit", help="Show the hierarchical model beside (some ten seconds).")] = False,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,
+) -> None:
+    """Do the classical analysis of a cohort: counts, Kaplan-Meier, log-rank, Cox, beside a paper's numbers."""
+    from sitewise.cli.tables import TablesFlags, run_tables
+
+    flags = TablesFlags(
+        evidence=evidence,
+        cohort=number,
+        entry_p=entry_p,
+        ties=ties.value,
+        toxicity=tuple(toxicity or ()),
+        by=by,
+        fit=fit,
+        seed=seed,
+    )
+    raise typer.Exit(run_tables(cohort, config, out, flags))
 
 
 def main() -> None:

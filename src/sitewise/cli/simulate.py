@@ -1,4 +1,7 @@
-"""`sitewise simulate`: synthetic cohorts into a file, with what is true of them beside it."""
+"""`sitewise simulate`: synthetic cohorts into a file, with what is true of them beside it.
+
+A scenario is simulated as it is; a paper's numbers are calibrated to first, and three kinds of cohorts can be made of them.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,62 @@ def run_simulate(which: str, out: Path, *, patients: int | None, sites: int | No
     for assumption in scenario.all_assumptions:
         typer.echo(f"Assumed: {assumption}.")
     typer.echo(f"Scenario {scenario.hash[:16]}, seed {seed}.")
+
+
+def takes_evidence(which: str, product: str | None) -> bool:
+    """Return whether cohorts are of a paper's numbers: a product was asked for, or the file is a published summary."""
+    if product is not None or not which.endswith(".toml"):
+        return product is not None
+    from sitewise.records import read_toml
+
+    content = read_toml(which, ScenarioError)
+    return "schema_version" in content and "source" in content
+
+
+def run_products(
+    which: str, out: Path, *, product: str, patients: int | None, sites: int | None, cohorts: int, seed: int
+) -> None:
+    """Calibrate to a paper's numbers, write cohorts of the kind asked for, and print what was written."""
+    from rich.console import Console
+
+    from sitewise.cli.calibrate import Asked, assumptions_of, audited, calibrated, progression_of
+    from sitewise.cli.run import _progress
+    from sitewise.evidence import evidence_hash
+
+    if out.suffix.lower() not in FORMATS:
+        raise ScenarioError(f"--out {out} must end in .csv or .parquet.")
+    if patients is not None:
+        raise ScenarioError("--n goes with a scenario: cohorts of a paper have the paper's number of patients.")
+    asked = Asked(sites=sites, seed=seed)
+    with _progress(Console()) as report:
+        report("Reading and auditing the paper's numbers")
+        evidence, found = audited(which)
+        calibration = calibrated(evidence, assumptions_of(None, asked), asked, report)
+        if product == "reconstruct":
+            made = calibration.reconstruct(cohorts, seed=seed, report=report)
+        else:
+            made = (calibration.plug_in if product == "plug_in" else calibration.replicate)(cohorts, seed=seed)
+        progression = progression_of(calibration, asked, report)
+        made = made if progression is None else progression.add(made, seed=seed)
+        table, beside = made.save(out)
+    events = made.cohorts.event.sum(axis=1)
+    size = plural(calibration.problem.structure.patients, "patient", "patients")
+    where = plural(calibration.problem.sites, "site", "sites")
+    typer.echo(
+        f"Synthetic data, no real patients: {plural(cohorts, 'cohort', 'cohorts')} ({product}) of {size} at {where}, "
+        f"{events.min()} to {events.max()} events each."
+    )
+    for item in found.of("warning"):
+        typer.echo(f"Warning of the audit: {item.sentence} ({item.place})")
+    typer.echo(f"Written: {table} (a row a patient), {beside} (evidence, seed and parameter draws).")
+    for assumption in calibration.scenario().all_assumptions:
+        typer.echo(f"Assumed: {assumption}.")
+    if product == "reconstruct":
+        missed = made.misses()
+        typer.echo(f"{plural(len(missed), 'printed number is', 'printed numbers are')} missed, over all cohorts.")
+        for row in missed.itertuples():
+            typer.echo(f"  cohort {row.cohort}: {row.target} ({row.printed})")
+    typer.echo(f"Evidence {evidence_hash(evidence)[:16]}, seed {seed}. sitewise calibrate {which} tells how well it fits.")
 
 
 def _write(made: SimulatedCohorts, out: Path, about: dict[str, object]) -> None:

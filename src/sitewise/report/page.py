@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -20,6 +21,9 @@ from sitewise.report.page_sections import (
     populations_section,
 )
 from sitewise.report.page_sites import sites_section
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 RASTER = ("chains",)
 """Pictures with many thousand points: smaller as PNG."""
@@ -41,6 +45,17 @@ def render_page(
     pictures : mapping of str to Path
         Files that :func:`sitewise.report.write.write_plots` wrote, by name.
     """
+    return template("page.html.j2").render(
+        first=first_screen(analysis, tables, truth),
+        sections=sections(analysis, tables, truth, pictures),
+        style=style_sheet(),
+        version=analysis.fit.versions.get("sitewise", ""),
+        verdict=analysis.fit.verdict.level,
+    )
+
+
+def template(name: str) -> Template:
+    """Return a template of the report, in which every string is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -50,14 +65,13 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = (resources.files("sitewise.report") / "templates" / "page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html.j2").render(
-        first=first_screen(analysis, tables, truth),
-        sections=sections(analysis, tables, truth, pictures),
-        style=style,
-        version=analysis.fit.versions.get("sitewise", ""),
-        verdict=analysis.fit.verdict.level,
-    )
+    return environment.get_template(name)
+
+
+def style_sheet(*names: str) -> str:
+    """Return the pages' style sheet, followed by others of the same folder."""
+    folder = resources.files("sitewise.report") / "templates"
+    return "".join((folder / name).read_text(encoding="utf-8") for name in ("page.css", *names))
 
 
 def sections(

@@ -26,7 +26,7 @@ STEP = 0.25
 """Of a finite difference, in current posterior sds: small beside the curvature, large beside jumps of single patients."""
 LARGEST_STEP = 2.0
 """Of an iteration, in prior sds of each parameter."""
-CLOSE = 0.05
+CLOSE = 0.1
 """Root mean square of the last step in posterior sds at which the iteration stops."""
 LEAST_KEPT_PROMISE = 0.5
 """Share of the promised improvement below which derivatives are taken anew."""

@@ -246,8 +246,8 @@ def tempered(problem: Problem, mean: Floats, covariance: Floats, width: float) -
     """Return mean and covariance of the prior times the likelihood to the power 1 / width.
 
     In coordinates in which the prior is standard normal a posterior with precision I + L and mean m comes from a likelihood
-    with precision L; its power has precision L / width. Where the paper says nothing L is 0 and the proposal is the prior, so that
-    parameters it is silent about cost no effective draws. Directions in which the posterior seems wider than the prior
+    with precision L; its power has precision L / width. Where the paper says nothing L is 0 and the proposal is the prior, so
+    that parameters it is silent about cost no effective draws. Directions in which the posterior seems wider than the prior
     (by sampling error) count as silent.
     """
     prior = problem.parameters

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sitewise.evidence import evidence_hash
+from sitewise.evidence import Evidence, evidence_hash
 from sitewise.problems import ScenarioError
 from sitewise.simulate.calibration.calibrate import DRAWS, Calibration
 from sitewise.simulate.calibration.parameters import Parameters
 from sitewise.simulate.calibration.problem import CHUNK
 from sitewise.simulate.calibration.products import Produced
+from sitewise.simulate.calibration.structure import FITTED, groups_of
 from sitewise.simulate.parts import Floats
 from sitewise.simulate.progression.arrays import ProgressionArrays
 from sitewise.simulate.progression.counts import COUNTED
@@ -213,6 +214,15 @@ class ProgressionCalibration:
 
 def _fields(outcome: Recorded) -> tuple[NDArray[np.generic], ...]:
     return outcome.progression, outcome.failure_time, outcome.failure, outcome.event
+
+
+def says_of_progression(evidence: Evidence, /, *, spec: ProgressionModel | None = None) -> bool:
+    """Return whether a paper prints a number that progression can be calibrated to."""
+    spec = spec or ProgressionModel()
+    used = [item.status for item in groups_of(evidence, spec.endpoint)]
+    used += [term.status for model in evidence.model if model.endpoint == spec.endpoint for term in model.term]
+    used += [item.status for item in evidence.failures if item.endpoint == spec.endpoint]
+    return any(status in FITTED for status in used)
 
 
 def calibrate_progression(

@@ -154,25 +154,9 @@ def _row_cost(  # type: ignore[no-untyped-def]
 
 @compiled
 def _group_cost(  # type: ignore[no-untyped-def]
-    group,
-    codes,
-    time,
-    event,
-    group_table,
-    group_count,
-    favourable,
-    group_list,
-    kind,
-    low,
-    high,
-    value,
-    half,
-    tolerance,
-    z,
-    first,
-    last,
-    scratch,
-):
+    group, codes, time, event, group_table, group_count, favourable, group_list, kind, low, high, value, half, tolerance, z,
+    first, last, scratch,
+):  # fmt: skip
     """Return the cost of the targets first to last of one group: they read its Kaplan-Meier curve, or count."""
     n = time.size
     times, survival, greenwood, left = scratch[0], scratch[1], scratch[2], scratch[3]

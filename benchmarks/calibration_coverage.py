@@ -1,0 +1,188 @@
+"""Are calibration's intervals honest? Coverage over simulated papers; ``make verify`` runs it.
+
+A truth is drawn, from the posterior that KROG 20-04 gives or from the prior; ONE cohort of its size is simulated and summarised as the
+paper summarises its own; the summary alone is calibrated, moments and posterior, as `calibrate` does it; the 90 % intervals are held
+against the truth. Priors are those of the KROG calibration throughout, so that intervals cover 90 % if all is computed right.
+Papers that could not have been printed (a number that does not exist) are drawn anew: a rule about data only.
+
+Pools are smaller than `calibrate`'s default, so the figures are of a rougher computation than a user gets.
+Writes ``benchmarks/results/calibration_coverage.{csv,md}``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes are the parallelism
+
+import numpy as np
+import pandas as pd
+from provenance import provenance
+from scipy import stats
+
+import sitewise as sw
+from sitewise.problems import EvidenceError
+from sitewise.simulate.calibration import calibrate
+from sitewise.simulate.calibration.derived import Derived
+from sitewise.simulate.calibration.moments import fit_moments
+from sitewise.simulate.calibration.posterior import sample_posterior
+from sitewise.simulate.calibration.problem import Problem
+from sitewise.simulate.calibration.statistics import inequalities_met
+
+RESULTS = Path(os.environ.get("RES", str(Path(__file__).parent / "results")))
+PROB = 0.9
+BAND, POOLED_BAND = (0.86, 0.94), (0.88, 0.92)
+STAGE = 8
+TRIES = 50
+NAMED = {
+    "log_median_at_means": "log scale (log median at the means)",
+    "log_shape": "log shape",
+    "events": "deaths of the cohort",
+}
+JUDGED = "log_hazard_ratio ", "log_shape", "log_median_at_means", "events"
+
+
+@cache
+def paper() -> tuple[Problem, Derived, np.ndarray]:
+    """Return the KROG problem, its counts and draws from its posterior."""
+    calibration = calibrate(sw.load_evidence("krog-20-04"), seed=1, workers=1)
+    return calibration.problem, calibration.derived, calibration.draws[0]
+
+
+def one_paper(task: tuple[str, int, int, int]) -> list[tuple]:
+    """Return rows (source, paper, quantity, truth, lower, median, upper, pit) of one simulated paper."""
+    source, number, pool, cohorts = task
+    problem, derived, draws = paper()
+    stream = np.random.default_rng(np.random.SeedSequence(20, spawn_key=(number, len(source))))
+    for attempt in range(TRIES):
+        if source == "posterior":
+            theta = draws[stream.integers(len(draws))]
+        else:
+            theta = problem.parameters.mean + problem.parameters.sd * stream.standard_normal(len(problem.parameters))
+        simulated, found = problem.simulate(theta, problem.randomness(1000 + number, 1, stage=STAGE, first=attempt))
+        if np.isfinite(found[0, problem.fitted]).all() and inequalities_met(found, problem.targets)[0]:
+            break
+    else:
+        return [(source, number, "no paper", np.nan, np.nan, np.nan, np.nan, np.nan)]
+    own = problem.with_published(np.where(np.isfinite(found[0]), found[0], problem.published))
+    truth = np.concatenate([theta, derived(simulated)[0]])
+    try:
+        moments = fit_moments(own, seed=number, cohorts=cohorts)
+        posterior = sample_posterior(own, derived, moments, seed=number, size=pool)
+    except EvidenceError as error:
+        return [(source, number, f"refused: {str(error)[:60]}", np.nan, np.nan, np.nan, np.nan, np.nan)]
+    values = np.column_stack([posterior.theta, posterior.derived])
+    rows = []
+    for place, name in enumerate((*problem.parameters.names, *derived.names)):
+        order = np.argsort(values[:, place])
+        share = np.cumsum(posterior.weight[order])
+        low, middle, high = np.interp([0.5 - PROB / 2, 0.5, 0.5 + PROB / 2], share, values[order, place])
+        rows.append(
+            (source, number, name, truth[place], low, middle, high, float(posterior.weight @ (values[:, place] < truth[place])))
+        )
+    rows.append((source, number, "effective draws", posterior.effective, np.nan, np.nan, np.nan, np.nan))
+    rows.append((source, number, "moments converged", float(moments.converged), np.nan, np.nan, np.nan, np.nan))
+    return rows
+
+
+def run(papers: int, pool: int, cohorts: int, workers: int) -> pd.DataFrame:
+    """Return the rows of all papers."""
+    tasks = [(source, number, pool, cohorts) for source in ("posterior", "prior") for number in range(papers)]
+    started, rows = time.perf_counter(), []
+    with ProcessPoolExecutor(workers) as processes:
+        for done, own in enumerate(processes.map(one_paper, tasks), start=1):
+            rows += own
+            if done % 20 == 0:
+                gone = time.perf_counter() - started
+                print(
+                    f"{done} of {len(tasks)} papers, {gone:.0f} s, {gone / done * (len(tasks) - done):.0f} s left", flush=True
+                )
+    names = ["source", "paper", "quantity", "truth", "lower", "median", "upper", "pit"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return coverage, width and bias of each quantity."""
+    finite = rows[rows.lower.notna()].copy()
+    finite["inside"] = (finite.truth >= finite.lower) & (finite.truth <= finite.upper)
+    finite["width"] = finite.upper - finite.lower
+    finite["error"] = finite["median"] - finite.truth
+    grouped = finite.groupby(["source", "quantity"], sort=False)
+    found = grouped.agg(
+        papers=("inside", "size"),
+        coverage=("inside", "mean"),
+        median_width=("width", "median"),
+        median_error=("error", "median"),
+    )
+    found["p_uniform"] = grouped["pit"].apply(lambda pit: float(stats.kstest(pit, "uniform").pvalue))
+    return found.reset_index()
+
+
+def judged(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows that are judged: log hazard ratios, shape, scale, deaths."""
+    return found[found.quantity.str.startswith(JUDGED[0]) | found.quantity.isin(JUDGED[1:])]
+
+
+def write(rows: pd.DataFrame, found: pd.DataFrame, command: str, seconds: float, pool: int, cohorts: int) -> bool:
+    """Write both files; return whether every judged figure is inside its band."""
+    found.to_csv(RESULTS / "calibration_coverage.csv", index=False, float_format="%.4f")
+    good, lines = True, []
+    for source in ("posterior", "prior"):
+        own, papers = judged(found[found.source == source]), rows[rows.source == source]
+        pooled = float(np.average(own.coverage, weights=own.papers))
+        refused = papers.quantity.str.startswith(("refused", "no paper")).sum()
+        inside = own.coverage.between(*BAND).sum()
+        good &= bool(inside == len(own) and POOLED_BAND[0] <= pooled <= POOLED_BAND[1])
+        effective = papers[papers.quantity == "effective draws"].truth.median()
+        lines += [
+            f"\n## Truths drawn from the {'calibrated posterior' if source == 'posterior' else 'prior'}\n",
+            f"{papers.paper.nunique()} papers, {refused} refused. Pooled coverage of the judged quantities {pooled:.3f} (wanted .88 to .92); "
+            f"{inside} of {len(own)} between .86 and .94. Effective draws (median): {effective:.0f}.\n",
+            "| quantity | coverage of 90 % intervals | median width | median error | p (PIT uniform) |",
+            "|---|---|---|---|---|",
+        ]
+        rest = found[(found.source == source) & ~found.quantity.isin(own.quantity)]
+        for item in own.itertuples():
+            lines.append(
+                f"| **{NAMED.get(item.quantity, item.quantity)}** | {item.coverage:.3f} | {item.median_width:.3g} | {item.median_error:+.2g} | {item.p_uniform:.2f} |"
+            )
+        for item in rest.itertuples():
+            lines.append(
+                f"| {item.quantity} | {item.coverage:.3f} | {item.median_width:.3g} | {item.median_error:+.2g} | {item.p_uniform:.2f} |"
+            )
+    head = [
+        "# Coverage of calibration over simulated papers\n",
+        __doc__.split("\n\n", 1)[1].strip() + "\n",
+        f"Pool {pool} cohorts, moments of {cohorts}; {seconds:.0f} s in all. Quantities in bold are judged; binomial 95 % band of 500 papers around .90: .874 to .926.",
+        "Numbers of the prior's truths are wider: its papers have hazard ratios of up to e^3 and from hardly any deaths to all.\n",
+        provenance(command),
+    ]
+    (RESULTS / "calibration_coverage.md").write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+    return good
+
+
+def main() -> int:
+    """Run the study."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--papers", type=int, default=500)
+    parser.add_argument("--pool", type=int, default=12_000)
+    parser.add_argument("--cohorts", type=int, default=150)
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    asked = parser.parse_args()
+    started = time.perf_counter()
+    rows = run(asked.papers, asked.pool, asked.cohorts, asked.workers)
+    found = table(rows)
+    command = f"python benchmarks/calibration_coverage.py --papers {asked.papers} --pool {asked.pool} --cohorts {asked.cohorts}"
+    good = write(rows, found, command, time.perf_counter() - started, asked.pool, asked.cohorts)
+    print(judged(found).round(3).to_string(), f"\nall inside their bands: {good}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
