@@ -166,7 +166,7 @@ PARTS = {
     "an unknown family": (lambda: sw.Baseline(1.0, "weibul", {"shape": 1.0}), ["family: is 'weibul'. Did you mean 'weibull'?"]),
     "a family unlike any": (
         lambda: sw.Baseline(1.0, "spline"),
-        ["family: is 'spline'. Known: 'weibull', 'exponential'."],
+        ["family: is 'spline'. Known: 'weibull', 'exponential', 'log-normal', 'log-logistic', 'mixture-cure'."],
     ),
     "a parameter of another name": (
         lambda: sw.Baseline(1.0, parameters={"k": 2.0}),
@@ -450,7 +450,7 @@ FILES = {
     "a kind of numeric covariate": (
         ("numeric",),
         [{"name": "age", "log_hazard_ratio": 0.1, "reference": 60, "distribution": "gamma"}],
-        "numeric 1 (age) distribution: is 'gamma'. It can be 'normal' or 'uniform'.",
+        "numeric 1 (age) distribution: is 'gamma'. It can be 'normal', 'uniform' or 'quantiles'.",
     ),
     "a numeric covariate without parameters": (
         ("numeric",),
@@ -522,6 +522,17 @@ def test_files_that_cannot_be_read(tmp_path):
         sw.load_scenario(binary)
     with pytest.raises(sw.ScenarioError, match=r" is a folder, not a file\.$"):
         sw.load_scenario(tmp_path)
+
+
+def test_a_papers_numbers_are_no_scenario_and_the_way_to_one_is_named(tmp_path):
+    path = tmp_path / "paper.toml"
+    path.write_text('schema_version = 1\nid = "paper"\n[source]\npatients = 84\n', encoding="utf-8")
+    with pytest.raises(sw.ScenarioError) as caught:
+        sw.load_scenario(path)
+    message = str(caught.value)
+    assert message.startswith("paper.toml is a published summary, not a scenario: ")
+    assert f"'sitewise calibrate {path} --out DIR'" in message
+    assert f"'sitewise simulate {path} --product replicate --out FILE.csv'" in message
 
 
 def test_a_file_with_problems_is_named(tmp_path):

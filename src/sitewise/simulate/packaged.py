@@ -26,7 +26,8 @@ def load_scenario(which: str | Path, /) -> Scenario:
     if "schema_version" in content and "source" in content:
         raise ScenarioError(
             f"{path.name} is a published summary, not a scenario: a paper's numbers do not say how its patients came about. "
-            "Write a scenario (docs/scenario.md) that reproduces them."
+            f"'sitewise calibrate {path} --out DIR' finds a process that reproduces them and writes it as DIR/scenario.toml; "
+            f"'sitewise simulate {path} --product replicate --out FILE.csv' makes cohorts of it."
         )
     return Scenario.from_dict(content, subject=path.name)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sitewise.families import BASELINES, Family
 from sitewise.problems import Problems, ScenarioError, listed, nearest, plural
 from sitewise.records import Record, positive, tidied
+from sitewise.simulate.quantile_curve import QuantileCurve
 
 Floats = NDArray[np.float64]
 MOST_LEVELS = 127
@@ -47,7 +48,7 @@ class Categorical(Record):
 
 @dataclass(frozen=True)
 class Numeric(Record):
-    """A numeric covariate: normal, or uniform between its bounds; a normal one is truncated at the bounds that it has."""
+    """A numeric covariate: normal (truncated at the bounds that it has), uniform between bounds, or with given quantiles."""
 
     name: str
     """Column."""
@@ -55,7 +56,7 @@ class Numeric(Record):
     """Log hazard ratio per unit."""
     reference: float
     """Value of the reference patient."""
-    distribution: Literal["normal", "uniform"] = "normal"
+    distribution: Literal["normal", "uniform", "quantiles"] = "normal"
     """Marginal distribution."""
     mean: float | None = None
     """Mean of the normal distribution before truncation."""
@@ -65,9 +66,18 @@ class Numeric(Record):
     """Least value."""
     upper: float | None = None
     """Largest value."""
+    quantiles: tuple[tuple[float, float], ...] = ()
+    """Shares and the values below which they lie, both increasing; see :mod:`sitewise.simulate.quantile_curve`."""
 
     def __post_init__(self) -> None:
         problems = tidied(self, ScenarioError, f"Covariate '{self.name}'")
+        rises = all(
+            one < two for pair in zip(self.quantiles, self.quantiles[1:], strict=False) for one, two in zip(*pair, strict=True)
+        )
+        if self.distribution == "quantiles" and not (
+            len(self.quantiles) > 1 and rises and all(0 < share < 1 for share, _ in self.quantiles)
+        ):
+            problems.add("quantiles", "needs two pairs of share and value or more, both increasing, with shares inside (0, 1)")
         if self.distribution == "normal" and (self.mean is None or self.sd is None):
             problems.add("", "a normal covariate needs mean and sd")
         if self.distribution == "uniform" and (self.lower is None or self.upper is None):
@@ -83,6 +93,8 @@ class Numeric(Record):
         """Return the values below which the given shares of patients lie, of the same shape."""
         if self.distribution == "uniform" and self.lower is not None and self.upper is not None:
             return self.lower + share * (self.upper - self.lower)
+        if self.distribution == "quantiles":
+            return QuantileCurve(self.quantiles).quantile(share)
         from scipy.special import ndtr, ndtri
 
         mean, sd = float(self.mean or 0.0), float(self.sd or 1.0)
@@ -96,6 +108,8 @@ class Numeric(Record):
         """Return the share of patients below a value."""
         if self.distribution == "uniform" and self.lower is not None and self.upper is not None:
             return float(min(max((value - self.lower) / (self.upper - self.lower), 0.0), 1.0))
+        if self.distribution == "quantiles":
+            return QuantileCurve(self.quantiles).share_below(value)
         from scipy.stats import truncnorm
 
         mean, sd = float(self.mean or 0.0), float(self.sd or 1.0)

@@ -134,6 +134,7 @@ class Calibration:
 
     def plug_in(self, cohorts: int, /, *, seed: int) -> Produced:
         """Return cohorts of the one process of :meth:`scenario`'s parameters: fixed truth, without its uncertainty."""
+        _at_least_one(cohorts)
         theta = np.broadcast_to(self.moments.theta, (cohorts, len(self.problem.parameters))).copy()
         return self._produced("plug_in", theta, np.zeros(cohorts, dtype=np.intp), seed, PLUG_IN)
 
@@ -185,14 +186,10 @@ class Calibration:
             places = again[better]
             found.replace(places, retry.cohorts, np.flatnonzero(better))
             statistics[places], cost[places], draw[places] = retry.statistics[better], retry.cost[better], other[better]
-        stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(REPLICATE, 1)))
-        # Annealing moved outcomes between patients without regard to sites: who was where is drawn from its prior.
-        found.site[:] = stream.permuted(found.site, axis=1)
         return Produced("reconstruct", self.problem, found, self.draws[0][draw], draw, seed, statistics)
 
     def _chosen(self, cohorts: int, seed: int) -> NDArray[np.intp]:
-        if cohorts < 1:
-            raise ScenarioError(f"cohorts must be at least 1; it is {cohorts}.")
+        _at_least_one(cohorts)
         stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(REPLICATE,)))
         return stream.permutation(DRAWS)[:cohorts] if cohorts <= DRAWS else stream.integers(DRAWS, size=cohorts)
 
@@ -215,6 +212,11 @@ class Calibration:
             "acceptance": self.posterior.acceptance,
         }
         return xr.Dataset(variables, attrs=attributes)
+
+
+def _at_least_one(cohorts: int) -> None:
+    if cohorts < 1:
+        raise ScenarioError(f"cohorts must be at least 1; it is {cohorts}.")
 
 
 def calibrate(

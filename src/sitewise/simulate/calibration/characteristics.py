@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+Floats = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -40,7 +46,7 @@ class Factor:
 
 @dataclass(frozen=True)
 class Measure:
-    """A numeric characteristic: normal, truncated at the range that is printed.
+    """A numeric characteristic: through its printed quantiles; without quartiles normal, truncated at the printed range.
 
     Parameters
     ----------
@@ -54,6 +60,10 @@ class Measure:
         A first guess at the spread.
     lower, upper : float or None
         Range.
+    has_effect : bool
+        Whether a model has it.
+    quantiles : tuple of (float, float)
+        Shares and values, where quartiles are printed; the spread is then no parameter.
     """
 
     name: str
@@ -63,6 +73,7 @@ class Measure:
     lower: float | None = None
     upper: float | None = None
     has_effect: bool = True
+    quantiles: tuple[tuple[float, float], ...] = ()
 
     @property
     def effects(self) -> tuple[str, ...]:
@@ -105,3 +116,32 @@ class Structure:
     def factor(self, name: str) -> Factor:
         """Return a factor by its name."""
         return next(item for item in self.factors if item.name == name)
+
+
+FIRST_SD = 20.0
+"""How far, in its own sds, the mean of a truncated normal distribution is looked for."""
+
+
+def truncated(item: Measure, sd: Floats, share: Floats) -> Floats:
+    """Return the values below which shares (R, n) of a normal distribution with sds (R,), truncated at the range, lie."""
+    mean, spread = means_of(item, sd)[:, None], sd[:, None]
+    # Shares are counted from the end of the normal distribution that is nearer: the other end has no digits left for them.
+    sign = np.where(mean < item.median, -1.0, 1.0)
+    ends = (-np.inf if item.lower is None else item.lower, np.inf if item.upper is None else item.upper)
+    low, high = (ndtr(sign * (end - mean) / spread) for end in ends)
+    found = mean + sign * spread * ndtri(low + share * (high - low))
+    return np.asarray(np.clip(found, *ends))
+
+
+def means_of(item: Measure, sd: Floats) -> Floats:
+    """Return the means before truncation that give the printed median, shape (R,), by bisection."""
+    if item.lower is None or item.upper is None:
+        return np.full(len(sd), item.median)
+    low, high = item.median - FIRST_SD * sd, item.median + FIRST_SD * sd
+    for _ in range(60):
+        mean = 0.5 * (low + high)
+        sign = np.where(mean < item.median, -1.0, 1.0)
+        below, at, above = (ndtr(sign * (end - mean) / sd) for end in (item.lower, item.median, item.upper))
+        share = (at - below) / np.where(above == below, np.inf, above - below)
+        low, high = np.where(share > 0.5, mean, low), np.where(share > 0.5, high, mean)
+    return 0.5 * (low + high)

@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtr
 
-from sitewise.families import BASELINES, Weibull
+from sitewise.families import BASELINES, Family, Weibull
 from sitewise.simulate.calibration.assumptions import Assumptions
-from sitewise.simulate.calibration.characteristics import Factor, Measure, Structure
+from sitewise.simulate.calibration.characteristics import Factor, Measure, Structure, truncated
 from sitewise.simulate.calibration.parameters import (
     CENSORING_SCALE,
     CENSORING_SHAPE,
@@ -30,9 +30,7 @@ from sitewise.simulate.calibration.parameters import (
 )
 from sitewise.simulate.covariates import column, site_counts
 from sitewise.simulate.parts import Categorical, Floats
-
-FIRST_SD = 20.0
-"""How far, in its own sds, the mean of a truncated normal distribution is looked for."""
+from sitewise.simulate.quantile_curve import QuantileCurve
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +147,7 @@ class Generator:
         site = self.site_of_patients(random)
         log_hazard -= np.take_along_axis(self.site_sds(random)[:, None] * random.site_effect, site, axis=1)
         tau = guarantee_times(values, self.parameters, self.assumptions)[:, None]
-        family = BASELINES[self.assumptions.family]()
-        shape = self.shapes(values)
-        log_scale = self.log_medians(values) - family.log_time(np.log(np.log(2.0)), 0.0, shape)
+        family, log_scale, shape = self.baseline(values)
         log_time = family.log_time(log_hazard, log_scale[:, None], tuple(item[:, None] for item in shape))
         with np.errstate(over="ignore"):  # a time beyond all numbers is beyond any end of follow-up
             time = tau + np.exp(log_time)
@@ -160,6 +156,12 @@ class Generator:
         )
         end = tau + np.exp(own)
         return Cohorts(np.minimum(time, end), time <= end, factors, measures, site)
+
+    def baseline(self, values: dict[str, Floats]) -> tuple[Family, Floats, tuple[Floats, ...]]:
+        """Return the family of the baseline with log scales and shapes of parameter rows, each of shape (R,)."""
+        family = BASELINES[self.assumptions.family]()
+        shape = self.shapes(values)
+        return family, self.log_medians(values) - family.log_time(np.log(np.log(2.0)), 0.0, shape), shape
 
     @property
     def _exact(self) -> bool:
@@ -234,28 +236,11 @@ def as_categorical(item: Factor) -> Categorical:
 def measured(item: Measure, latent: Floats, values: dict[str, Floats], *, exact: bool) -> Floats:
     """Return values of a numeric characteristic from its latent variable, both of shape (R, n)."""
     rows, patients = latent.shape
+    if item.quantiles:
+        curve = QuantileCurve(item.quantiles)
+        return curve.quantile((latent.argsort(axis=-1).argsort(axis=-1) + 0.5) / patients) if exact else curve.of_scores(latent)
     sd = np.full(rows, item.sd) if item.sd is not None else np.exp(values[SPREAD + item.name])
     share: Any = ndtr(latent)
     if exact:
         share = (latent.argsort(axis=-1).argsort(axis=-1) + 0.5) / patients
-    mean, spread = means_of(item, sd)[:, None], sd[:, None]
-    # Shares are counted from the end of the normal distribution that is nearer: the other end has no digits left for them.
-    sign = np.where(mean < item.median, -1.0, 1.0)
-    ends = (-np.inf if item.lower is None else item.lower, np.inf if item.upper is None else item.upper)
-    low, high = (ndtr(sign * (end - mean) / spread) for end in ends)
-    found = mean + sign * spread * ndtri(low + share * (high - low))
-    return np.asarray(np.clip(found, *ends))
-
-
-def means_of(item: Measure, sd: Floats) -> Floats:
-    """Return the means before truncation that give the printed median, shape (R,), by bisection."""
-    if item.lower is None or item.upper is None:
-        return np.full(len(sd), item.median)
-    low, high = item.median - FIRST_SD * sd, item.median + FIRST_SD * sd
-    for _ in range(60):
-        mean = 0.5 * (low + high)
-        sign = np.where(mean < item.median, -1.0, 1.0)
-        below, at, above = (ndtr(sign * (end - mean) / sd) for end in (item.lower, item.median, item.upper))
-        share = (at - below) / np.where(above == below, np.inf, above - below)
-        low, high = np.where(share > 0.5, mean, low), np.where(share > 0.5, high, mean)
-    return 0.5 * (low + high)
+    return truncated(item, sd, share)

@@ -6,7 +6,8 @@ the prior precision (McFadden 1989, Econometrica 57:995; with the prior, the mod
 2010, Nature 466:1102). The curvature at the end gives the Laplace covariance (J' W J + P)^-1.
 
 Derivatives cost a set of cohorts for each parameter. They are taken at the start, corrected after each step by what the step
-did (Broyden 1965, Math Comp 19:577), and taken anew where a step does not do what they promised, and at the end.
+did (Broyden 1965, Math Comp 19:577), and taken anew where a step does not do what they promised, and at the end. A step that
+does not improve is damped (Levenberg 1944, Q Appl Math 2:164).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sitewise.problems import EvidenceError
+from sitewise.simulate.calibration.linearised import linear_start
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
@@ -30,6 +32,7 @@ CLOSE = 0.1
 """Root mean square of the last step in posterior sds at which the iteration stops."""
 LEAST_KEPT_PROMISE = 0.5
 """Share of the promised improvement below which derivatives are taken anew."""
+MOST_DAMPING = 40.0
 LEAST_VALID = 0.2
 Report = Callable[[str], None]
 
@@ -139,7 +142,7 @@ def fit_moments(
     iterations : int
         At most.
     start : ndarray, shape (p,), optional
-        Where to begin; default the prior mean.
+        Where to begin; default what a linear model over the prior finds.
     workers : int
         Threads; the result does not depend on them.
     report : callable
@@ -153,45 +156,41 @@ def fit_moments(
     prior, fitted = problem.parameters, problem.fitted
     precision = np.diag(1 / prior.sd**2)
     moments = _Moments(problem, seed, cohorts, workers)
-    point = moments.at((prior.mean if start is None else start).copy())
+    begin = linear_start(problem, seed=seed, workers=workers) if start is None else start
+    report("moments: start found")
+    point = moments.at(begin.copy())
     _refuse_undefined(problem, point.found)
-    scale, fresh, converged, taken = 0.5 * prior.sd, True, False, 0
+    scale, fresh, converged, taken, damping = 0.5 * prior.sd, True, False, 0, 0.0
     jacobian, weight = moments.jacobian(point, scale), problem.weight(point.found[:, fitted])
     for taken in range(1, iterations + 1):
         own = jacobian[fitted]
-        covariance = np.linalg.inv(own.T @ weight @ own + precision)
-        scale = np.sqrt(np.diag(covariance))
+        information = own.T @ weight @ own + precision
+        scale = np.sqrt(np.diag(np.linalg.inv(information)))
         gradient = own.T @ weight @ moments.away(point) - precision @ (point.theta - prior.mean)
-        step = covariance @ gradient
+        step = np.linalg.solve(information + damping * np.diag(np.diag(information)), gradient)
         step *= min(1.0, LARGEST_STEP / float(np.max(np.abs(step) / prior.sd)))
         size = float(np.sqrt(np.mean((step / scale) ** 2)))
         report(f"moments: step {taken}, {size:.2f} posterior sds")
-        if size < CLOSE and fresh:
+        if size < CLOSE and damping == 0:
             converged = True
             break
-        if size < CLOSE:
-            jacobian, fresh = moments.jacobian(point, scale), True
-            continue
         before, promised = moments.objective(point, weight, precision), float(gradient @ step)
         moved = moments.at(point.theta + step)
         kept = (before - moments.objective(moved, weight, precision)) / max(promised, 1e-12)
-        if kept < 0 and not fresh:  # the derivatives are to blame
-            jacobian, fresh = moments.jacobian(point, scale), True
-            continue
-        for _ in range(5):
-            if kept >= 0:
+        if kept < 0:
+            if fresh:  # the step is to blame: a shorter one, nearer to the steepest descent
+                damping = max(4 * damping, 0.5)
+            else:  # the derivatives are
+                jacobian, fresh = moments.jacobian(point, scale), True
+            if damping > MOST_DAMPING:  # no step is an improvement with these random numbers
+                converged = size < CLOSE
                 break
-            step *= 0.5
-            moved = moments.at(point.theta + step)
-            kept = before - moments.objective(moved, weight, precision)
-        if kept < 0:  # no step of this direction is an improvement: as good as it gets with these random numbers
-            converged = size < 4 * CLOSE
-            break
-        scaled = step / scale**2
-        jacobian = jacobian + np.outer(moved.mean - point.mean - jacobian @ step, scaled) / float(scaled @ step)
-        point, fresh = moved, False
+            continue
+        along = step / scale**2
+        jacobian = jacobian + np.outer(moved.mean - point.mean - jacobian @ step, along) / float(along @ step)
+        point, fresh, damping = moved, False, 0.0 if damping < 1 else damping / 4
         weight = problem.weight(point.found[:, fitted])
-        if kept < LEAST_KEPT_PROMISE and size > 4 * CLOSE:
+        if kept < LEAST_KEPT_PROMISE and size > 2 * CLOSE:
             jacobian, fresh = moments.jacobian(point, scale), True
     if not fresh:
         jacobian = moments.jacobian(point, scale)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sitewise.simulate import parts
-from sitewise.simulate.calibration.generate import means_of
+from sitewise.simulate.calibration.characteristics import means_of
 from sitewise.simulate.calibration.parameters import (
     CENSORING_SCALE,
     CENSORING_SHAPE,
@@ -64,8 +64,11 @@ def scenario_of(problem: Problem, theta: Floats, /, *, id: str, title: str, site
     numeric = []
     for item in structure.measures:
         sd = float(np.exp(values[SPREAD + item.name][0])) if item.sd is None else item.sd
-        mean = float(means_of(item, np.array([sd]))[0])
         own = effects.get(item.name, 0.0)
+        if item.quantiles:
+            numeric.append(parts.Numeric(item.name, own, item.median, "quantiles", quantiles=item.quantiles))
+            continue
+        mean = float(means_of(item, np.array([sd]))[0])
         numeric.append(parts.Numeric(item.name, own, item.median, "normal", mean, sd, item.lower, item.upper))
     categorical = []
     for factor in structure.factors:

@@ -1,30 +1,33 @@
 """Posterior over data-generating parameters by approximate Bayesian computation with learned summaries.
 
-Parameters are proposed from the prior times a power of the likelihood, as the moment fit has it: wide where the paper speaks,
-the prior itself where it is silent. Each proposal makes one cohort of n patients, because that is what the paper is. The
-parameters are regressed on the statistics (the fitted values are the learned summaries: Fearnhead & Prangle 2012, J R Stat Soc
-B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a local-linear regression moves them to the published
-statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and importance weights prior / proposal turn the proposal into
-the prior. Numbers of deaths and joint counts of the cohort itself are carried along: they belong to the paper's patients, not
-to the population. They are moved on a scale on which they cannot leave what is possible.
+Parameters are proposed from the prior times a power of the likelihood, as the moment fit and then a first pool have it: wide
+where the paper speaks, the prior itself where it is silent. Each proposal makes one cohort of n patients, because that is what
+the paper is. The parameters are regressed on the statistics (the fitted values are the learned summaries: Fearnhead & Prangle
+2012, J R Stat Soc B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a local-linear regression moves them
+to the published statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and importance weights prior / proposal turn
+the proposal into the prior. Numbers of deaths and joint counts of the cohort itself are carried along: they belong to the
+paper's patients, not to the population. They are moved on a scale on which they cannot leave what is possible.
+
+The effective number of draws is the certificate. Papers with many numbers and parameters leave few; the answer is then that of
+the linear model (:mod:`sitewise.simulate.calibration.linearised`), and says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration.derived import Derived
+from sitewise.simulate.calibration.linearised import linear_draws, linear_posterior, usable
 from sitewise.simulate.calibration.moments import MomentFit
-from sitewise.simulate.calibration.problem import CHUNK, Problem
-from sitewise.simulate.calibration.statistics import inequalities_met
+from sitewise.simulate.calibration.pool import STAGE, Pool, draw_pool, tempered
+from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
-STAGE = 1
 WIDTHS = (4.0, 2.5)
 """By which the likelihood's precision is divided for the proposals of both rounds."""
 FIRST_SHARE = 0.3
@@ -32,30 +35,10 @@ FIRST_SHARE = 0.3
 KEPT = 0.3
 """Share of proposals that are kept."""
 LEAST_KEPT = 200
+LEAST_EFFECTIVE = 200.0
+"""Effective draws below which the linear model answers."""
+LINEAR_DRAWS = 1000
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Pool:
-    """Simulated pairs of parameters and statistics.
-
-    Parameters
-    ----------
-    theta : ndarray, shape (N, p)
-        Parameters, drawn from Normal(centre, covariance).
-    statistics : ndarray, shape (N, K)
-        Of one cohort each.
-    derived : ndarray, shape (N, d)
-        Counts of that cohort.
-    centre, covariance : ndarray, shape (p,), (p, p)
-        Of the normal distribution that proposed them.
-    """
-
-    theta: Floats
-    statistics: Floats
-    derived: Floats
-    centre: Floats
-    covariance: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +57,8 @@ class Posterior:
         Share of proposals that were kept.
     effective : float
         Effective number of draws.
+    method : str
+        ``abc``, or ``linear`` where that left too few effective draws.
     """
 
     theta: Floats
@@ -81,6 +66,7 @@ class Posterior:
     weight: Floats
     acceptance: float
     effective: float
+    method: Literal["abc", "linear"] = "abc"
 
     def mean_and_covariance(self) -> tuple[Floats, Floats]:
         """Return the weighted mean and covariance of the parameters."""
@@ -96,45 +82,6 @@ class Posterior:
         return self.theta[places], self.derived[places]
 
 
-def draw_pool(
-    problem: Problem,
-    derived: Derived,
-    centre: Floats,
-    covariance: Floats,
-    /,
-    *,
-    seed: int,
-    size: int,
-    round_: int = 0,
-    workers: int = 1,
-    report: Report = lambda message: None,
-) -> Pool:
-    """Return a pool of simulated cohorts; the same for any number of workers."""
-    factor = np.linalg.cholesky(covariance)
-    prior = problem.parameters
-    chunks = -(-size // CHUNK)
-    done = 0
-
-    def chunk(number: int) -> tuple[Floats, Floats, Floats]:
-        count = min(CHUNK, size - number * CHUNK)
-        stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(STAGE, round_, number, 0))))
-        standard = stream.standard_normal((count, len(prior)))
-        theta = centre + standard @ factor.T
-        random = problem.randomness(seed, count, stage=STAGE + 10 * round_, first=number)
-        cohorts, statistics = problem.simulate(theta, random)
-        return theta, statistics, derived(cohorts)
-
-    parts = []
-    with ThreadPoolExecutor(workers) as threads:
-        for part in threads.map(chunk, range(chunks)):
-            parts.append(part)
-            done += len(part[0])
-            if len(parts) % 8 == 0:
-                report(f"posterior: {done} of {size} cohorts")
-    theta, statistics, counts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Pool(theta, statistics, counts, centre, covariance)
-
-
 def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: float = KEPT) -> Posterior:
     """Return the posterior that a pool gives for the problem's published numbers.
 
@@ -144,7 +91,7 @@ def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: flo
         When too few simulated cohorts meet the paper's conditions (medians that are not reached).
     """
     fitted = problem.fitted
-    valid = np.isfinite(pool.statistics[:, fitted]).all(axis=1) & inequalities_met(pool.statistics, problem.targets)
+    valid = usable(problem, pool)
     if valid.sum() < LEAST_KEPT:
         raise EvidenceError(
             f"Of {len(valid)} cohorts simulated near the published numbers {int(valid.sum())} have all of the paper's "
@@ -169,7 +116,10 @@ def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: flo
     kernel = 1 - (distance[chosen] / radius) ** 2
     response = np.column_stack([theta, derived.free(pool.derived[valid])])[chosen]
     local = _regress(centred[chosen], response, kernel)
-    adjusted = response - centred[chosen] @ local[1:]
+    left = response - local[0] - centred[chosen] @ local[1:]
+    # Residuals of a regression with many coefficients are smaller than what they stand for.
+    effective = kernel.sum() ** 2 / np.sum(kernel**2)
+    adjusted = local[0] + left * np.sqrt(effective / max(effective - len(local), 0.1 * effective))
     width = theta.shape[1]
     weight = kernel * _prior_over_proposal(problem, pool, adjusted[:, :width])
     weight = weight / weight.sum()
@@ -210,7 +160,7 @@ def sample_posterior(
     workers: int = 1,
     report: Report = lambda message: None,
 ) -> Posterior:
-    """Return the posterior in two rounds: the second proposes around the mean and covariance that the first one found.
+    """Return the posterior in two rounds: the second proposes around what a linear model finds in the first.
 
     Parameters
     ----------
@@ -232,29 +182,12 @@ def sample_posterior(
             problem, derived, centre, covariance, seed=seed, size=count, round_=round_, workers=workers, report=report
         )
 
-    proposal = tempered(problem, moments.theta, moments.covariance, WIDTHS[0])
-    rough = posterior_of(problem, derived, drawn(*proposal, first, 0))
-    centre, covariance = rough.mean_and_covariance()
-    # A first round is noisy: where it found less spread than the Laplace approximation, the wider of the two is proposed from.
-    spread = np.maximum(np.diag(covariance), 0.7 * np.diag(moments.covariance))
-    stretch = np.sqrt(spread / np.diag(covariance))
-    covariance = covariance * np.outer(stretch, stretch)
-    return posterior_of(problem, derived, drawn(*tempered(problem, centre, covariance, WIDTHS[1]), size - first, 1))
-
-
-def tempered(problem: Problem, mean: Floats, covariance: Floats, width: float) -> tuple[Floats, Floats]:
-    """Return mean and covariance of the prior times the likelihood to the power 1 / width.
-
-    In coordinates in which the prior is standard normal a posterior with precision I + L and mean m comes from a likelihood
-    with precision L; its power has precision L / width. Where the paper says nothing L is 0 and the proposal is the prior, so
-    that parameters it is silent about cost no effective draws. Directions in which the posterior seems wider than the prior
-    (by sampling error) count as silent.
-    """
-    prior = problem.parameters
-    values, vectors = np.linalg.eigh(covariance / np.outer(prior.sd, prior.sd))
-    precision = np.maximum(1 / np.maximum(values, 1e-12) - 1, 0.0)
-    centre = vectors.T @ ((mean - prior.mean) / prior.sd)
-    centre = centre * ((1 + precision) * (precision > 0) / width) / (1 + precision / width)
-    spread = vectors * np.sqrt(1 / (1 + precision / width))
-    found = (spread @ spread.T) * np.outer(prior.sd, prior.sd)
-    return np.asarray(prior.mean + prior.sd * (vectors @ centre)), np.asarray(0.5 * (found + found.T))
+    pool = drawn(*tempered(problem, moments.theta, moments.covariance, WIDTHS[0]), first, 0)
+    pool = drawn(*tempered(problem, *linear_posterior(problem, pool), WIDTHS[1]), size - first, 1)
+    found = posterior_of(problem, derived, pool)
+    if found.effective >= LEAST_EFFECTIVE:
+        return found
+    report(f"posterior: {found.effective:.0f} effective draws; the linear model answers")
+    theta, counts = linear_draws(problem, derived, pool, LINEAR_DRAWS, seed=seed)
+    even = np.full(LINEAR_DRAWS, 1 / LINEAR_DRAWS)
+    return Posterior(theta, counts, even, found.acceptance, float(LINEAR_DRAWS), "linear")

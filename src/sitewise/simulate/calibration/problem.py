@@ -141,15 +141,17 @@ class Problem:
                 matrix[places[unadjusted], places[adjusted]] = -1.0
         return matrix
 
-    def weight(self, statistics: Floats) -> Floats:
+    def weight(self, statistics: Floats, /, *, ridge: float = RIDGE) -> Floats:
         """Return the inverse covariance of one cohort's fitted statistics, shape (k, k), from cohorts' (R, k).
 
-        Variances grow by a ridge, since some statistics nearly repeat others, and by the factor of soft targets; a statistic
-        that does not exist in a cohort counts as the mean.
+        Correlations are shrunk towards none as far as their sampling error asks for (Schaefer & Strimmer 2005, Stat Appl
+        Genet Mol Biol 4:32): the inverse of a covariance of some fifty statistics from some hundred cohorts is otherwise far
+        off. Variances grow by a ridge, since some statistics nearly repeat others, and by the factor of soft targets; a
+        statistic that does not exist in a cohort counts as the mean.
         """
         filled = np.where(np.isfinite(statistics), statistics, np.nanmean(statistics, axis=0))
-        covariance = np.atleast_2d(np.cov(filled @ self.basis.T, rowvar=False))
-        covariance[np.diag_indices_from(covariance)] *= self.variance_factor + RIDGE
+        covariance = shrunk_covariance(filled @ self.basis.T)
+        covariance[np.diag_indices_from(covariance)] *= self.variance_factor + ridge
         covariance[np.diag_indices_from(covariance)] += 1e-10
         return np.asarray(self.basis.T @ np.linalg.inv(covariance) @ self.basis)
 
@@ -169,3 +171,22 @@ class Problem:
         """Return cohorts of parameter rows and their statistics."""
         cohorts = self.generator(theta, random)
         return cohorts, self.statistics(cohorts, random.rounding)
+
+
+def shrunk_covariance(values: Floats, /) -> Floats:
+    """Return the covariance of columns (R, k) with correlations shrunk by the intensity of Schaefer & Strimmer (2005), eq. 10.
+
+    The intensity is the sum of the sampling variances of the correlations over the sum of their squares, at most 1.
+    """
+    rows = len(values)
+    sd = np.maximum(values.std(axis=0, ddof=1), 1e-12)
+    standard = (values - values.mean(axis=0)) / sd
+    correlation = standard.T @ standard / (rows - 1)
+    # Var of the mean of products w_ij over rows, times (R / (R - 1))^2: R^2 / (R - 1)^3 (mean of squares - square of mean).
+    mean = standard.T @ standard / rows
+    variance = rows**2 / (rows - 1) ** 3 * ((standard**2).T @ (standard**2) / rows - mean**2)
+    off = ~np.eye(len(correlation), dtype=bool)
+    total = float(np.sum(correlation[off] ** 2))
+    intensity = min(1.0, float(np.sum(variance[off])) / total) if total > 0 else 1.0
+    correlation[off] *= 1 - intensity
+    return np.asarray(correlation * np.outer(sd, sd))

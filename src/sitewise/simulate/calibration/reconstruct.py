@@ -1,8 +1,9 @@
 """Cohorts that reproduce a paper: exact counts, and Cox tables, Kaplan-Meier figures and follow-up equal to the printed ones.
 
-Each begins as a cohort simulated at a draw from the posterior and is annealed: characteristics and outcomes are swapped between
-patients, times and events moved, until its own statistics are the published ones. They differ from each other in everything
-that the paper does not say.
+Each begins as a cohort simulated at a draw from the posterior and is annealed: characteristics, sites and outcomes are swapped
+between patients, times and events moved, until its own statistics are the published ones. Moves are judged by the process of
+that draw as well, so that a cohort stays one that the process could have made: in everything that the paper does not say the
+cohorts differ as much as such cohorts do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sitewise.simulate.calibration.annealing import anneal
 from sitewise.simulate.calibration.generate import Cohorts
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.calibration.reconstruct_arrays import Plan
+from sitewise.simulate.calibration.reconstruct_process import ProcessOfRow
 from sitewise.simulate.parts import Floats
 
 STAGE = 2
@@ -87,7 +89,8 @@ def reconstruct_cohorts(
     cost = np.empty(len(theta))
 
     def one(row: int) -> int:
-        cost[row] = _anneal_row(plan, cohorts, row, seeds[row], steps, hot, cold)
+        process = ProcessOfRow.of(problem, theta, random, cohorts, row, plan.values.shape[1])
+        cost[row] = _anneal_row(plan, process, cohorts, row, seeds[row], steps, hot, cold)
         return row
 
     with ThreadPoolExecutor(workers) as threads:
@@ -97,7 +100,14 @@ def reconstruct_cohorts(
 
 
 def _anneal_row(
-    plan: Plan, cohorts: Cohorts, row: int, seed: np.random.SeedSequence, steps: int, hot: float, cold: float
+    plan: Plan,
+    process: ProcessOfRow,
+    cohorts: Cohorts,
+    row: int,
+    seed: np.random.SeedSequence,
+    steps: int,
+    hot: float,
+    cold: float,
 ) -> float:
     """Anneal one cohort in place and return what is left of its cost."""
     structure = plan.problem.structure
@@ -111,13 +121,17 @@ def _anneal_row(
     is_numeric, slot_low, slot_high, values, ratios = plan.slots(cohorts, row)
     kind, term, definition, low, high, value, half, tolerance, z = plan.target_arrays(plan.problem.published)
     shortest, longest = _ends(plan, time)
+    shortest = max(shortest, process.start + SHORTEST * (longest - process.start))
+    site, frailty, effect = cohorts.site[row][order].copy(), process.frailty[order].copy(), process.effect.copy()
     np.clip(time, shortest, longest, out=time)
     _separate(time)
     cost = anneal(
         np.random.Generator(np.random.PCG64(seed)), steps, hot, cold, codes, time, event, shortest, longest,
         plan.model_start, plan.term_covariate, values, ratios, plan.included, plan.term_of_covariate, is_numeric, slot_low,
         slot_high, plan.coefficient, *plan.groups, plan.blocks, kind, term, definition, low, high, value, half, tolerance, z,
+        site, frailty, effect, process.slope, process.pairs, process.start, process.grid, process.tables,
     )  # fmt: skip
+    cohorts.site[row] = site
     cohorts.time[row], cohorts.event[row] = time, event
     for place, name in enumerate(structure.names):
         if name in numeric:

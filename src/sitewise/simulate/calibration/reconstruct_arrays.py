@@ -144,7 +144,13 @@ class Plan:
             numeric[place] = True
             for term in np.flatnonzero(self.term_covariate == place):
                 values[term, : own.size] = own
-            if measure.sd is None and measure.lower is not None and measure.upper is not None:
+            if measure.quantiles:
+                ends = np.array([value for _, value in measure.quantiles])
+                above = np.clip(np.searchsorted(ends, own, side="right"), 1, len(ends) - 1)
+                low[place, : own.size], high[place, : own.size] = ends[above - 1], ends[above]
+                for end in (int(own.argmin()), int(own.argmax())):
+                    low[place, end] = high[place, end] = own[end]
+            elif measure.sd is None and measure.lower is not None and measure.upper is not None:
                 below = own < measure.median
                 low[place, : own.size] = np.where(below, measure.lower, measure.median)
                 high[place, : own.size] = np.where(below, measure.median, measure.upper)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+from scipy.special import ndtri
+
 from sitewise.evidence import Evidence
 from sitewise.evidence.entries import Categorical, Continuous, Survival, Term
 from sitewise.evidence.entries_of_counts import Curve, Events
 from sitewise.problems import EvidenceError, Problems
-from sitewise.simulate.calibration.characteristics import Factor, Measure, Structure
+from sitewise.simulate.calibration.characteristics import Factor, Measure, Structure, truncated
 
 USED = ("fit", "soft", "held_out")
 """Statuses whose numbers are computed from simulated cohorts."""
@@ -60,7 +63,7 @@ def structure_of(
         factors.append(_factor(item, evidence, endpoint, all_free=item.name in free))
     for numeric in evidence.continuous:
         if numeric.name in used:
-            measure = _measure(numeric, used_in_models=numeric.name in _in_models(evidence, endpoint))
+            measure = _measure(numeric, evidence.source.patients, used_in_models=numeric.name in _in_models(evidence, endpoint))
             if measure is None:
                 problems.add(f"continuous ({numeric.name})", "needs a median, a mean or a range to be simulated")
             else:
@@ -154,7 +157,7 @@ RANGE_IN_SD = 4.5
 """Of a sample of some hundred from a normal distribution the range is about five sds, of flatter ones four."""
 
 
-def _measure(item: Continuous, *, used_in_models: bool) -> Measure | None:
+def _measure(item: Continuous, patients: int, *, used_in_models: bool) -> Measure | None:
     middle = item.median if item.median is not None else item.mean
     if middle is None and item.quartiles is not None:
         middle = sum(item.quartiles) / 2
@@ -162,13 +165,45 @@ def _measure(item: Continuous, *, used_in_models: bool) -> Measure | None:
         middle = sum(item.range) / 2
     if middle is None:
         return None
-    sd = item.sd if item.sd is not None else None
-    if sd is None and item.quartiles is not None and item.quartiles[1] > item.quartiles[0]:
-        sd = (item.quartiles[1] - item.quartiles[0]) / NORMAL_QUARTILE
-    width = item.range[1] - item.range[0] if item.range is not None else 0.0
-    guess = sd if sd is not None else width / RANGE_IN_SD if width else max(abs(middle) / 5, 1.0)
-    lower, upper = item.range if item.range is not None and width else (None, None)
-    return Measure(item.name, middle, sd, guess, lower, upper, used_in_models)
+    lower, upper = item.range if item.range is not None and item.range[1] > item.range[0] else (None, None)
+    if item.quartiles is not None:
+        points = _quantiles(middle, item.quartiles, lower, upper, patients)
+        if points:
+            guess = (item.quartiles[1] - item.quartiles[0]) / NORMAL_QUARTILE
+            return Measure(item.name, middle, guess, guess, lower, upper, used_in_models, points)
+    if item.sd is not None:
+        sd = _before_truncation(item.sd, middle, lower, upper)
+        return Measure(item.name, middle, sd, sd, lower, upper, used_in_models)
+    width = upper - lower if lower is not None and upper is not None else 0.0
+    guess = width / RANGE_IN_SD if width else max(abs(middle) / 5, 1.0)
+    return Measure(item.name, middle, None, guess, lower, upper, used_in_models)
+
+
+def _quantiles(
+    median: float, quartiles: tuple[float, float], lower: float | None, upper: float | None, patients: int
+) -> tuple[tuple[float, float], ...]:
+    """Return the points of a distribution with these quartiles; ends not printed are those of a normal sample."""
+    first, last = 0.5 / patients, 1 - 0.5 / patients
+    reach = -2 * float(ndtri(first)) / NORMAL_QUARTILE
+    low = lower if lower is not None else median - reach * (median - quartiles[0])
+    high = upper if upper is not None else median + reach * (quartiles[1] - median)
+    values = (low, quartiles[0], median, quartiles[1], high)
+    if patients < 5 or any(one >= two for one, two in itertools.pairwise(values)):
+        return ()
+    return tuple(zip((first, 0.25, 0.5, 0.75, last), values, strict=True))
+
+
+def _before_truncation(sd: float, median: float, lower: float | None, upper: float | None) -> float:
+    """Return the sd that a normal distribution needs so that it has the printed one and median within its range."""
+    if lower is None or upper is None or not lower < median < upper:
+        return sd
+    tried = sd * np.geomspace(1.0, 20.0, 40)
+    shares = np.linspace(0.0, 1.0, 401)[1:-1]
+    found = []
+    for own in tried:
+        measure = Measure("", median, float(own), float(own), lower, upper)
+        found.append(float(truncated(measure, np.array([own]), shares[None, :]).std()))
+    return float(tried[int(np.argmin(np.abs(np.array(found) - sd)))])
 
 
 def _pairs(evidence: Evidence, endpoint: str) -> Iterator[tuple[str, str]]:

@@ -31,7 +31,7 @@ from sitewise.classical.compiled import compiled
     JOINT,
 ) = range(14)
 OBSERVED, REVERSE, ALIVE = range(3)
-OUTSIDE = 9.0
+OUTSIDE = 25.0
 """Cost, in squared tolerances, of a Kaplan-Meier figure that would be printed otherwise, however little it is off."""
 MISS = 1e6
 """Cost of a statistic that does not exist."""

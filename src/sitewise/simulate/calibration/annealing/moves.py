@@ -1,4 +1,4 @@
-"""The moves of a reconstruction, compiled: characteristics and outcomes are swapped, times and events moved."""
+"""The moves of a reconstruction, compiled: characteristics, sites and outcomes are swapped, times and events moved."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from sitewise.classical.compiled import compiled
 from sitewise.simulate.calibration.annealing.costs import block_cost
+from sitewise.simulate.calibration.annealing.process import outcome, together
 
 
 @compiled
@@ -15,12 +16,16 @@ def anneal(  # type: ignore[no-untyped-def]
     stream, steps, hot, cold, codes, time, event, shortest, longest, model_start, term_covariate, values, ratios, included,
     term_of_covariate, slots, slot_low, slot_high, coefficient, group_table, group_count, favourable, group_list,
     group_uses, blocks, kind, target_term, definition, low, high, value, half, tolerance, z,
+    site, frailty, effect, slope, pairs, start, grid, tables,
 ):  # fmt: skip
     """Move a cohort until its statistics are the published ones; arrays are changed in place.
 
     ``blocks`` has a row a set of targets that is judged together: what it is (0 model, 1 group, 2 follow-up), its number,
     and its first and last target. ``slots[c]`` says whether covariate c is numeric: its codes are then places of values that
-    may move between ``slot_low`` and ``slot_high``. Returns the cost of each block.
+    may move between ``slot_low`` and ``slot_high``. ``site``, ``frailty``, ``effect``, ``slope``,
+    ``pairs``, ``start``, ``grid`` and ``tables`` are the process. A move is accepted by the change of cost over temperature,
+    less the change of the process's log density: cooled, the cohort is a draw from the process that has the published numbers.
+    Returns the cost of each block.
     """
     n, covariates = codes.shape
     count = len(blocks)
@@ -31,7 +36,6 @@ def anneal(  # type: ignore[no-untyped-def]
         cost[b] = block_cost(b, blocks, codes, time, event, model_start, term_covariate, values, ratios, included,
             group_table, group_count, favourable, group_list, kind, target_term, definition, low, high, value, half,
             tolerance, z, scratch)  # fmt: skip
-    total = cost.sum()
     cooling = (cold / hot) ** (1.0 / max(steps - 1, 1))
     temperature = hot
     for _ in range(steps):
@@ -42,45 +46,29 @@ def anneal(  # type: ignore[no-untyped-def]
         away = int(math.exp(stream.random() * math.log(n - 0.001)))
         j = (i + away) % n if stream.random() < 0.5 else (i - away) % n
         c = int(stream.random() * covariates)
-        old_time, old_event, moved_slot, old_value = time[i], event[i], -1, 0.0
+        old_time, old_event, moved_slot, old_value, term = time[i], event[i], -1, 0.0, -1
         what = 0
-        for b in range(count):
-            affected[b] = True
-        if move < 0.40:  # swap one characteristic of two patients
-            if codes[i, c] == codes[j, c]:
+        # A swap with oneself changes nothing, nor does one of equals; what is asked first costs least.
+        if move < 0.38:  # swap one characteristic of two patients
+            if i == j or codes[i, c] == codes[j, c]:
                 continue
-            codes[i, c], codes[j, c] = codes[j, c], codes[i, c]
-            for b in range(count):
-                affected[b] = _uses(b, blocks, c, included, term_of_covariate, group_uses)
-        elif move < 0.50:  # swap two patients' characteristics
+        elif move < 0.47:  # swap two patients' characteristics
             what = 1
             if i == j:
                 continue
-            for d in range(covariates):
-                codes[i, d], codes[j, d] = codes[j, d], codes[i, d]
-            for b in range(count):
-                affected[b] = blocks[b, 0] != 2
-        elif move < 0.75:  # move a time between its neighbours: no risk set changes
+        elif move < 0.72:  # move a time between its neighbours: no risk set changes
             what = 2
-            below = time[i - 1] if i > 0 else shortest
-            above = time[i + 1] if i < n - 1 else longest
-            time[i] = below + (above - below) * (0.001 + 0.998 * stream.random())
-            for b in range(count):
-                affected[b] = blocks[b, 0] != 0
-        elif move < 0.88:  # swap an event with a censoring
+        elif move < 0.84:  # swap an event with a censoring
             what = 3
             if event[i] == event[j]:
                 continue
-            event[i], event[j] = event[j], event[i]
-        elif move < 0.94:  # an event more or less
+        elif move < 0.90:  # an event more or less
             what = 4
-            event[i] = not event[i]
-        else:  # move a value of a numeric characteristic
+        elif move < 0.95:  # move a value of a numeric characteristic
             what = 5
             if not slots[c]:
                 continue
             moved_slot = codes[i, c]
-            term = -1
             for t in range(len(term_covariate)):
                 if term_covariate[t] == c:
                     term = t
@@ -91,14 +79,52 @@ def anneal(  # type: ignore[no-untyped-def]
             new = old_value + 0.2 * width * stream.standard_normal()
             if new < slot_low[c, moved_slot] or new > slot_high[c, moved_slot]:
                 continue
+        else:  # swap two patients' sites
+            what = 6
+            if site[i] == site[j]:
+                continue
+        both = what in (0, 1, 3, 6)
+        gain = -outcome(i, codes, time, event, effect, frailty, start, grid, tables)
+        if both:
+            gain -= outcome(j, codes, time, event, effect, frailty, start, grid, tables)
+        if what == 0:
+            gain -= together(i, c, codes, slots, pairs) + together(j, c, codes, slots, pairs)
+            codes[i, c], codes[j, c] = codes[j, c], codes[i, c]
+            gain += together(i, c, codes, slots, pairs) + together(j, c, codes, slots, pairs)
+        elif what == 1:
+            for d in range(covariates):
+                codes[i, d], codes[j, d] = codes[j, d], codes[i, d]
+        elif what == 2:
+            below = time[i - 1] if i > 0 else shortest
+            above = time[i + 1] if i < n - 1 else longest
+            time[i] = below + (above - below) * (0.001 + 0.998 * stream.random())
+        elif what == 3:
+            event[i], event[j] = event[j], event[i]
+        elif what == 4:
+            event[i] = not event[i]
+        elif what == 5:
             for t in range(len(term_covariate)):
                 if term_covariate[t] == c:
                     values[t, moved_slot] = new
                     ratios[t, moved_slot] = math.exp(coefficient[t] * new)
-            for b in range(count):
+            effect[c, moved_slot] += slope[c] * (new - old_value)
+        else:
+            site[i], site[j] = site[j], site[i]
+            frailty[i], frailty[j] = frailty[j], frailty[i]
+        gain += outcome(i, codes, time, event, effect, frailty, start, grid, tables)
+        if both:
+            gain += outcome(j, codes, time, event, effect, frailty, start, grid, tables)
+        for b in range(count):
+            if what == 0 or what == 5:
                 affected[b] = _uses(b, blocks, c, included, term_of_covariate, group_uses)
+            elif what == 1:
+                affected[b] = blocks[b, 0] != 2
+            elif what == 2:
+                affected[b] = blocks[b, 0] != 0
+            else:
+                affected[b] = what != 6
         # Costs are never negative: a move is rejected as soon as what is known of its cost exceeds what may be accepted.
-        allowed = -temperature * math.log(1.0 - stream.random())
+        allowed = temperature * (gain - math.log(1.0 - stream.random()))
         change = 0.0
         for b in range(count):
             if affected[b]:
@@ -115,12 +141,9 @@ def anneal(  # type: ignore[no-untyped-def]
                         order[place], order[place - 1] = order[place - 1], b
                     break
         if change <= allowed:
-            total += change
             for b in range(count):
                 if affected[b]:
                     cost[b] = proposed[b]
-            if total < 1e-12:
-                break
         elif what == 0:
             codes[i, c], codes[j, c] = codes[j, c], codes[i, c]
         elif what == 1:
@@ -132,11 +155,15 @@ def anneal(  # type: ignore[no-untyped-def]
             event[i], event[j] = event[j], event[i]
         elif what == 4:
             event[i] = old_event
-        else:
+        elif what == 5:
             for t in range(len(term_covariate)):
                 if term_covariate[t] == c:
                     values[t, moved_slot] = old_value
                     ratios[t, moved_slot] = math.exp(coefficient[t] * old_value)
+            effect[c, moved_slot] -= slope[c] * (new - old_value)
+        else:
+            site[i], site[j] = site[j], site[i]
+            frailty[i], frailty[j] = frailty[j], frailty[i]
     return cost
 
 

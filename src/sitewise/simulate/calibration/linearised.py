@@ -1,0 +1,88 @@
+"""The posterior when statistics are linear in the parameters: a normal likelihood read off a pool of simulated cohorts.
+
+The fitted statistics are regressed on the parameters over the pool: coefficients B and residual covariance S. With the prior,
+which is normal, the posterior is normal with precision P + B' S^-1 B (a synthetic likelihood, Wood 2010, Nature 466:1102,
+whose mean is linear over the pool). What is asked of the paper's own cohort is regressed on parameters and statistics
+together. Neither regression depends on what proposed the parameters, so that no draw is lost to weights, however many
+parameters there are; the price is the linearity, over the width of the pool.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise.simulate.calibration.derived import Derived
+from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
+from sitewise.simulate.calibration.problem import Problem
+from sitewise.simulate.calibration.statistics import inequalities_met
+from sitewise.simulate.parts import Floats
+
+FIRST_ROUNDS = (30, 31)
+"""Numbers of the pools of :func:`linear_start`, apart from those of the posterior."""
+FIRST_SIZE = 1000
+FIRST_WIDTH = 4.0
+LEAST_DEGREES = 10
+
+
+def usable(problem: Problem, pool: Pool) -> NDArray[np.bool_]:
+    """Return which cohorts of a pool have all fitted statistics and meet the paper's conditions, shape (N,)."""
+    complete = np.isfinite(pool.statistics[:, problem.fitted]).all(axis=1)
+    return np.asarray(complete & inequalities_met(pool.statistics, problem.targets))
+
+
+def linear_posterior(problem: Problem, pool: Pool, /) -> tuple[Floats, Floats]:
+    """Return mean (p,) and covariance (p, p) of the parameters given the published numbers, by the linear model of the module.
+
+    Where fewer cohorts are usable than the regression has coefficients it says nothing: the pool's own centre and spread.
+    """
+    prior, kept = problem.parameters, usable(problem, pool)
+    if kept.sum() < len(prior) + 1 + LEAST_DEGREES:
+        return pool.centre, pool.covariance
+    theta, statistics = pool.theta[kept], pool.statistics[kept][:, problem.fitted]
+    design = np.column_stack([np.ones(len(theta)), (theta - prior.mean) / prior.sd])
+    coefficients = np.linalg.lstsq(design, statistics, rcond=None)[0]
+    left = statistics - design @ coefficients
+    weight = problem.weight(left * np.sqrt(len(theta) / (len(theta) - design.shape[1])), ridge=0.0)
+    slope = coefficients[1:].T
+    covariance = np.linalg.inv(np.eye(len(prior)) + slope.T @ weight @ slope)
+    mean = covariance @ (slope.T @ weight @ (problem.published[problem.fitted] - coefficients[0]))
+    return prior.mean + prior.sd * mean, covariance * np.outer(prior.sd, prior.sd)
+
+
+def linear_start(problem: Problem, /, *, seed: int, workers: int = 1) -> Floats:
+    """Return where to begin looking for parameters, shape (p,): two rounds of the linear model, the first over the prior.
+
+    The first round finds hazard ratios and times. How characteristics depend on each other shows in products of correlations
+    and effects, which are linear only once the effects are known: in the second.
+    """
+    prior = problem.parameters
+    centre, covariance = prior.mean, np.diag(prior.sd**2)
+    for round_ in FIRST_ROUNDS:
+        pool = draw_pool(problem, None, centre, covariance, seed=seed, size=FIRST_SIZE, round_=round_, workers=workers)
+        mean, own = linear_posterior(problem, pool)
+        centre, covariance = tempered(problem, mean, own, FIRST_WIDTH)
+    return mean
+
+
+def linear_draws(problem: Problem, derived: Derived, pool: Pool, draws: int, /, *, seed: int) -> tuple[Floats, Floats]:
+    """Return draws of parameters (draws, p) and of the cohort's counts (draws, d) under the linear model.
+
+    Counts are predicted at each draw and the published statistics; what the regression leaves is drawn from its residuals.
+    """
+    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[0],)))
+    mean, covariance = linear_posterior(problem, pool)
+    theta = mean + stream.standard_normal((draws, len(mean))) @ np.linalg.cholesky(covariance).T
+    kept = usable(problem, pool)
+    statistics = pool.statistics[kept][:, problem.fitted]
+    away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
+    sd = problem.parameters.sd
+    design = np.column_stack([np.ones(len(away)), pool.theta[kept] / sd, away])
+    free = derived.free(pool.derived[kept])
+    gram = design.T @ design
+    gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / len(gram)
+    coefficients = np.linalg.solve(gram, design.T @ free)
+    left = free - design @ coefficients
+    left *= np.sqrt(len(design) / max(len(design) - design.shape[1], LEAST_DEGREES))
+    predicted = np.column_stack([np.ones(draws), theta / sd, np.zeros((draws, away.shape[1]))]) @ coefficients
+    return theta, derived.counts(predicted + left[stream.integers(len(left), size=draws)])
