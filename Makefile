@@ -44,9 +44,10 @@ lint: setup ## style, format, types and import layers, without the tests
 	@echo "== import layers (lint-imports)"
 	@.venv/bin/lint-imports --no-logo
 
-verify: setup ## long evidence: recovery of known truths, and what 100 patients say (half an hour on 2 cores)
+verify: setup ## long evidence: recovery of known truths, what 100 patients say, papers of real data (40 minutes on 2 cores)
 	$(PY) benchmarks/verify.py
 	$(PY) benchmarks/fixed_truth.py
+	$(PY) benchmarks/pseudo_papers.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

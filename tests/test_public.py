@@ -25,7 +25,9 @@ def test_every_public_name_is_listed_once_and_by_dir():
 
 def test_the_names_of_the_readme_are_public():
     named = "Cohort ModelSpec Weibull Exponential Nuts fit load survival median_survival rmst RiskGroups Observed Average "
-    named += "Marginal New contrast summarise hazard_ratios time_ratios write_all Analysis read_study"
+    named += "Marginal New contrast summarise hazard_ratios time_ratios write_all Analysis read_study "
+    named += "load_evidence audit calibrate Assumptions fit_evidence write_evidence_fit classical_tables classical_plan "
+    named += "load_scenario simulate simulate_many Truth"
     assert set(named.split()) <= set(sitewise.__all__)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 import sitewise as sw
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NAMES = ("01_krog_20_04", "02_real_patients_lung")
+NAMES = ("01_krog_20_04", "02_real_patients_lung", "03_what_a_paper_says")
 MOST_BYTES = 600_000
 PLACES = ("/work", "/root", "/tmp", "/home", "/Users", "\\Users", "site-packages")
 
@@ -113,6 +114,17 @@ def test_the_committed_outputs_are_of_the_packaged_patients_at_full_size(lung: s
     assert "4 chains x 1000 draws by nuts; verdict ok" in found
 
 
+def test_the_committed_outputs_are_of_the_packaged_paper_at_full_size():
+    found = texts(committed(NAMES[2]))
+    cohorts = re.search(r"; (\d+) of 12 synthetic cohorts x 2 chains x 500 draws", found)
+    assert cohorts is not None
+    assert int(cohorts[1]) >= 11
+    bounds = sw.audit(sw.load_evidence("krog-20-04")).bounds().set_index("quantity").loc["os events"]
+    deaths = re.search(r"(\d+) of the 100 died", found)
+    assert deaths is not None
+    assert bounds["least"] <= int(deaths[1]) <= bounds["most"]
+
+
 @pytest.mark.slow
 def test_what_100_patients_say_runs_small(run: Any):
     values = probed(
@@ -140,6 +152,43 @@ def test_what_100_patients_say_runs_small(run: Any):
     assert np.shape(values["widths"]) == (12, 3)
     assert 5 < np.min(values["widths"]) < np.max(values["widths"]) < 60
     assert values["site_models"] == ["fixed", "none", "random"]
+
+
+@pytest.mark.slow
+def test_what_a_paper_says_runs_small(run: Any):
+    values = probed(
+        run,
+        NAMES[2],
+        {
+            "synthetic": "[bool(made.frame()['synthetic'].all()) for made in products.values()]",
+            "sizes": "[implied.loc[f'patients with {group}', 'mean'] for group in GROUPS]",
+            "cells": "implied.loc[CELLS, 'mean'].tolist()",
+            "deaths": "implied.loc['events', ['mean', 'sd']].tolist()",
+            "fitted": "len(fitted)",
+            "misses": "[len(misses), int(used) * SIZE['cohorts'], len(misses.drop_duplicates(['cohort', 'target']))]",
+            "counts": "products['reconstruct'].frame().query('cohort == 0')['child_pugh'].value_counts().to_dict()",
+            "sds": "coefficients[['sd', 'within_sd', 'between_sd']].to_numpy().tolist()",
+            "cohorts": "len(stack.in_stack)",
+            "note": "spread.loc['site_sd', 'note']",
+            "lines": "[len(comparable), int(equal.sum())]",
+        },
+    )
+    assert values["synthetic"] == [True, True, True]
+    # Table 1 of the paper: ECOG 0 in 47, Child-Pugh B in 17 of 100, so that one count fixes the others.
+    none, both = values["cells"][3], values["cells"][1]
+    np.testing.assert_allclose(values["cells"], [47 - both, both, 36 + both, 17 - both], atol=1e-6)
+    np.testing.assert_allclose(values["sizes"], [47 - both, 36 + 2 * both, none], atol=1e-6)
+    assert values["counts"] == {"A": 83, "B": 17}
+    assert 59 - 2 * values["deaths"][1] < values["deaths"][0] < 81
+    assert values["fitted"] > 25
+    missed, asked, different = values["misses"]
+    assert missed == different <= asked
+    assert values["cohorts"] >= 1
+    for total, within, between in values["sds"]:
+        assert total == pytest.approx(np.hypot(within, between))
+    assert values["note"] == "not identified by the paper: prior"
+    assert values["lines"][0] > 60
+    assert values["lines"][1] > 20
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from sitewise.evidence.reading import record_kinds
 from sitewise.evidence.schema import Evidence
 from sitewise.problems import EvidenceError, Problem, Problems
 
-__all__ = ["Audit", "Finding", "Implied", "audit", "refused"]
+__all__ = ["Audit", "Finding", "Implied", "audit", "problems_of", "refused"]
 
 
 def audit(evidence: Evidence, /) -> Audit:
@@ -44,7 +44,7 @@ def audit(evidence: Evidence, /) -> Audit:
         ``findings``, errors first; ``implied``, the numbers that the published ones determine; both also as tables.
         For a summary made in Python that reading would refuse: what is wrong with it, and nothing else.
     """
-    found = _problems(evidence)
+    found = problems_of(evidence)
     if found:
         return Audit(evidence.id, tuple(_as_finding(problem) for problem in found))
     items = list(_checks(evidence))
@@ -75,7 +75,7 @@ def _checks(evidence: Evidence) -> Iterator[Finding | Implied]:
     yield from check_open(evidence)
 
 
-def _problems(evidence: Evidence) -> list[Problem]:
+def problems_of(evidence: Evidence, /) -> list[Problem]:
     """Return what reading would refuse: a summary made in Python has not been read."""
     parts: dict[str, Any] = {"source": evidence.source, **{name: getattr(evidence, name) for name in record_kinds()}}
     declared = {name: [str(getattr(item, "name", getattr(item, "id", ""))) for item in parts[name]] for name in record_kinds()}

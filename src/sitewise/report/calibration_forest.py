@@ -97,7 +97,7 @@ def _draw_row(axes: Axes, row: Any, y: float, limit: float) -> None:
     if np.isfinite(other):
         axes.plot(np.clip(other, -limit, limit), y, "o", mfc="none", mec=PALETTE[4], ms=6.5, mew=1.2, clip_on=False, zorder=3)
     if not np.isfinite(row.z):
-        if getattr(row, "kind", "") == "beyond_last":
+        if getattr(row, "kind", "") in ("beyond_last", "upper_beyond_last"):
             axes.text(0, y, "a condition", fontsize=SIZE - 1, color=GREY, ha="center", va="center")
         return
     shade = PALETTE[1] if abs(row.z) > CLOSE else PALETTE[0]

@@ -262,7 +262,8 @@ def _methods(results: CalibrationResults, verdict: CalibrationVerdict) -> Sectio
         ],
         [
             "posterior",
-            f"{calibration.posterior.effective:.0f} effective draws, {100 * calibration.posterior.acceptance:.0f} % kept",
+            f"{calibration.posterior.method}: {calibration.posterior.effective:.0f} effective draws, "
+            f"{100 * calibration.posterior.acceptance:.0f} % of the pool used",
         ],
         ["evidence hash", evidence_hash(calibration.problem.evidence)],
         ["not identified", NOT_IDENTIFIED],

@@ -54,7 +54,9 @@ def calibration_verdict(results: CalibrationResults, /) -> CalibrationVerdict:
     """Return the verdict on a calibration, from its tables."""
     fitted, contrasts = results.fitted, results.contrasts
     far = _beyond(fitted, "target", CLOSE) + _beyond(contrasts, "contrast", CLOSE, "contrast ")
-    conditions = results.targets[(results.targets["kind"] == "beyond_last") & (results.targets["status"] == "fit")]
+    conditions = results.targets[
+        results.targets["kind"].isin(["beyond_last", "upper_beyond_last"]) & (results.targets["status"] == "fit")
+    ]
     unmet = tuple(str(row.target) for row in conditions.itertuples() if float(str(row.reproduced)) < LEAST_MET)
     table = results.parameters[(results.parameters["of"] == "process") & results.parameters["identified"].astype(bool)]
     driven = tuple(table.loc[table["prior_driven"].astype(bool), "parameter"])

@@ -18,6 +18,7 @@ HEADINGS: Mapping[str, str] = {
     "survival_upper": "Survival",
     "log_width": "Survival",
     "beyond_last": "Survival",
+    "upper_beyond_last": "Survival",
     "follow_up_share": "Follow-up",
     "log_shortest": "Follow-up",
     "log_longest": "Follow-up",
@@ -81,7 +82,7 @@ def statistic(target: Target | None, kind: str) -> str:
 def reproduced(results: CalibrationResults, row: Any) -> str:
     """Return what the process gives in the mean, on the scale on which papers print it."""
     target = next((item for item in results.calibration.problem.targets if item.id == row.target), None)
-    if row.kind == "beyond_last":
+    if row.kind in ("beyond_last", "upper_beyond_last"):
         return f"so in {100 * row.reproduced:.0f} % of cohorts"
     return f"{statistic(target, str(row.kind))}{value(str(row.kind), row.reproduced)}"
 

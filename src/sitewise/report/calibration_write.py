@@ -176,6 +176,8 @@ def diagnostics(results: CalibrationResults, verdict: CalibrationVerdict) -> dic
             "distance": calibration.moments.distance,
         },
         "posterior": {
+            "method": calibration.posterior.method,
+            "last_round_moved": calibration.posterior.moved,
             "effective_draws": calibration.posterior.effective,
             "acceptance": calibration.posterior.acceptance,
             "draws": len(calibration.draws[0]),

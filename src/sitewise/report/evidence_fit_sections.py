@@ -195,11 +195,9 @@ def _sites(fit: EvidenceFit, tables: Mapping[str, pd.DataFrame], prob: float) ->
     if isinstance(fit.spec.sites, RandomSites):
         table = tables["parameters"]
         row = next(rows_of(table[table["parameter"] == names.SITE_SD_LOG_HAZARD_RATIO]))
-        drawn = [member.site_sd_drawn for member in fit.in_stack if member.site_sd_drawn is not None]
-        told = f"; the cohorts' patients were placed with spreads of mean {sum(drawn) / len(drawn):.2f}" if drawn else ""
         text.append(
             f"Spread between sites (sd of log hazard ratios) in the stack: {span(row.median, row.lower, row.upper)}. It is not "
-            f"identified by the paper: this is its prior{told}."
+            f"identified by the paper: this is its prior."
         )
     head = ["Group", "sites", f"median, {unit}", f"RMST({fit.horizon:g}), {unit}"]
     note = f"Stacked median and {100 * prob:g} % interval."

@@ -172,7 +172,6 @@ def cohorts(fit: EvidenceFit, each: pd.DataFrame, misses: pd.DataFrame, /) -> pd
                 "smallest_time": float(time.min()),
                 "largest_time": float(time.max()),
                 "site_sizes": " ".join(str(int(size)) for size in sizes),
-                "site_sd_drawn": np.nan if member.site_sd_drawn is None else member.site_sd_drawn,
                 "seed": member.seed,
                 **{
                     name: verdict[name].value if verdict is not None else np.nan

@@ -46,8 +46,6 @@ class Member:
         On its fit.
     seed : int or None
         Of its fit.
-    site_sd_drawn : float or None
-        Spread between sites that its patients were placed with.
     reason : str
         Why it is not in the stack; empty when it is.
     """
@@ -59,7 +57,6 @@ class Member:
     cohort: Cohort | None = None
     verdict: Verdict | None = None
     seed: int | None = None
-    site_sd_drawn: float | None = None
     reason: str = ""
 
     @property

@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sitewise.cohort import Cohort
-from sitewise.estimands import Average, Marginal, Observed, Population, SiteTreatment, expected_events
+from sitewise.estimands import Average, Marginal, Observed, Population, SiteTreatment
 from sitewise.evidence import Evidence
 from sitewise.inference import FitResult, Nuts, fit
 from sitewise.inference.engine import Engine
-from sitewise.models import FixedSites, ModelSpec, NoSites
+from sitewise.models import FixedSites, ModelSpec
 from sitewise.problems import SitewiseError, SpecError
 from sitewise.simulate.calibration import Assumptions, Calibration, Produced, calibrate
 from sitewise.simulate.calibration.calibrate import POOL
@@ -32,14 +30,11 @@ from sitewise.studies.evidence_model import (
     usable_guarantee_time,
 )
 from sitewise.studies.evidence_pool import pooled
-from sitewise.studies.evidence_sites import draw_site_effects, draw_sites
 from sitewise.studies.evidence_stack import stacked
 
 STAGE = 11
 ENGINE = Nuts(draws=500, tune=500, chains=2)
 """Of each cohort: small, since cohorts pool."""
-QUICK = Nuts(draws=250, tune=250, chains=2, retry=False)
-"""Of the fits without sites whose hazards place patients at sites."""
 Report = Callable[[str], None]
 
 
@@ -156,7 +151,6 @@ def stack_fits(
     sites: Sequence[SiteTreatment] = (),
     endpoint: str = "os",
     calibrated_guarantee_time: bool | None = None,
-    redraw_sites: bool = True,
     report: Report = lambda message: None,
 ) -> EvidenceFit:
     """Return stacked fits of synthetic cohorts of a paper; see :func:`fit_evidence` for what they have in common.
@@ -167,8 +161,6 @@ def stack_fits(
         Cohorts of a calibration.
     spec, engine, seed, groups, times, horizon, sites, endpoint, calibrated_guarantee_time, report
         As in :func:`fit_evidence`.
-    redraw_sites : bool
-        Whether sites are drawn given outcomes (:mod:`sitewise.studies.evidence_sites`) or left as they are in ``produced``.
     """
     problem = produced.problem
     suggested = PaperModel.of(problem, endpoint=endpoint)
@@ -180,18 +172,14 @@ def stack_fits(
     members = [_member(produced, place, suggested, spec, own_guarantee) for place in range(len(produced))]
     _some([item for item in members if item.cohort is not None], members)
     spec = pooled(spec, [item for item in members if item.cohort is not None])
-    site = np.array(produced.cohorts.site)
     results: list[FitResult | None] = []
     for place, (member, stream) in enumerate(zip(members, streams, strict=True)):
         result = None
         if member.cohort is not None:
             report(f"Fitting cohort {place + 1} of {len(members)}")
-            draw, sample, quick = (int(item) for item in stream.generate_state(3) >> 1)
+            sample = int(stream.generate_state(1)[0] >> 1)
             own = replace(spec, guarantee_time=member.guarantee_time)
             try:
-                if redraw_sites and spec.has_sites and len(spec.resolved.site_labels) > 1:
-                    rng = np.random.default_rng(draw)
-                    member, site[place] = _at_sites(produced, member, suggested, own, quick, rng)
                 result = fit(own, member.known, engine=engine, seed=sample)
                 member = replace(member, verdict=result.verdict, seed=sample)
             except SitewiseError as error:
@@ -210,7 +198,7 @@ def stack_fits(
     }
     report("Survival of the groups in every cohort")
     return stacked(
-        replace(produced, cohorts=replace(produced.cohorts, site=site)),
+        produced,
         spec,
         members=tuple(members),
         results=results,
@@ -240,21 +228,6 @@ def _member(produced: Produced, place: int, suggested: PaperModel, spec: ModelSp
         return replace(member, cohort=cohort_of(produced, place, suggested.levels))
     except SitewiseError as error:
         return replace(member, reason=str(error))
-
-
-def _at_sites(
-    produced: Produced, member: Member, suggested: PaperModel, spec: ModelSpec, seed: int, rng: np.random.Generator
-) -> tuple[Member, NDArray[np.int64]]:
-    """Return a cohort whose sites are drawn given outcomes, and the sites."""
-    place, cohort = member.place, member.known
-    without = replace(spec.without_resolution(), sites=NoSites(), group=None)
-    without = replace(without, priors=replace(without.priors, site_sd=None, site_effects=None))
-    pooled_fit = fit(without, cohort, engine=QUICK, seed=seed)
-    spread, effects = draw_site_effects(produced.problem.assumptions, produced.problem.sites, rng=rng)
-    expected = expected_events(pooled_fit, cohort.time)
-    site = draw_sites(produced.cohorts.site[place], cohort.event, expected, effects, rng=rng)
-    moved: Cohort = cohort_of(produced, place, suggested.levels, site=site)
-    return replace(member, cohort=moved, site_sd_drawn=spread), site
 
 
 def _treatments(spec: ModelSpec) -> tuple[SiteTreatment, ...]:

@@ -18,7 +18,7 @@ WITH_ID = ("model", "survival", "events", "joint", "curve")
 
 def evidence(*, patients=80, sites=3, **tables):
     """Return a summary of lists of tables; places, quotes, labels and ids that do not matter are filled in."""
-    source = {name: "x" for name in ("title", "authors", "journal", "licence", "population", "treatment", "where")}
+    source = dict.fromkeys(("title", "authors", "journal", "licence", "population", "treatment", "where"), "x")
     content: dict[str, Any] = {
         "schema_version": 1,
         "id": "made",
@@ -49,7 +49,9 @@ def row(problem, **values):
     theta = problem.parameters.mean.copy()
     for name, value in values.items():
         (place,) = [
-            place for place, own in enumerate(problem.parameters.names) if own.replace(" ", "_").replace("[", "_").startswith(name)
+            place
+            for place, own in enumerate(problem.parameters.names)
+            if own.replace(" ", "_").replace("[", "_").startswith(name)
         ]
         theta[place] = value
     return theta
@@ -81,14 +83,12 @@ def curve(time, event, *, prob=0.95):
 @pytest.fixture(scope="session")
 def make():
     """Functions that make papers, cohorts and oracles."""
-    return SimpleNamespace(
-        evidence=evidence, term=term, row=row, simulated=simulated, cox=cox, curve=curve, problem=Problem.of
-    )
+    return SimpleNamespace(evidence=evidence, term=term, row=row, simulated=simulated, cox=cox, curve=curve, problem=Problem.of)
 
 
 @pytest.fixture(scope="session")
 def known():
-    """A data set that is not the calibration's: 90 patients, two factors that depend on each other, uniform end of follow-up."""
+    """A data set that is not the calibration's: 90 patients, two dependent factors, a uniform end of follow-up."""
     rng = np.random.default_rng(20)
     n = 90
     ecog = rng.random(n) < 0.45

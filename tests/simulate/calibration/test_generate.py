@@ -158,7 +158,9 @@ def test_melanoma_thickness_is_as_skew_as_printed(make):
     """Mean 2.9, sd 3.0, median 1.9, quartiles 1.0 and 3.6, range 0.1 to 17.4: far from normal, in every cohort."""
     problem = make.problem(sw.load_evidence(PAPERS / "melanoma-odense.toml"))
     values = cohorts_of(problem, problem.parameters.mean, 40).measures["thickness"]
-    np.testing.assert_allclose(np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=1).T, [[0.1, 1.0, 1.9, 3.6, 17.4]] * 40, atol=0.05)
+    np.testing.assert_allclose(
+        np.quantile(values, [0, 0.25, 0.5, 0.75, 1], axis=1).T, [[0.1, 1.0, 1.9, 3.6, 17.4]] * 40, atol=0.05
+    )
     # The curve between quartiles and ends is the simplest one: mean and sd are near, not equal.
     np.testing.assert_allclose(values.mean(axis=1), 2.9, atol=0.25)
     np.testing.assert_allclose(values.std(axis=1), 3.0, atol=0.5)
@@ -290,7 +292,9 @@ def site_means(problem, make, cohorts):
     theta = make.row(problem, log_median=0.0, log_censoring_scale=LATE)
     found = cohorts_of(problem, theta, cohorts)
     logs = np.log(found.time)
-    return np.stack([np.where(found.site == site, logs, 0).sum(axis=1) / (found.site == site).sum(axis=1) for site in range(problem.sites)])
+    return np.stack(
+        [np.where(found.site == site, logs, 0).sum(axis=1) / (found.site == site).sum(axis=1) for site in range(problem.sites)]
+    )
 
 
 @pytest.mark.parametrize("sd", [0.0, 0.6])
@@ -370,7 +374,10 @@ def test_pools_do_not_depend_on_workers_and_chunks_differ(adjusted):
 
 def test_seeds_and_stages_have_random_numbers_of_their_own(adjusted):
     problem = adjusted()
-    draws = [problem.randomness(seed, 2, stage=stage, first=first).event for seed, stage, first in ((1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1))]
+    draws = [
+        problem.randomness(seed, 2, stage=stage, first=first).event
+        for seed, stage, first in ((1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1))
+    ]
     for number, one in enumerate(draws):
         for other in draws[:number]:
             assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < ERRORS / np.sqrt(one.size)

@@ -94,9 +94,7 @@ PATIENTS, TIME = 60, 12.0
 @pytest.fixture(scope="module")
 def one_number(make):
     """S(12) = .6 of 60 patients; nobody leaves before that, so that the estimate is a binomial share."""
-    paper = make.evidence(
-        patients=PATIENTS, sites=1, survival=[{"id": "year", "time": TIME, "survival": 0.6, "digits": 3}]
-    )
+    paper = make.evidence(patients=PATIENTS, sites=1, survival=[{"id": "year", "time": TIME, "survival": 0.6, "digits": 3}])
     found = make.problem(paper, Assumptions(family="exponential", guarantee_time=0.0))
     mean, sd = found.parameters.mean.copy(), found.parameters.sd.copy()
     place = found.parameters.names.index("log_censoring_scale")
@@ -126,9 +124,7 @@ def test_derivatives_and_laplace_covariance_have_closed_forms(one_number):
 
 def test_a_statistic_that_hardly_any_cohort_has_is_refused(make):
     """Follow-up of those alive, where nearly all are dead long before."""
-    paper = make.evidence(
-        patients=30, survival=[{"median": 1}], follow_up=[{"median": 200, "definition": "alive-only"}]
-    )
+    paper = make.evidence(patients=30, survival=[{"median": 1}], follow_up=[{"median": 200, "definition": "alive-only"}])
     with pytest.raises(EvidenceError, match=r"follow_up: median .* exists in only \d+ % of simulated cohorts") as caught:
         fit_moments(make.problem(paper), seed=1, cohorts=100)
     assert "held_out" in str(caught.value)
@@ -169,7 +165,7 @@ def test_without_a_ridge_the_weight_is_the_inverse_covariance(problem, spread, s
 
 
 def test_the_ridge_is_small_beside_a_contrast(problem, spread, sample):
-    """The distance of an unadjusted ratio that alone moves: with ridge on contrasts nearer to the exact one than with it on both."""
+    """The distance of an unadjusted ratio that alone moves is nearer to the exact one with the ridge on contrasts."""
     weight = problem.weight(sample)
     places = {place: number for number, place in enumerate(problem.fitted.tolist())}
     for one, _ in problem.contrasts:

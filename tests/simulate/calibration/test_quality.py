@@ -62,7 +62,9 @@ def test_distances_are_mahalanobis(calibrated):
     away, own = quality.distances()
     fitted = quality.statistics[:, problem.fitted]
     weight, mean = problem.weight(fitted), fitted.mean(axis=0)
-    assert away == pytest.approx((problem.published[problem.fitted] - mean) @ weight @ (problem.published[problem.fitted] - mean))
+    assert away == pytest.approx(
+        (problem.published[problem.fitted] - mean) @ weight @ (problem.published[problem.fitted] - mean)
+    )
     assert own[7] == pytest.approx((fitted[7] - mean) @ weight @ (fitted[7] - mean))
     # Without a ridge the mean over cohorts would be the number of statistics exactly; the ridge and shrinkage make it less.
     assert 0.6 * len(problem.fitted) < own.mean() < 1.02 * len(problem.fitted)
@@ -72,8 +74,8 @@ def test_distances_are_mahalanobis(calibrated):
 def left_out_by_precision(problem, moments, places, factor):
     """Predict targets from the others with the precision matrix of parameters, noise and statistics taken together.
 
-    Statistics s = c + J (theta - m) + e; the joint covariance of (theta, s) is inverted and partitioned, which is another way to
-    condition than the gain that the code computes.
+    Statistics are s = c + J (theta - m) + e; their joint covariance is inverted and partitioned: another way to condition
+    than the gain that the code computes.
     """
     prior = problem.parameters
     noise = moments.sampling + np.diag(np.diag(moments.sampling) * (factor - 1 + RIDGE) + 1e-10)
@@ -112,7 +114,10 @@ def test_left_out_numbers_are_predicted_from_all_others(calibrated):
     factor = np.where(np.array(ids) == "year 2", 16.0, 1.0)
     groups = [
         [ids.index(f"{model}: {row}, log {what}") for model, row in rows]
-        for rows in ([("unadjusted ecog", "ecog[1]"), ("unadjusted stage", "stage[II]")], [("adjusted", "ecog[1]"), ("adjusted", "stage[II]")])
+        for rows in (
+            [("unadjusted ecog", "ecog[1]"), ("unadjusted stage", "stage[II]")],
+            [("adjusted", "ecog[1]"), ("adjusted", "stage[II]")],
+        )
         for what in ("hazard ratio", "standard error")
     ]
     groups += [[ids.index(item.id)] for item in soft.survival]
@@ -124,7 +129,7 @@ def test_left_out_numbers_are_predicted_from_all_others(calibrated):
 
 
 def test_left_out_z_has_variance_one_when_the_model_is_true(calibrated):
-    """Papers of the process itself, parameters drawn from the prior and statistics from the linear model: z is standard normal."""
+    """Papers of the linear model itself, parameters drawn from the prior: z is standard normal."""
     problem, moments = calibrated.problem, calibrated.moments
     rng = np.random.default_rng(4)
     prior, count = problem.parameters, len(problem.targets)

@@ -1,4 +1,4 @@
-"""Reconstructed cohorts print the paper's numbers: by statsmodels, lifelines and numpy, and by what the annealing says it costs."""
+"""Reconstructed cohorts print the paper's numbers by other people's code, and the annealing knows what they miss."""
 
 from dataclasses import replace
 
@@ -69,7 +69,10 @@ def test_what_the_paper_counts_is_exact_and_the_rest_differs(few, made):
         for other in tables[:number]:
             assert not np.isin(table["time"], other["time"]).any()
             assert (table["site"].to_numpy() != other["site"].to_numpy()).any()
-    assert len({table["event"].sum() for table in tables}) > 1 or len({table["site"].value_counts().iloc[0] for table in tables}) > 1
+    assert (
+        len({table["event"].sum() for table in tables}) > 1
+        or len({table["site"].value_counts().iloc[0] for table in tables}) > 1
+    )
 
 
 def test_sites_are_assigned_at_random(easy, made):
@@ -180,12 +183,12 @@ def test_misses_are_what_would_be_printed_otherwise(make, printed, calibrated):
             curve = make.curve(own["time"], own["event"])
             if item.median is not None:
                 missed = abs(curve.median_survival_time_ - item.median) > 0.5
-                if abs(float(curve.predict(item.median - 0.5)) - 0.5) < 1e-9:
-                    continue  # a half along a whole step: where the median is depends on the program
             else:
                 missed = abs(float(curve.predict(item.time)) - item.survival) > 0.005
             assert ((number, item.id) in named) == missed
-        for what, found, value in zip(("shortest", "longest"), (table["time"].min(), table["time"].max()), follow.range, strict=True):
+        for what, found, value in zip(
+            ("shortest", "longest"), (table["time"].min(), table["time"].max()), follow.range, strict=True
+        ):
             assert ((number, f"follow_up: {what}") in named) == (abs(found - value) > 0.05)
         beta, _ = make.cox(table, {"ecog": columns(table)["ecog"]})
         ratio = printed.model[0].term[0].hazard_ratio
@@ -209,7 +212,10 @@ def test_conditions_are_met(make):
     made = calibrate(paper, seed=1, cohorts=60, pool=3000, workers=2).reconstruct(2, seed=1, steps=60_000, workers=2)
     for number in range(2):
         table = made.table(number)
-        medians = {level: make.curve(own["time"], own["event"]).median_survival_time_ for level, own in table.groupby("arm", observed=True)}
+        medians = {
+            level: make.curve(own["time"], own["event"]).median_survival_time_
+            for level, own in table.groupby("arm", observed=True)
+        }
         assert shown(medians["a"], 0) == "12"
         assert np.isinf(medians["b"])
 

@@ -41,6 +41,7 @@ def paper(make):
             {"id": "year", "time": 12, "survival": 0.55, "lower": 0.44, "upper": 0.66},
             {"id": "both", "median": 25, "count_favourable": 2},
             {"id": "none", "median": "not reached", "count_favourable": 0, "status": "soft"},
+            {"id": "open", "median": 20, "upper": "not reached", "group": {"stage": ["I"]}, "status": "soft"},
         ],
         curve=[
             {"id": "curve", "times": [6, 24], "survival": [0.8, 0.3], "at_risk_times": [6, 24], "at_risk": [60, 20]},
@@ -51,7 +52,12 @@ def paper(make):
             {"id": "deaths of II", "events": 25, "group": {"stage": ["II"]}},
             {"id": "deaths of 1", "events": 25, "count_favourable": 1},
         ],
-        joint=[{"between": ["ecog", "stage"], "counts": {"0": {"I": 30, "II": 10}, "1": {"I": 10, "II": 15}, "2": {"I": 5, "II": 10}}}],
+        joint=[
+            {
+                "between": ["ecog", "stage"],
+                "counts": {"0": {"I": 30, "II": 10}, "1": {"I": 10, "II": 15}, "2": {"I": 5, "II": 10}},
+            }
+        ],
         follow_up=[
             {"median": 12, "range": [1, 60], "quartiles": [7, 20], "definition": "observed"},
             {"median": 30, "definition": "reverse-kaplan-meier"},
@@ -127,6 +133,8 @@ def oracle(make, problem, table, target, ties="efron", moved=0.0):
     fit = make.curve(own["time"], own["event"], prob=target.prob)
     if target.kind == "beyond_last":
         return fit.survival_function_.iloc[-1, 0]
+    if target.kind == "upper_beyond_last":
+        return limits(fit, np.inf)[1]
     if target.kind == "survival":
         return fit.predict(target.time + moved)
     lower, upper = limits(fit, target.time + moved)

@@ -137,7 +137,11 @@ def test_counts_of_more_than_all_patients_are_refused_all_at_once(make):
 def test_what_is_known_of_a_numeric_characteristic(make, printed, median, sd, ends):
     """Without quartiles: a normal distribution whose sd is a parameter where none is printed."""
     paper = make.evidence(continuous=[{"name": "age", **printed}], model=[{"term": [make.term("age", digits=3)]}])
-    problem = make.problem(make.evidence(continuous=[{"name": "age", **printed}], model=[{"term": [make.term("age", digits=3)]}], survival=[MEDIAN]))
+    problem = make.problem(
+        make.evidence(
+            continuous=[{"name": "age", **printed}], model=[{"term": [make.term("age", digits=3)]}], survival=[MEDIAN]
+        )
+    )
     (measure,) = structure_of(paper).measures
     assert measure.median == median
     assert measure.sd == (None if sd is None else pytest.approx(sd, rel=0.02))
@@ -156,7 +160,9 @@ def test_what_is_known_of_a_numeric_characteristic(make, printed, median, sd, en
     ],
 )
 def test_printed_quartiles_are_kept(make, printed, values):
-    paper = make.evidence(continuous=[{"name": "age", **printed}], model=[{"term": [make.term("age", digits=3)]}], survival=[MEDIAN])
+    paper = make.evidence(
+        continuous=[{"name": "age", **printed}], model=[{"term": [make.term("age", digits=3)]}], survival=[MEDIAN]
+    )
     problem = make.problem(paper)
     assert "log_sd age" not in problem.parameters.names
     (measure,) = problem.structure.measures

@@ -58,7 +58,9 @@ def test_the_truth_behind_a_rounded_row_is_in_both_boxes(make, log_ratio, error,
     assert (first.kind, second.kind) == ("log_hazard_ratio", "log_standard_error")
 
 
-@pytest.mark.parametrize(("ratio", "lower", "upper", "digits"), [(1.84, 1.03, 3.30, 2), (2.375, 1.375, 4.103, 3), (0.6, 0.3, 1.1, 1)])
+@pytest.mark.parametrize(
+    ("ratio", "lower", "upper", "digits"), [(1.84, 1.03, 3.30, 2), (2.375, 1.375, 4.103, 3), (0.6, 0.3, 1.1, 1)]
+)
 def test_boxes_are_the_extremes_over_the_corners(make, ratio, lower, upper, digits):
     """All corners of the box of ratio and limits, and a grid of its inside; the row's own centre must be in its interval."""
     half, z = 0.5 * 10.0**-digits, stats.norm.ppf(0.975)
@@ -85,9 +87,13 @@ def test_a_limit_that_is_printed_as_zero_has_no_standard_error(make):
 
 
 def test_medians_are_survival_at_the_printed_time(make):
-    found = of(make, survival=[{"id": "m", "median": 14.2, "digits": 1, "lower": 9.0, "upper": 20.5, "group": GROUP, "prob": 0.9}])
+    found = of(
+        make, survival=[{"id": "m", "median": 14.2, "digits": 1, "lower": 9.0, "upper": 20.5, "group": GROUP, "prob": 0.9}]
+    )
     assert list(found) == ["m", "m, lower limit", "m, upper limit"]
-    for item, kind, time in zip(found.values(), ("survival", "survival_lower", "survival_upper"), (14.2, 9.0, 20.5), strict=True):
+    for item, kind, time in zip(
+        found.values(), ("survival", "survival_lower", "survival_upper"), (14.2, 9.0, 20.5), strict=True
+    ):
         assert (item.kind, item.value, item.time) == (kind, 0.5, time)
         assert (item.rounding, item.rounds_time) == (0.05, True)  # months, not survival
         assert (item.group, item.prob, item.inequality) == ({"arm": ("a",)}, 0.9, False)
@@ -108,7 +114,9 @@ def test_milestones_are_rounded_as_percentages(make):
 def test_not_reached_is_a_condition_and_no_number(make):
     found = of(make, survival=[MEDIAN, {"id": "a", "median": "not reached", "group": GROUP}])
     assert found["a"].inequality
-    problem = make.problem(make.evidence(categorical=[ARM], survival=[MEDIAN, {"id": "a", "median": "not reached", "group": GROUP}]))
+    problem = make.problem(
+        make.evidence(categorical=[ARM], survival=[MEDIAN, {"id": "a", "median": "not reached", "group": GROUP}])
+    )
     assert [problem.targets[place].id for place in problem.fitted] == ["median"]
     met = inequalities_met(np.array([[0.1, 0.51], [0.9, 0.5], [0.5, 0.2]]), problem.targets)
     assert met.tolist() == [True, False, False]
@@ -116,6 +124,16 @@ def test_not_reached_is_a_condition_and_no_number(make):
         categorical=[ARM], survival=[MEDIAN, {"id": "a", "median": "not reached", "group": GROUP, "status": "soft"}]
     )
     assert inequalities_met(np.array([[0.1, 0.2]]), make.problem(soft).targets).tolist() == [True]
+
+
+def test_an_upper_limit_that_is_not_reached_is_a_condition_on_the_limit(make):
+    found = of(make, survival=[{"id": "m", "median": 41, "lower": 26, "upper": "not reached", "group": GROUP}])
+    assert {name: item.inequality for name, item in found.items()} == {
+        "m": False,
+        "m, lower limit": False,
+        "m, upper limit": True,
+    }
+    assert found["m, upper limit"].value == 0.5
 
 
 def test_curves_are_read_where_they_say_something(make):
@@ -188,7 +206,9 @@ def test_quartiles_and_range_of_follow_up(make):
     assert 0 < np.exp(shortest.value - shortest.rounding) < 0.25
 
 
-@pytest.mark.parametrize(("status", "listed", "fitted", "factor"), [("fit", 2, 2, 1), ("soft", 2, 2, 16), ("held_out", 2, 1, 1)])
+@pytest.mark.parametrize(
+    ("status", "listed", "fitted", "factor"), [("fit", 2, 2, 1), ("soft", 2, 2, 16), ("held_out", 2, 1, 1)]
+)
 def test_how_a_number_of_each_status_is_used(make, status, listed, fitted, factor):
     survival = [MEDIAN, {"id": "year", "time": 12, "survival": 0.6, "status": status}]
     problem = make.problem(make.evidence(survival=survival))
@@ -226,5 +246,10 @@ def test_every_number_of_krog_is_a_target_once(make):
     assert len(kinds) == 28 + 8 + 3
     assert [problem.targets[one].id for one, _ in problem.contrasts] == [
         f"univariate-{name}, log hazard ratio"
-        for name in ("ecog: ecog[1|2]", "child_pugh: child_pugh[B]", "primary: primary[uncontrolled]", "interval: interval[metachronous]")
+        for name in (
+            "ecog: ecog[1|2]",
+            "child_pugh: child_pugh[B]",
+            "primary: primary[uncontrolled]",
+            "interval: interval[metachronous]",
+        )
     ]

@@ -18,7 +18,7 @@ from sitewise.simulate.calibration.assumptions import Assumptions
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.moments import MomentFit, fit_moments
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED, natural, scenario_of
-from sitewise.simulate.calibration.posterior import Posterior, sample_posterior
+from sitewise.simulate.calibration.posterior import Method, Posterior, sample_posterior
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.calibration.products import Produced, Product
 from sitewise.simulate.calibration.quality import Quality
@@ -27,7 +27,7 @@ from sitewise.simulate.parts import Floats
 from sitewise.simulate.scenario import Scenario
 
 DRAWS = 1000
-POOL = 40_000
+POOL = 10_000
 PRIOR_DRIVEN = 0.3
 """A parameter whose sd shrank by less than this share is driven by its prior."""
 REPLICATE, PLUG_IN, RETRY = 4, 5, 6
@@ -210,6 +210,8 @@ class Calibration:
             "not_identified": NOT_IDENTIFIED,
             "effective_draws": self.posterior.effective,
             "acceptance": self.posterior.acceptance,
+            "method": self.posterior.method,
+            "moved": self.posterior.moved,
         }
         return xr.Dataset(variables, attrs=attributes)
 
@@ -228,6 +230,7 @@ def calibrate(
     seed: int = 1,
     cohorts: int = 300,
     pool: int = POOL,
+    method: Method = "linear",
     workers: int | None = None,
     report: Report = lambda message: None,
 ) -> Calibration:
@@ -247,6 +250,9 @@ def calibrate(
         Cohorts of which a simulated moment is the mean.
     pool : int
         Cohorts simulated for the posterior.
+    method : str
+        How it is approximated: ``linear``, or ``abc``, which wants a pool of 40,000 or more; see
+        :mod:`sitewise.simulate.calibration.posterior`.
     workers : int, optional
         Threads; default all cores.
     report : callable
@@ -261,5 +267,5 @@ def calibrate(
     problem = Problem.of(evidence, assumptions, endpoint=endpoint)
     moments = fit_moments(problem, seed=seed, cohorts=cohorts, workers=workers, report=report)
     derived = Derived(problem.statistics, exact=problem.assumptions.margins == "exact")
-    posterior = sample_posterior(problem, derived, moments, seed=seed, size=pool, workers=workers, report=report)
+    posterior = sample_posterior(problem, derived, moments, seed=seed, size=pool, method=method, workers=workers, report=report)
     return Calibration(problem, moments, posterior, seed)

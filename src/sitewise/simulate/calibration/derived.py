@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from sitewise.simulate.calibration.characteristics import Factor
 from sitewise.simulate.calibration.generate import Cohorts
@@ -126,10 +126,10 @@ class Derived:
     def free(self, counts: Floats) -> Floats:
         """Return counts (R, d) as numbers without bounds, shape (R, q): logits within what the margins allow, log ratios.
 
-        On this scale a regression can move them without leaving what is possible.
+        On this scale a regression can move them without leaving what is possible. Events are logarithms: the squares of
+        standard errors, which tell of them, go as 1 / events.
         """
-        patients = self.statistics.structure.patients
-        parts = [logit((counts[:, :1] + HALF) / (patients + 2 * HALF))]
+        parts = [np.log(counts[:, :1] + HALF)]
         parts += [table.free(counts[:, start:stop]) for table, start, stop in self._places()]
         sizes, events = self._sizes_and_events(counts)
         parts.append(np.log(events + HALF) - np.log(sizes - events + HALF))
@@ -138,7 +138,7 @@ class Derived:
     def counts(self, free: Floats) -> Floats:
         """Return the counts of :meth:`free` again, shape (R, d); not whole numbers."""
         patients = self.statistics.structure.patients
-        parts = [np.clip(expit(free[:, :1]) * (patients + 2 * HALF) - HALF, 0, patients)]
+        parts = [np.clip(np.exp(free[:, :1]) - HALF, 0, patients)]
         start = 1
         for table in self.tables:
             width = 1 if table.slope else len(table.groups) - 1

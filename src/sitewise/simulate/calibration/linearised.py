@@ -82,7 +82,21 @@ def linear_draws(problem: Problem, derived: Derived, pool: Pool, draws: int, /, 
     gram = design.T @ design
     gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / len(gram)
     coefficients = np.linalg.solve(gram, design.T @ free)
-    left = free - design @ coefficients
-    left *= np.sqrt(len(design) / max(len(design) - design.shape[1], LEAST_DEGREES))
-    predicted = np.column_stack([np.ones(draws), theta / sd, np.zeros((draws, away.shape[1]))]) @ coefficients
-    return theta, derived.counts(predicted + left[stream.integers(len(left), size=draws)])
+    asked = np.column_stack([np.ones(draws), theta / sd, np.zeros((draws, away.shape[1]))]) @ coefficients
+    found = np.empty_like(asked)
+    chosen = stream.integers(len(design), size=draws)
+    freedom = np.sqrt(len(design) / max(len(design) - design.shape[1], LEAST_DEGREES))
+    for place, own in enumerate((design @ coefficients).T):
+        # Linear in all statistics, but a curve in what they say together: a parabola, and a spread that depends on it.
+        middle = float(asked[:, place].mean())
+        parabola = np.polynomial.polynomial.polyfit(own - middle, free[:, place], 2)
+        left = free[:, place] - np.polynomial.polynomial.polyval(own - middle, parabola)
+        predicted = np.polynomial.polynomial.polyval(asked[:, place] - middle, parabola)
+        found[:, place] = predicted + _spread(own - middle, left) * freedom * left[chosen] / left.std()
+    return theta, derived.counts(found)
+
+
+def _spread(away: Floats, left: Floats) -> float:
+    """Return the sd of residuals near the point asked for: of the third of the pool that is nearest to it."""
+    near = np.abs(away) <= np.quantile(np.abs(away), 1 / 3)
+    return float(left[near].std())

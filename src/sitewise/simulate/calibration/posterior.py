@@ -1,21 +1,24 @@
-"""Posterior over data-generating parameters by approximate Bayesian computation with learned summaries.
+"""Posterior over data-generating parameters from pools of simulated cohorts, by two approximations.
 
 Parameters are proposed from the prior times a power of the likelihood, as the moment fit and then a first pool have it: wide
 where the paper speaks, the prior itself where it is silent. Each proposal makes one cohort of n patients, because that is what
-the paper is. The parameters are regressed on the statistics (the fitted values are the learned summaries: Fearnhead & Prangle
-2012, J R Stat Soc B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a local-linear regression moves them
-to the published statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and importance weights prior / proposal turn
-the proposal into the prior. Numbers of deaths and joint counts of the cohort itself are carried along: they belong to the
-paper's patients, not to the population. They are moved on a scale on which they cannot leave what is possible.
+the paper is. Numbers of deaths and joint counts of the cohort itself are carried along: they belong to the paper's patients,
+not to the population. They are moved on a scale on which they cannot leave what is possible.
 
-The effective number of draws is the certificate. Papers with many numbers and parameters leave few; the answer is then that of
-the linear model (:mod:`sitewise.simulate.calibration.linearised`), and says so.
+``linear``, the default: statistics are normal around a linear function of the parameters, read off the pool
+(:mod:`sitewise.simulate.calibration.linearised`).
+
+``abc``: approximate Bayesian computation. The parameters are regressed on the statistics (the fitted values are the learned
+summaries: Fearnhead & Prangle 2012, J R Stat Soc B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a
+local-linear regression moves them to the published statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and
+importance weights prior / proposal turn the proposal into the prior. It assumes less, but with some twenty parameters and
+thirty numbers its intervals are too narrow unless pools are large.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -28,16 +31,16 @@ from sitewise.simulate.calibration.pool import STAGE, Pool, draw_pool, tempered
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
-WIDTHS = (4.0, 2.5)
-"""By which the likelihood's precision is divided for the proposals of both rounds."""
-FIRST_SHARE = 0.3
-"""Of the cohorts that are simulated in the first round."""
+ROUNDS = {"linear": ((0.2, 4.0), (0.3, 2.0), (0.5, 1.2)), "abc": ((0.3, 4.0), (0.7, 2.5))}
+"""Share of the cohorts of each round, and by what the likelihood's precision is divided for its proposals: the linear model
+holds best near the posterior, while ABC's weights want proposals wider than it."""
 KEPT = 0.3
 """Share of proposals that are kept."""
 LEAST_KEPT = 200
-LEAST_EFFECTIVE = 200.0
-"""Effective draws below which the linear model answers."""
+ENOUGH = 0.05
+"""Share of usable cohorts above which a larger pool is the remedy when they are too few."""
 LINEAR_DRAWS = 1000
+Method = Literal["linear", "abc"]
 Report = Callable[[str], None]
 
 
@@ -58,7 +61,9 @@ class Posterior:
     effective : float
         Effective number of draws.
     method : str
-        ``abc``, or ``linear`` where that left too few effective draws.
+        ``linear`` or ``abc``.
+    moved : float
+        By how many posterior sds the last round moved the mean of the linear model, at most over parameters: its certificate.
     """
 
     theta: Floats
@@ -66,7 +71,8 @@ class Posterior:
     weight: Floats
     acceptance: float
     effective: float
-    method: Literal["abc", "linear"] = "abc"
+    method: Method = "abc"
+    moved: float = float("nan")
 
     def mean_and_covariance(self) -> tuple[Floats, Floats]:
         """Return the weighted mean and covariance of the parameters."""
@@ -92,6 +98,12 @@ def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: flo
     """
     fitted = problem.fitted
     valid = usable(problem, pool)
+    if valid.sum() < LEAST_KEPT and valid.mean() > ENOUGH:
+        wanted = int(np.ceil(LEAST_KEPT / valid.mean() / ROUNDS["abc"][-1][0] / 1000) * 1000)
+        raise EvidenceError(
+            f"{int(valid.sum())} of {len(valid)} simulated cohorts have all of the paper's statistics; at least {LEAST_KEPT} "
+            f"are needed. Give a pool of {max(wanted, 1000)} or more."
+        )
     if valid.sum() < LEAST_KEPT:
         raise EvidenceError(
             f"Of {len(valid)} cohorts simulated near the published numbers {int(valid.sum())} have all of the paper's "
@@ -157,10 +169,11 @@ def sample_posterior(
     *,
     seed: int,
     size: int,
+    method: Method = "linear",
     workers: int = 1,
     report: Report = lambda message: None,
 ) -> Posterior:
-    """Return the posterior in two rounds: the second proposes around what a linear model finds in the first.
+    """Return the posterior in rounds: each proposes around what a linear model finds in the one before.
 
     Parameters
     ----------
@@ -170,24 +183,23 @@ def sample_posterior(
         Seed.
     size : int
         Cohorts to simulate in both rounds.
+    method : str
+        ``linear`` or ``abc``; see the module.
     workers : int
         Threads; the result does not depend on them.
     report : callable
         Told of the progress.
     """
-    first = int(FIRST_SHARE * size)
-
-    def drawn(centre: Floats, covariance: Floats, count: int, round_: int) -> Pool:
-        return draw_pool(
-            problem, derived, centre, covariance, seed=seed, size=count, round_=round_, workers=workers, report=report
-        )
-
-    pool = drawn(*tempered(problem, moments.theta, moments.covariance, WIDTHS[0]), first, 0)
-    pool = drawn(*tempered(problem, *linear_posterior(problem, pool), WIDTHS[1]), size - first, 1)
-    found = posterior_of(problem, derived, pool)
-    if found.effective >= LEAST_EFFECTIVE:
-        return found
-    report(f"posterior: {found.effective:.0f} effective draws; the linear model answers")
+    mean, covariance, moved = moments.theta, moments.covariance, float("nan")
+    for round_, (share, width) in enumerate(ROUNDS[method]):
+        count = round(share * size)
+        centre, spread = tempered(problem, mean, covariance, width)
+        pool = draw_pool(problem, derived, centre, spread, seed=seed, size=count, round_=round_, workers=workers, report=report)
+        before = mean
+        mean, covariance = linear_posterior(problem, pool)
+        moved = float(np.max(np.abs(mean - before) / np.sqrt(np.diag(covariance))))
+    if method == "abc":
+        return replace(posterior_of(problem, derived, pool), moved=moved)
     theta, counts = linear_draws(problem, derived, pool, LINEAR_DRAWS, seed=seed)
     even = np.full(LINEAR_DRAWS, 1 / LINEAR_DRAWS)
-    return Posterior(theta, counts, even, found.acceptance, float(LINEAR_DRAWS), "linear")
+    return Posterior(theta, counts, even, float(usable(problem, pool).mean()), float(LINEAR_DRAWS), "linear", moved)

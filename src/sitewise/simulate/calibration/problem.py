@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.evidence import Evidence
+from sitewise.evidence.audit import problems_of
 from sitewise.evidence.entries import Term
-from sitewise.problems import EvidenceError
+from sitewise.problems import EvidenceError, render
 from sitewise.simulate.calibration.assumptions import Assumptions
 from sitewise.simulate.calibration.characteristics import Structure
 from sitewise.simulate.calibration.generate import Cohorts, Generator, Randomness
@@ -25,6 +26,8 @@ SOFT_VARIANCE = 16.0
 """By which the variance of a soft target is multiplied: a quarter of the weight on the scale of sds."""
 RIDGE = 0.05
 """Share of each variance that is added to the covariance: some statistics nearly repeat others."""
+BESIDE = ("ambiguity", "comparison")
+"""Entries that no number is simulated for: in a summary that was cut down in Python they may name entries that are gone."""
 CHUNK = 250
 """Cohorts simulated at a time; each chunk has a random stream of its own, so that workers do not change results."""
 
@@ -59,8 +62,12 @@ class Problem:
         Raises
         ------
         EvidenceError
-            When the paper prints nothing about survival at this endpoint, or a number cannot be simulated.
+            When numbers are impossible, all of them at once; when the paper prints nothing about survival at this endpoint,
+            or a number cannot be simulated.
         """
+        problems = [item for item in problems_of(evidence) if not item.where.startswith(BESIDE)]
+        if problems:
+            raise EvidenceError(render(problems, evidence.id), problems)
         assumptions = assumptions or Assumptions()
         structure = structure_of(evidence, endpoint=endpoint, free=assumptions.free, dependence=assumptions.dependence)
         parameters = parameters_of(evidence, structure, assumptions, endpoint=endpoint)

@@ -144,18 +144,22 @@ class Produced:
             the end of the rounding box, or has fallen below it at the beginning.
         """
         ends = [self.problem.statistics(self.cohorts, np.full(self.statistics.shape, end)) for end in (-1.0, 1.0)]
+        # Those of new cohorts are read at a random place of each box; what is asked here is what the cohort itself has.
+        middle = self.problem.statistics(self.cohorts)
         rows = []
         for place, target in enumerate(self.problem.targets):
             if target.status not in ("fit", "soft"):
                 continue
             published = float(self.problem.published[place])
             for position in range(len(self)):
-                found = float(self.statistics[position, place])
+                found = float(middle[position, place])
                 if target.inequality:
                     off = max(target.value - found, 0.0)
                 elif target.rounds_time:
                     first, last = (float(end[position, place]) for end in ends)
                     off = max(published - first, last - published, 0.0)
+                    if target.kind != "follow_up_share" and first <= published + 1e-9 and off == 0.0:
+                        off = 1 / self.problem.structure.patients  # at a half already before the box begins
                 else:
                     off = max(abs(found - published) - target.rounding, 0.0)
                 if not off <= 1e-9:

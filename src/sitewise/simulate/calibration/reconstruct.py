@@ -26,6 +26,8 @@ STEPS = 3_000_000
 HOT, COLD = 1000.0, 0.1
 """Temperatures in units of squared tolerances: at first a target may be missed by ten tolerances, at last by none."""
 SHORTEST = 1e-3
+GAP = 1e-6
+"""Least distance of two times, and of a time from the guarantee time, as a share of the longest."""
 BEYOND = 1.25
 """How much longer than the longest simulated time a time may become, where the paper does not print the longest."""
 Report = Callable[[str], None]
@@ -121,7 +123,7 @@ def _anneal_row(
     is_numeric, slot_low, slot_high, values, ratios = plan.slots(cohorts, row)
     kind, term, definition, low, high, value, half, tolerance, z = plan.target_arrays(plan.problem.published)
     shortest, longest = _ends(plan, time)
-    shortest = max(shortest, process.start + SHORTEST * (longest - process.start))
+    shortest = max(shortest, process.start + GAP * (longest - process.start))
     site, frailty, effect = cohorts.site[row][order].copy(), process.frailty[order].copy(), process.effect.copy()
     np.clip(time, shortest, longest, out=time)
     _separate(time)
@@ -157,7 +159,7 @@ def _ends(plan: Plan, time: Floats) -> tuple[float, float]:
 
 def _separate(time: Floats) -> None:
     """Move equal times apart, in place: clipping to the printed range makes ties, which no model here expects."""
-    gap = 1e-6 * (time[-1] - time[0])
+    gap = GAP * (time[-1] - time[0])
     for place in range(1, time.size):
         time[place] = max(time[place], time[place - 1] + gap)
     over = time[-1] - max(time[-1] - gap * time.size, 0.0)

@@ -23,6 +23,7 @@ KINDS = {
     "survival_upper": kernel.MEDIAN_UPPER,
     "log_width": kernel.LOG_WIDTH,
     "beyond_last": kernel.BEYOND_LAST,
+    "upper_beyond_last": kernel.UPPER_BEYOND_LAST,
     "follow_up_share": kernel.FOLLOW_UP,
     "log_shortest": kernel.SHORTEST,
     "log_longest": kernel.LONGEST,
@@ -159,7 +160,17 @@ class Plan:
         return numeric, low, high, values, np.exp(self.coefficient[:, None] * values)
 
 
-OF_GROUPS = ("survival", "survival_lower", "survival_upper", "log_width", "beyond_last", "events", "at_risk", "joint")
+OF_GROUPS = (
+    "survival",
+    "survival_lower",
+    "survival_upper",
+    "log_width",
+    "beyond_last",
+    "upper_beyond_last",
+    "events",
+    "at_risk",
+    "joint",
+)
 
 
 def _ordered(targets: tuple[Target, ...], aimed: list[int], models: list[int]) -> tuple[list[int], NDArray[np.int64]]:

@@ -122,7 +122,12 @@ class Statistics:
     def _by_group(self) -> dict[str, list[int]]:
         groups: dict[str, list[int]] = {}
         for place, target in enumerate(self.targets):
-            if target.kind.startswith("survival") or target.kind in ("log_width", "beyond_last", "at_risk"):
+            if target.kind.startswith("survival") or target.kind in (
+                "log_width",
+                "beyond_last",
+                "upper_beyond_last",
+                "at_risk",
+            ):
                 groups.setdefault(repr(target.group), []).append(place)
         return groups
 

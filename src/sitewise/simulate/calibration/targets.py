@@ -29,6 +29,7 @@ Kind = Literal[
     "survival_upper",
     "log_width",
     "beyond_last",
+    "upper_beyond_last",
     "follow_up_share",
     "log_shortest",
     "log_longest",
@@ -93,7 +94,7 @@ class Target:
     @property
     def inequality(self) -> bool:
         """Whether it is a condition instead of a number."""
-        return self.kind == "beyond_last"
+        return self.kind in ("beyond_last", "upper_beyond_last")
 
 
 def targets_of(evidence: Evidence, structure: Structure, /, *, endpoint: str = "os") -> tuple[Target, ...]:
@@ -187,6 +188,9 @@ def _of_survival(item: Survival, structure: Structure) -> Iterator[Target]:
         printed = f"median {item.median:g}"
         yield Target(item.id, "survival", 0.5, printed, half, time=item.median, rounds_time=True, **common)  # type: ignore[arg-type]
     kinds: tuple[tuple[Kind, float | str | None], ...] = (("survival_lower", item.lower), ("survival_upper", item.upper))
+    if item.upper == "not reached":
+        name, printed = f"{item.id}, upper limit", "upper limit not reached"
+        yield Target(name, "upper_beyond_last", 0.5, printed, 0.0, **common)  # type: ignore[arg-type]
     for kind, limit in kinds:
         if isinstance(limit, float):
             name, printed = f"{item.id}, {kind.removeprefix('survival_')} limit", f"limit {limit:g}"

@@ -29,7 +29,8 @@ from sitewise.classical.compiled import compiled
     EVENTS,
     AT_RISK,
     JOINT,
-) = range(14)
+    UPPER_BEYOND_LAST,
+) = range(15)
 OBSERVED, REVERSE, ALIVE = range(3)
 OUTSIDE = 25.0
 """Cost, in squared tolerances, of a Kaplan-Meier figure that would be printed otherwise, however little it is off."""
@@ -195,6 +196,9 @@ def _group_cost(  # type: ignore[no-untyped-def]
             continue
         if kind[t] == BEYOND_LAST:
             cost += (max(0.51 - s, 0.0) / tolerance[t]) ** 2
+            continue
+        if kind[t] == UPPER_BEYOND_LAST:
+            cost += (max(0.51 - _limit(s, g, -z[t]), 0.0) / tolerance[t]) ** 2
             continue
         if kind[t] == AT_RISK:
             cost += ((size - np.searchsorted(times[:size], low[t]) - value[t]) / tolerance[t]) ** 2
