@@ -21,7 +21,7 @@ class Assumptions(Record):
     """Time before which nobody dies or leaves; estimated where the shortest follow-up is printed, else 0."""
     dependence: bool = True
     """Whether characteristics may depend on each other."""
-    correlation_sd: float = 0.5
+    correlation_sd: float = 0.4
     """Prior sd of atanh of each latent correlation."""
     coefficient_sd: float = 1.0
     """Prior sd of log hazard ratios, per level or per sd of a numeric characteristic."""

@@ -230,7 +230,7 @@ def calibrate(
     seed: int = 1,
     cohorts: int = 300,
     pool: int = POOL,
-    method: Method = "linear",
+    method: Method = "auto",
     workers: int | None = None,
     report: Report = lambda message: None,
 ) -> Calibration:
@@ -251,8 +251,7 @@ def calibrate(
     pool : int
         Cohorts simulated for the posterior.
     method : str
-        How it is approximated: ``linear``, or ``abc``, which wants a pool of 40,000 or more; see
-        :mod:`sitewise.simulate.calibration.posterior`.
+        How it is approximated: ``auto``, ``linear`` or ``abc``; see :mod:`sitewise.simulate.calibration.posterior`.
     workers : int, optional
         Threads; default all cores.
     report : callable

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
@@ -23,6 +24,10 @@ FIRST_ROUNDS = (30, 31)
 FIRST_SIZE = 1000
 FIRST_WIDTH = 4.0
 LEAST_DEGREES = 10
+MANY = 10
+"""Draws proposed for one that is kept, where conditions have to be met."""
+NEARLY_ALL = 0.995
+NEWTON_STEPS = 12
 
 
 def usable(problem: Problem, pool: Pool) -> NDArray[np.bool_]:
@@ -72,8 +77,10 @@ def linear_draws(problem: Problem, derived: Derived, pool: Pool, draws: int, /, 
     """
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[0],)))
     mean, covariance = linear_posterior(problem, pool)
-    theta = mean + stream.standard_normal((draws, len(mean))) @ np.linalg.cholesky(covariance).T
     kept = usable(problem, pool)
+    theta = mean + stream.standard_normal((MANY * draws, len(mean))) @ np.linalg.cholesky(covariance).T
+    chance = _chance_of_use(problem, pool.theta, kept, theta)
+    theta = theta[stream.choice(len(theta), size=draws, p=chance / chance.sum())]
     statistics = pool.statistics[kept][:, problem.fitted]
     away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
     sd = problem.parameters.sd
@@ -100,3 +107,24 @@ def _spread(away: Floats, left: Floats) -> float:
     """Return the sd of residuals near the point asked for: of the third of the pool that is nearest to it."""
     near = np.abs(away) <= np.quantile(np.abs(away), 1 / 3)
     return float(left[near].std())
+
+
+def _chance_of_use(problem: Problem, theta: Floats, kept: NDArray[np.bool_], asked: Floats) -> Floats:
+    """Return the probability that a cohort of parameter rows ``asked`` (M, p) has all statistics and meets the conditions.
+
+    By logistic regression over the pool, with a weak ridge. The normal likelihood is that of statistics given that; a paper
+    whose conditions are met is more likely where they are often met.
+    """
+    if kept.mean() > NEARLY_ALL:
+        return np.ones(len(asked))
+    prior = problem.parameters
+
+    def design(rows: Floats) -> Floats:
+        return np.column_stack([np.ones(len(rows)), (rows - prior.mean) / prior.sd])
+
+    own, coefficients = design(theta), np.zeros(theta.shape[1] + 1)
+    for _ in range(NEWTON_STEPS):
+        chance = expit(own @ coefficients)
+        information = (own * (chance * (1 - chance))[:, None]).T @ own + np.eye(own.shape[1])
+        coefficients = coefficients + np.linalg.solve(information, own.T @ (kept - chance) - coefficients)
+    return np.asarray(expit(design(asked) @ coefficients))

@@ -5,23 +5,26 @@ where the paper speaks, the prior itself where it is silent. Each proposal makes
 the paper is. Numbers of deaths and joint counts of the cohort itself are carried along: they belong to the paper's patients,
 not to the population. They are moved on a scale on which they cannot leave what is possible.
 
-``linear``, the default: statistics are normal around a linear function of the parameters, read off the pool
-(:mod:`sitewise.simulate.calibration.linearised`).
-
 ``abc``: approximate Bayesian computation. The parameters are regressed on the statistics (the fitted values are the learned
 summaries: Fearnhead & Prangle 2012, J R Stat Soc B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a
 local-linear regression moves them to the published statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and
-importance weights prior / proposal turn the proposal into the prior. It assumes less, but with some twenty parameters and
-thirty numbers its intervals are too narrow unless pools are large.
+importance weights prior / proposal turn the proposal into the prior. It assumes little, but with some twenty parameters and
+thirty numbers it leaves few effective draws, and its intervals are then too narrow.
+
+``linear``: statistics are normal around a linear function of the parameters, read off a pool near the posterior
+(:mod:`sitewise.simulate.calibration.linearised`).
+
+``auto``, the default, tries the first; where that leaves too few effective draws, the second answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration.derived import Derived
@@ -31,16 +34,20 @@ from sitewise.simulate.calibration.pool import STAGE, Pool, draw_pool, tempered
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
-ROUNDS = {"linear": ((0.2, 4.0), (0.3, 2.0), (0.5, 1.2)), "abc": ((0.3, 4.0), (0.7, 2.5))}
-"""Share of the cohorts of each round, and by what the likelihood's precision is divided for its proposals: the linear model
-holds best near the posterior, while ABC's weights want proposals wider than it."""
+FIRST = (0.2, 4.0)
+"""Share of the cohorts of the first round, and by what the likelihood's precision is divided for its proposals."""
+WIDE, NEAR = 2.5, 1.2
+"""The same divisor for ABC, whose weights want proposals wider than the posterior, and for the linear model, which holds
+best near it."""
 KEPT = 0.3
 """Share of proposals that are kept."""
 LEAST_KEPT = 200
-ENOUGH = 0.05
-"""Share of usable cohorts above which a larger pool is the remedy when they are too few."""
+LARGE_POOL = 100_000
+"""The largest pool that is worth asking for."""
 LINEAR_DRAWS = 1000
-Method = Literal["linear", "abc"]
+Method = Literal["auto", "linear", "abc"]
+LEAST_EFFECTIVE = 500.0
+"""Effective draws of ABC below which the linear model answers."""
 Report = Callable[[str], None]
 
 
@@ -98,18 +105,7 @@ def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: flo
     """
     fitted = problem.fitted
     valid = usable(problem, pool)
-    if valid.sum() < LEAST_KEPT and valid.mean() > ENOUGH:
-        wanted = int(np.ceil(LEAST_KEPT / valid.mean() / ROUNDS["abc"][-1][0] / 1000) * 1000)
-        raise EvidenceError(
-            f"{int(valid.sum())} of {len(valid)} simulated cohorts have all of the paper's statistics; at least {LEAST_KEPT} "
-            f"are needed. Give a pool of {max(wanted, 1000)} or more."
-        )
-    if valid.sum() < LEAST_KEPT:
-        raise EvidenceError(
-            f"Of {len(valid)} cohorts simulated near the published numbers {int(valid.sum())} have all of the paper's "
-            'statistics and conditions ("not reached"): the numbers do not go together under this model. See the audit, set '
-            'the status of one of them to "held_out", or give its group effects of its own (free).'
-        )
+    refuse_few(valid)
     theta, statistics = pool.theta[valid], pool.statistics[valid][:, fitted]
     # Where a target's weight is less, noise of the missing variance is added: the likelihood is that of a vaguer number.
     factor = problem.variance_factor
@@ -137,6 +133,30 @@ def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: flo
     weight = weight / weight.sum()
     counts = derived.counts(adjusted[:, width:])
     return Posterior(adjusted[:, :width], counts, weight, float(chosen.mean()), float(1 / np.sum(weight**2)))
+
+
+def refuse_few(usable_cohorts: NDArray[np.bool_]) -> None:
+    """Refuse to go on with too few cohorts that have all statistics and meet the conditions, with the remedy.
+
+    Raises
+    ------
+    EvidenceError
+        That asks for a larger pool where that would do, and says that the numbers do not go together where it would not.
+    """
+    count, share = int(usable_cohorts.sum()), float(usable_cohorts.mean())
+    if count >= LEAST_KEPT:
+        return
+    if share * LARGE_POOL >= LEAST_KEPT:
+        wanted = int(np.ceil(3 * LEAST_KEPT / share / 1000) * 1000)
+        raise EvidenceError(
+            f"{count} of {len(usable_cohorts)} simulated cohorts have all of the paper's statistics and meet its conditions; "
+            f"at least {LEAST_KEPT} are needed. Give a pool of {wanted} or more."
+        )
+    raise EvidenceError(
+        f"Of {len(usable_cohorts)} cohorts simulated near the published numbers {count} have all of the paper's statistics "
+        'and conditions ("not reached"): the numbers do not go together under this model. See the audit, set the status of '
+        'one of them to "held_out", or give its group effects of its own (free).'
+    )
 
 
 def _prior_over_proposal(problem: Problem, pool: Pool, theta: Floats) -> Floats:
@@ -169,7 +189,7 @@ def sample_posterior(
     *,
     seed: int,
     size: int,
-    method: Method = "linear",
+    method: Method = "auto",
     workers: int = 1,
     report: Report = lambda message: None,
 ) -> Posterior:
@@ -184,22 +204,32 @@ def sample_posterior(
     size : int
         Cohorts to simulate in both rounds.
     method : str
-        ``linear`` or ``abc``; see the module.
+        ``auto``, ``linear`` or ``abc``; see the module.
     workers : int
         Threads; the result does not depend on them.
     report : callable
         Told of the progress.
     """
-    mean, covariance, moved = moments.theta, moments.covariance, float("nan")
-    for round_, (share, width) in enumerate(ROUNDS[method]):
-        count = round(share * size)
+
+    def drawn(mean: Floats, covariance: Floats, width: float, count: int, round_: int) -> Pool:
         centre, spread = tempered(problem, mean, covariance, width)
-        pool = draw_pool(problem, derived, centre, spread, seed=seed, size=count, round_=round_, workers=workers, report=report)
-        before = mean
-        mean, covariance = linear_posterior(problem, pool)
-        moved = float(np.max(np.abs(mean - before) / np.sqrt(np.diag(covariance))))
-    if method == "abc":
-        return replace(posterior_of(problem, derived, pool), moved=moved)
+        return draw_pool(problem, derived, centre, spread, seed=seed, size=count, round_=round_, workers=workers, report=report)
+
+    first = round(FIRST[0] * size)
+    left = size - first
+    mean, covariance = linear_posterior(problem, drawn(moments.theta, moments.covariance, FIRST[1], first, 0))
+    pool = drawn(mean, covariance, WIDE, left // 2 if method != "abc" else left, 1)
+    refuse_few(usable(problem, pool))
+    if method != "linear":
+        found = posterior_of(problem, derived, pool)
+        if method == "abc" or found.effective >= LEAST_EFFECTIVE:
+            return found
+        report(f"posterior: {found.effective:.0f} effective draws by ABC; the linear model answers")
+    before, covariance = linear_posterior(problem, pool)
+    pool = drawn(before, covariance, NEAR, left - left // 2, 2)
+    refuse_few(usable(problem, pool))
+    mean, covariance = linear_posterior(problem, pool)
+    moved = float(np.max(np.abs(mean - before) / np.sqrt(np.diag(covariance))))
     theta, counts = linear_draws(problem, derived, pool, LINEAR_DRAWS, seed=seed)
     even = np.full(LINEAR_DRAWS, 1 / LINEAR_DRAWS)
     return Posterior(theta, counts, even, float(usable(problem, pool).mean()), float(LINEAR_DRAWS), "linear", moved)

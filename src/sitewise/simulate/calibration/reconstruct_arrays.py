@@ -44,6 +44,8 @@ LEAST_SHARE = 0.001
 """Tolerance of survival beyond its rounding box: small, so that Kaplan-Meier figures round to the printed ones."""
 INSIDE = 0.98
 """Share of a rounding box that is aimed at: its edge belongs to the next printed number."""
+WELL_INSIDE = 0.9
+"""Of figures of follow-up, whose cost begins at the edge."""
 SMALLEST = 1e-3
 
 
@@ -118,6 +120,8 @@ class Plan:
                 ends = np.exp(target.value + np.array([-1.0, 1.0]) * target.rounding)
                 middle, box = float(ends.mean()), float(ends[1] - ends[0]) / 2 * INSIDE
             still = kind in (kernel.SURVIVAL, kernel.LOG_WIDTH, kernel.AT_RISK)
+            if target.kind in OF_FOLLOW_UP:
+                box *= WELL_INSIDE
             low.append(middle if still else middle - box)
             high.append(middle if still else middle + box)
             tolerance.append(_tolerance(kind, target))
