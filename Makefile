@@ -44,13 +44,15 @@ lint: setup ## style, format, types and import layers, without the tests
 	@echo "== import layers (lint-imports)"
 	@.venv/bin/lint-imports --no-logo
 
-verify: setup ## long evidence: recovery of known truths, what 100 patients say, papers of real data (40 minutes on 2 cores)
+verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers (two hours on 2 cores)
 	$(PY) benchmarks/verify.py
 	$(PY) benchmarks/fixed_truth.py
+	$(PY) benchmarks/calibration_coverage.py
 	$(PY) benchmarks/pseudo_papers.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py
+	$(PY) benchmarks/bench_calibration.py
 
 # Versions already in the lock are kept where they still fit; make lock UPGRADE=--upgrade for the newest.
 lock: setup ## resolve the dependencies anew into requirements.lock

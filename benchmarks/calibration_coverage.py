@@ -98,7 +98,7 @@ def run(papers: int, pool: int, cohorts: int, workers: int) -> pd.DataFrame:
     with ProcessPoolExecutor(workers) as processes:
         for done, own in enumerate(processes.map(one_paper, tasks), start=1):
             rows += own
-            if done % 20 == 0:
+            if done % 50 == 0:
                 gone = time.perf_counter() - started
                 print(
                     f"{done} of {len(tasks)} papers, {gone:.0f} s, {gone / done * (len(tasks) - done):.0f} s left", flush=True

@@ -93,12 +93,14 @@ PATIENTS, TIME = 60, 12.0
 
 @pytest.fixture(scope="module")
 def one_number(make):
-    """S(12) = .6 of 60 patients; nobody leaves before that, so that the estimate is a binomial share."""
+    """S(12) = .6 of 60 patients, nobody leaves before that: a binomial share; and a prior half as strong again beside it."""
     paper = make.evidence(patients=PATIENTS, sites=1, survival=[{"id": "year", "time": TIME, "survival": 0.6, "digits": 3}])
     found = make.problem(paper, Assumptions(family="exponential", guarantee_time=0.0))
     mean, sd = found.parameters.mean.copy(), found.parameters.sd.copy()
     place = found.parameters.names.index("log_censoring_scale")
     mean[place], sd[place] = 15.0, 0.01
+    sd[0] = 0.15  # a prior that says as much as the paper, and something else
+    mean[0] += 0.3
     return replace(found, parameters=replace(found.parameters, mean=mean, sd=sd))
 
 

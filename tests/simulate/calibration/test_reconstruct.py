@@ -130,7 +130,7 @@ def cost_by_others(make, plan, table):
             curve = make.curve(own["time"], own["event"])
             first, last = float(curve.predict(low[place])), float(curve.predict(high[place]))
             if target.rounds_time:
-                off = max(0.5 - first, 0.0) + max(last - 0.5, 0.0)
+                off = max(0.5 + 1e-9 - first, 0.0) + max(last - 0.5 - 1e-9, 0.0)  # above a half, then not
             else:
                 off = max(abs(first - values[place]) - half[place], 0.0)
             total += (off / tolerance[place]) ** 2 + (costs.OUTSIDE if off > 0 else 0.0)
@@ -209,7 +209,7 @@ def test_conditions_are_met(make):
             {"id": "b", "group": {"arm": ["b"]}, "median": "not reached"},
         ],
     )
-    made = calibrate(paper, seed=1, cohorts=60, pool=3000, workers=2).reconstruct(2, seed=1, steps=60_000, workers=2)
+    made = calibrate(paper, seed=1, cohorts=60, pool=8000, workers=2).reconstruct(2, seed=1, steps=60_000, workers=2)
     for number in range(2):
         table = made.table(number)
         medians = {

@@ -55,8 +55,10 @@ def linear_posterior(problem: Problem, pool: Pool, /) -> tuple[Floats, Floats]:
     return prior.mean + prior.sd * mean, covariance * np.outer(prior.sd, prior.sd)
 
 
-def linear_start(problem: Problem, /, *, seed: int, workers: int = 1) -> Floats:
-    """Return where to begin looking for parameters, shape (p,): two rounds of the linear model, the first over the prior.
+def linear_start(problem: Problem, /, *, seed: int, workers: int = 1) -> tuple[Floats, Floats]:
+    """Return where to begin looking for parameters, shape (p,), and derivatives of all statistics there, shape (K, p).
+
+    They come from two rounds of the linear model, the first over the prior.
 
     The first round finds hazard ratios and times. How characteristics depend on each other shows in products of correlations
     and effects, which are linear only once the effects are known: in the second.
@@ -67,7 +69,10 @@ def linear_start(problem: Problem, /, *, seed: int, workers: int = 1) -> Floats:
         pool = draw_pool(problem, None, centre, covariance, seed=seed, size=FIRST_SIZE, round_=round_, workers=workers)
         mean, own = linear_posterior(problem, pool)
         centre, covariance = tempered(problem, mean, own, FIRST_WIDTH)
-    return mean
+    statistics = np.where(np.isfinite(pool.statistics), pool.statistics, np.nanmean(pool.statistics, axis=0))
+    design = np.column_stack([np.ones(len(pool.theta)), (pool.theta - prior.mean) / prior.sd])
+    slope = np.linalg.lstsq(design, statistics, rcond=None)[0][1:].T / prior.sd
+    return mean, np.asarray(slope)
 
 
 def linear_draws(problem: Problem, derived: Derived, pool: Pool, draws: int, /, *, seed: int) -> tuple[Floats, Floats]:

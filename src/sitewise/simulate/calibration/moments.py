@@ -5,9 +5,9 @@ over cohorts simulated with common random numbers, W the inverse of their covari
 the prior precision (McFadden 1989, Econometrica 57:995; with the prior, the mode of a Gaussian synthetic likelihood, Wood
 2010, Nature 466:1102). The curvature at the end gives the Laplace covariance (J' W J + P)^-1.
 
-Derivatives cost a set of cohorts for each parameter. They are taken at the start, corrected after each step by what the step
-did (Broyden 1965, Math Comp 19:577), and taken anew where a step does not do what they promised, and at the end. A step that
-does not improve is damped (Levenberg 1944, Q Appl Math 2:164).
+Derivatives cost a set of cohorts for each parameter. At the start they are a linear model's, corrected after each step by what
+the step did (Broyden 1965, Math Comp 19:577), and taken anew where a step does not do what they promised, and at the end. A
+step that does not improve is damped (Levenberg 1944, Q Appl Math 2:164).
 """
 
 from __future__ import annotations
@@ -156,12 +156,13 @@ def fit_moments(
     prior, fitted = problem.parameters, problem.fitted
     precision = np.diag(1 / prior.sd**2)
     moments = _Moments(problem, seed, cohorts, workers)
-    begin = linear_start(problem, seed=seed, workers=workers) if start is None else start
+    scale, converged, taken, damping = 0.5 * prior.sd, False, 0, 0.0
+    begin, jacobian = (start, None) if start is not None else linear_start(problem, seed=seed, workers=workers)
+    point, fresh = moments.at(begin.copy()), jacobian is None
     report("moments: start found")
-    point = moments.at(begin.copy())
     _refuse_undefined(problem, point.found)
-    scale, fresh, converged, taken, damping = 0.5 * prior.sd, True, False, 0, 0.0
-    jacobian, weight = moments.jacobian(point, scale), problem.weight(point.found[:, fitted])
+    jacobian = moments.jacobian(point, scale) if jacobian is None else jacobian
+    weight = problem.weight(point.found[:, fitted])
     for taken in range(1, iterations + 1):
         own = jacobian[fitted]
         information = own.T @ weight @ own + precision

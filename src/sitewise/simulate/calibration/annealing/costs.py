@@ -221,7 +221,7 @@ def _group_cost(  # type: ignore[no-untyped-def]
         elif kind[t] == MEDIAN_UPPER:
             s_before, s_after = _limit(s_before, g_before, -z[t]), _limit(s_after, g_after, -z[t])
         # The curve must be above one half before the box of the printed time and not above it at its end.
-        miss = max(0.5 + 1e-9 - s_before, 0.0) + max(s_after - 0.5, 0.0)
+        miss = max(0.5 + 1e-9 - s_before, 0.0) + max(s_after - 0.5 - 1e-9, 0.0)
         cost += _missed(miss / tolerance[t])
     return cost
 
