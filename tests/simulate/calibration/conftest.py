@@ -80,10 +80,27 @@ def curve(time, event, *, prob=0.95):
     return KaplanMeierFitter(alpha=1 - prob).fit(np.asarray(time, dtype=float), np.asarray(event, dtype=float))
 
 
+def has_median(fit, median, half):
+    """Return whether a lifelines curve falls to a half inside a rounding box, its edges included.
+
+    lifelines' own median asks S <= .5 in floating point, which a curve of exactly a half may just not be.
+    """
+    return float(fit.predict(median - half)) > 0.5 + 1e-9 and float(fit.predict(median + half)) <= 0.5 + 1e-9
+
+
 @pytest.fixture(scope="session")
 def make():
     """Functions that make papers, cohorts and oracles."""
-    return SimpleNamespace(evidence=evidence, term=term, row=row, simulated=simulated, cox=cox, curve=curve, problem=Problem.of)
+    return SimpleNamespace(
+        evidence=evidence,
+        term=term,
+        row=row,
+        simulated=simulated,
+        cox=cox,
+        curve=curve,
+        has_median=has_median,
+        problem=Problem.of,
+    )
 
 
 @pytest.fixture(scope="session")

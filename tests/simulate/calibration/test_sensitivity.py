@@ -177,7 +177,7 @@ def test_a_variant_that_cannot_be_calibrated_is_a_row_with_the_reason(calibratio
     monkeypatch.setattr(module, "variants", lambda problem: [impossible])
     monkeypatch.setattr(module, "COHORTS", 60)
     found = sensitivity(calibration, pool=1500).set_index("variant")
-    assert "do not go together" in found.loc["impossible", "refused"]
+    assert "conditions" in found.loc["impossible", "refused"]
     assert pd.isna(found.loc["impossible", "distance"])
     assert found.loc["as calibrated", "refused"] == ""
 
