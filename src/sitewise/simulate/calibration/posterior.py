@@ -150,7 +150,7 @@ def refuse_few(usable_cohorts: NDArray[np.bool_]) -> None:
         wanted = int(np.ceil(3 * LEAST_KEPT / share / 1000) * 1000)
         raise EvidenceError(
             f"{count} of {len(usable_cohorts)} simulated cohorts have all of the paper's statistics and meet its conditions; "
-            f"at least {LEAST_KEPT} are needed. Give a pool of {wanted} or more."
+            f"at least {LEAST_KEPT} are needed. Give a pool of {wanted} or more; where that is not plausible, see the audit."
         )
     raise EvidenceError(
         f"Of {len(usable_cohorts)} cohorts simulated near the published numbers {count} have all of the paper's statistics "
