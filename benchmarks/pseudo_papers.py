@@ -41,8 +41,8 @@ from sitewise.studies.published import published_summary
 
 RESULTS = Path(__file__).parent / "results"
 PROB, WANTED, DRAWS = 0.9, 0.8, 1000
-FAMILIES = ("log-logistic", "log-normal")
-"""Other baselines, with a quarter of the pool, that show which misses are the Weibull's."""
+FAMILIES = ("log-logistic",)
+"""Other baselines, which show what misses are the Weibull's."""
 FAR = 2.0
 """Sampling sds by which a printed number lies away from the calibrated process, from which on it is named."""
 
@@ -183,6 +183,8 @@ def write(runs: list[Run], others: dict[str, list[Run | str]], command: str, sec
     below = int((missed["truth"] < missed["lower"]).sum())
     early = missed[missed["kind"].isin(CURVES) & missed["quantity"].str.endswith(", 1")]
     high = int((early["truth"] > early["upper"]).sum())
+    curves = missed[missed["kind"].isin(CURVES)]
+    beyond = np.maximum(curves["truth"] - curves["upper"], curves["lower"] - curves["truth"]).median()
     lines = [
         "# Pseudo-papers: what the printed numbers of real cohorts say about what was hidden",
         "",
@@ -208,8 +210,8 @@ def write(runs: list[Run], others: dict[str, list[Run | str]], command: str, sec
         "",
         "## Where not, why",
         "",
-        f"Of the {int(missed['kind'].isin(CURVES).sum())} misses of curves {len(early)} are at the first time compared, and in {high} of these more "
-        "patients were alive than the interval says.",
+        f"Of the {len(curves)} misses of curves {len(early)} are at the first time compared, and in {high} of these more patients were "
+        f"alive than the interval says. Half of the misses of curves are off by less than {beyond:.3f} of survival.",
         "",
         *READING.strip().splitlines(),
         "",
@@ -249,6 +251,24 @@ Curves are compared at 10, 25, 40, 60, 75 and 90 % of the observed times (groups
 """
 
 READING = """
+* **The first months.** Papers print nothing there. A Weibull, the default, that agrees with median and milestones has too many events early where hazards are low
+  at first or fade later. The table below repeats the comparison of curves under a log-logistic baseline; `distance` is the squared distance of the printed numbers
+  from the calibrated process in sampling sds. It repairs a part only: both families bind the first months to the later ones. Where one is clearly nearer (oropharynx)
+  the paper itself says so; else an early milestone or a digitised curve would settle it.
+* **Hazards that are not proportional.** The column of p values names the covariate that departs most in the patients' own adjusted model: Karnofsky status
+  (veteran), condition (oropharynx), spiders (biliary cirrhosis). One printed hazard ratio cannot say that an effect fades; curves of such levels are
+  missed. The numbers in `far from the process` are what a reader of the paper alone can see of it.
+* **Groups by number of favourable factors.** The effects of two factors multiply in the process. In lung the patients with both (ECOG 0, women) did
+  better at first than that.
+* **Characteristics that overlap by definition.** Bone metastases are stage 4 (prostate), and menopause is age (breast). Their latent correlation is near 1, where
+  the prior (sd 0.4 of atanh) hardly goes: intervals of joint counts lean towards independence. Rounded hazard ratios tell the sign of a correlation badly, since both
+  signs inflate standard errors; where the search ends on the wrong side, joint counts and refits without one of the two are far off.
+* **Skew numeric characteristics.** Median and range of thickness (melanoma) allow a truncated normal only, whose spread in the risk sets is less than the real
+  one's: the printed standard errors are smaller than the process expects.
+* **Narrow limits near printed points.** A printed milestone pins its group's curve nearby, and where the group is small a single death is a larger step than the
+  interval is wide.
+
+Quantities of one data set hang together: they are not as many independent trials, and the share inside varies between data sets.
 """
 
 
@@ -273,8 +293,8 @@ def main() -> int:
             print(f"{done} of {len(chosen)}: {found.facts['data set']}, {share:.1%} of {len(found.table)} inside", flush=True)
         others: dict[str, list[Run | str]] = {}
         for family in FAMILIES if not options.no_write and not options.only else ():
-            small = [(place, family, options.seed, options.pool // 4, options.cohorts // 2) for place in chosen]
-            others[family] = list(pool.map(run_or_refusal, small))
+            again = [(place, family, options.seed, options.pool, options.cohorts) for place in chosen]
+            others[family] = list(pool.map(run_or_refusal, again))
             print(f"{family} done", flush=True)
     seconds = time.perf_counter() - started
     table = pd.concat([item.table for item in runs], ignore_index=True)

@@ -69,6 +69,9 @@ if TYPE_CHECKING:
     from sitewise.simulate.calibration import Assumptions as Assumptions
     from sitewise.simulate.calibration import Calibration as Calibration
     from sitewise.simulate.calibration import calibrate as calibrate
+    from sitewise.simulate.progression import ProgressionModel as ProgressionModel
+    from sitewise.simulate.progression import ScanSchedule as ScanSchedule
+    from sitewise.simulate.progression import calibrate_progression as calibrate_progression
     from sitewise.studies import site_models as site_models
     from sitewise.studies.classical_analysis import ClassicalPlan as ClassicalPlan
     from sitewise.studies.classical_analysis import ClassicalTables as ClassicalTables
@@ -78,6 +81,7 @@ if TYPE_CHECKING:
     from sitewise.studies.evidence_fit import EvidenceFit as EvidenceFit
     from sitewise.studies.evidence_fits import fit_evidence as fit_evidence
     from sitewise.studies.evidence_fits import stack_fits as stack_fits
+    from sitewise.studies.published import published_summary as published_summary
     from sitewise.studies.stacking import summarise_stack as summarise_stack
 
 _HOME = {
@@ -157,7 +161,9 @@ _HOME = {
     ),
     "sitewise.studies.evidence_fit": ("EvidenceFit",),
     "sitewise.studies.evidence_fits": ("fit_evidence", "stack_fits"),
+    "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.stacking": ("summarise_stack",),
+    "sitewise.simulate.progression": ("ProgressionModel", "ScanSchedule", "calibrate_progression"),
     "sitewise.cli.study": ("Study", "read_study"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -132,7 +132,7 @@ def test_intervals_cover_the_truth_of_simulated_papers(calibration, progression)
 def test_a_table_of_hazard_ratios_says_something_about_the_share():
     """SABR-COMET: progression-free hazard ratio 0.47, of overall survival 0.57; ratio of logarithms 1.34."""
     evidence = sw.load_evidence(PAPERS / "sabr-comet.toml")
-    calibrated = calibrate(evidence, seed=1, cohorts=50, pool=1500, workers=1)
+    calibrated = calibrate(evidence, seed=1, cohorts=50, pool=4000, workers=1)
     found = calibrate_progression(calibrated, seed=1, pool=4000, workers=1)
     own = found.parameters().set_index("parameter")
     assert own.loc["share_of_effects", "identified"]
