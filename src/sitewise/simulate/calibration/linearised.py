@@ -88,23 +88,22 @@ def linear_draws(problem: Problem, derived: Derived, pool: Pool, draws: int, /, 
     theta = theta[stream.choice(len(theta), size=draws, p=chance / chance.sum())]
     statistics = pool.statistics[kept][:, problem.fitted]
     away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
-    sd = problem.parameters.sd
-    design = np.column_stack([np.ones(len(away)), pool.theta[kept] / sd, away])
+    from_mean, asked_from_mean = ((rows - mean) / problem.parameters.sd for rows in (pool.theta[kept], theta))
+    # Counts are curves in parameters and statistics: the pool is wide, and its mean cohort has more or fewer deaths than the
+    # paper's. Without squares, deaths of simulated papers came out one too high on average.
+    design = np.column_stack([np.ones(len(away)), from_mean, from_mean**2, away, away**2])
+    asked = np.column_stack([np.ones(draws), asked_from_mean, asked_from_mean**2, np.zeros((draws, 2 * away.shape[1]))])
     free = derived.free(pool.derived[kept])
     gram = design.T @ design
     gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / len(gram)
     coefficients = np.linalg.solve(gram, design.T @ free)
-    asked = np.column_stack([np.ones(draws), theta / sd, np.zeros((draws, away.shape[1]))]) @ coefficients
-    found = np.empty_like(asked)
+    own, predicted = design @ coefficients, asked @ coefficients
     chosen = stream.integers(len(design), size=draws)
     freedom = np.sqrt(len(design) / max(len(design) - design.shape[1], LEAST_DEGREES))
-    for place, own in enumerate((design @ coefficients).T):
-        # Linear in all statistics, but a curve in what they say together: a parabola, and a spread that depends on it.
-        middle = float(asked[:, place].mean())
-        parabola = np.polynomial.polynomial.polyfit(own - middle, free[:, place], 2)
-        left = free[:, place] - np.polynomial.polynomial.polyval(own - middle, parabola)
-        predicted = np.polynomial.polynomial.polyval(asked[:, place] - middle, parabola)
-        found[:, place] = predicted + _spread(own - middle, left) * freedom * left[chosen] / left.std()
+    found = np.empty_like(predicted)
+    for place, left in enumerate((free - own).T):
+        spread = _spread(own[:, place] - predicted[:, place].mean(), left)
+        found[:, place] = predicted[:, place] + spread * freedom * left[chosen] / left.std()
     return theta, derived.counts(found)
 
 
