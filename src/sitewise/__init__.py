@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from sitewise.evidence.audit import audit as audit
     from sitewise.families import Exponential as Exponential
     from sitewise.families import Weibull as Weibull
+    from sitewise.inference import Auto as Auto
     from sitewise.inference import FitResult as FitResult
+    from sitewise.inference import NestedLaplace as NestedLaplace
     from sitewise.inference import Nuts as Nuts
     from sitewise.inference import Verdict as Verdict
     from sitewise.inference import fit as fit
@@ -98,7 +100,7 @@ _HOME = {
         "median_survival_prior",
         "site_sd_from_median_ratio",
     ),
-    "sitewise.inference": ("FitResult", "Nuts", "Verdict", "fit", "load"),
+    "sitewise.inference": ("Auto", "FitResult", "NestedLaplace", "Nuts", "Verdict", "fit", "load"),
     "sitewise.inference.prior": ("sample_prior",),
     "sitewise.evidence": ("Evidence", "load_evidence", "read_evidence"),
     "sitewise.evidence.audit": ("Audit", "audit"),

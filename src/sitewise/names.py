@@ -32,6 +32,10 @@ SITE_SD_LOG_TIME_RATIO: Final = "site_sd_log_time_ratio"
 MEDIAN_HAZARD_RATIO: Final = "median_hazard_ratio"
 SURVIVAL_TIME: Final = "survival_time"
 
+# Weighted draws ---------------------------------------------------------------------------------------
+LOG_WEIGHT: Final = "log_weight"
+IMPORTANCE_ESS: Final = "importance_ess"
+
 # Metrics ----------------------------------------------------------------------------------------------
 HAZARD_RATIO: Final = "hazard-ratio"
 TIME_RATIO: Final = "time-ratio"
@@ -46,6 +50,7 @@ POSTERIOR: Final = "posterior"
 PRIOR: Final = "prior"
 PRIOR_PREDICTIVE: Final = "prior_predictive"
 SAMPLE_STATS: Final = "sample_stats"
+WEIGHTED_POSTERIOR: Final = "weighted_posterior"
 LOG_LIKELIHOOD: Final = "log_likelihood"
 LOG_PRIOR: Final = "log_prior"
 OBSERVED_DATA: Final = "observed_data"

@@ -152,7 +152,7 @@ class GroupCurves:
             coords["extrapolated"] = ((names.GROUP, names.TIME), times[None, :] > last[:, None])
         elif horizon is not None:
             coords["extrapolated"] = (names.GROUP, horizon > last)
-        attributes: dict[str, Any] = {"sites": self.sites.label, "time_unit": self.time_unit}
+        attributes: dict[str, Any] = {"sites": self.sites.label, "time_unit": self.time_unit, **self.draws.attributes}
         attributes |= {} if horizon is None else {"horizon": horizon}
         attributes |= {} if level is None else {"level": level}
         shaped = values.reshape(self.draws.chains, self.draws.draws, *values.shape[1:])

@@ -38,6 +38,8 @@ class HazardDraws:
         Sd of the sites' log hazard ratios; None unless the sites are random.
     chains, draws : int
         s = chains x draws.
+    importance_ess : float or None
+        Of draws resampled from weighted ones: the effective sample size of the weights.
     """
 
     family: Family
@@ -48,6 +50,12 @@ class HazardDraws:
     site_sd: Floats | None
     chains: int
     draws: int
+    importance_ess: float | None = None
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """What every array of draws made from these says of them."""
+        return {} if self.importance_ess is None else {names.IMPORTANCE_ESS: self.importance_ess}
 
     @property
     def size(self) -> int:
@@ -87,4 +95,5 @@ def hazard_draws(fit: Fitted) -> HazardDraws:
         site_sd,
         chains,
         draws,
+        posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS),
     )

@@ -95,4 +95,4 @@ def _wrap(
     dims: tuple[str, ...] = (names.CHAIN, names.DRAW)
     if dim is not None:
         dims, coords[dim] = (*dims, dim), labels
-    return xr.DataArray(shaped, dims=dims, coords=coords, name=name)
+    return xr.DataArray(shaped, dims=dims, coords=coords, name=name, attrs=draws.attributes)

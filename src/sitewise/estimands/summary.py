@@ -29,7 +29,8 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
     prob : float
         Probability of the interval.
     diagnostics : tuple of str
-        Which of ``ess_bulk``, ``r_hat`` and ``mcse_mean`` to add (by arviz-stats).
+        Which of ``ess_bulk``, ``r_hat`` and ``mcse_mean`` to add: by arviz-stats, or, of draws that were resampled from
+        weighted ones (attribute ``importance_ess``), the ESS of the weights, nothing, and sd / sqrt(ESS).
 
     Returns
     -------
@@ -53,7 +54,12 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
             "upper": quantiles[2],
         }
     )
-    if diagnostics:
+    importance_ess = values.attrs.get(names.IMPORTANCE_ESS)
+    if diagnostics and importance_ess is not None:
+        known = {"ess_bulk": importance_ess, "r_hat": np.nan, "mcse_mean": table["sd"] / np.sqrt(importance_ess)}
+        for name in diagnostics:
+            table[name] = np.where(np.isfinite(flat).all(axis=0), known[name], np.nan)
+    elif diagnostics:
         from arviz_stats.base import array_stats
 
         by_quantity = np.moveaxis(flat.reshape(chains, draws, -1), -1, 0)

@@ -2,9 +2,22 @@
 
 from sitewise.inference.engine import Draws, Engine
 from sitewise.inference.fit import fit
+from sitewise.inference.nested_laplace import Auto, NestedLaplace
 from sitewise.inference.nuts import Nuts
 from sitewise.inference.result import FitResult
 from sitewise.inference.storage import load
 from sitewise.inference.verdict import THRESHOLDS, Check, Verdict
 
-__all__ = ["THRESHOLDS", "Check", "Draws", "Engine", "FitResult", "Nuts", "Verdict", "fit", "load"]
+__all__ = [
+    "THRESHOLDS",
+    "Auto",
+    "Check",
+    "Draws",
+    "Engine",
+    "FitResult",
+    "NestedLaplace",
+    "Nuts",
+    "Verdict",
+    "fit",
+    "load",
+]

@@ -38,6 +38,10 @@ class Draws:
         Time taken by ``compile`` and ``sample``.
     settings : dict
         Settings of the run that is returned.
+    weighted : Dataset or None
+        Of an engine that weights its draws: the draws before resampling, with ``log_weight``.
+    engine : str
+        Name of the engine that made them, where it is not the one asked; else empty.
     """
 
     posterior: xr.Dataset
@@ -46,6 +50,8 @@ class Draws:
     spec: ModelSpec
     seconds: Mapping[str, float]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    weighted: xr.Dataset | None = None
+    engine: str = ""
 
 
 @runtime_checkable

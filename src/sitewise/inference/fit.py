@@ -14,6 +14,9 @@ from sitewise.inference.result import FitResult, installed_versions
 from sitewise.models.resolve import prepare
 from sitewise.models.spec import ModelSpec
 
+MOST_POINTWISE = 40_000_000
+"""Draws times patients up to which the log likelihood of each patient under each draw is kept with the fit (0.3 GB)."""
+
 
 def fit(
     spec: ModelSpec,
@@ -45,6 +48,7 @@ def fit(
     Returns
     -------
     FitResult
+        With the log likelihood of each patient under each draw, up to 40 million numbers; beyond that the group is left out.
 
     Raises
     ------
@@ -59,25 +63,30 @@ def fit(
     data = prepare(spec, cohort)
     draws = engine.run(spec, data, seed=seed, progress=progress, report=report)
     started = time.perf_counter()
-    tree = xr.DataTree.from_dict(
-        {
-            names.POSTERIOR: draws.posterior,
-            names.SAMPLE_STATS: draws.sample_stats,
-            names.LOG_LIKELIHOOD: pointwise_log_likelihood(spec, draws.posterior, data),
-            names.LOG_PRIOR: log_prior(spec, draws.posterior),
-            names.OBSERVED_DATA: xr.Dataset(
-                {key: (names.PATIENT, getattr(cohort, key).copy()) for key in ("time", "event")},
-                attrs={"time_unit": cohort.time_unit},
-            ),
-            names.CONSTANT_DATA: cohort_to_dataset(cohort),
-        }
-    )
+    groups = {
+        names.POSTERIOR: draws.posterior,
+        names.SAMPLE_STATS: draws.sample_stats,
+        names.LOG_PRIOR: log_prior(spec, draws.posterior),
+        names.OBSERVED_DATA: xr.Dataset(
+            {key: (names.PATIENT, getattr(cohort, key).copy()) for key in ("time", "event")},
+            attrs={"time_unit": cohort.time_unit},
+        ),
+        names.CONSTANT_DATA: cohort_to_dataset(cohort),
+    }
+    if draws.posterior.sizes[names.CHAIN] * draws.posterior.sizes[names.DRAW] * len(cohort) <= MOST_POINTWISE:
+        report("Log likelihood of every patient under every draw")
+        groups[names.LOG_LIKELIHOOD] = pointwise_log_likelihood(spec, draws.posterior, data)
+    else:
+        report("Too many patients to keep the log likelihood of each under every draw: left out")
+    if draws.weighted is not None:
+        groups[names.WEIGHTED_POSTERIOR] = draws.weighted
+    tree = xr.DataTree.from_dict(groups)
     result = FitResult(
         tree=tree,
         spec=draws.spec,
         cohort=cohort,
         verdict=draws.verdict,
-        engine=engine.name,
+        engine=draws.engine or engine.name,
         seed=seed,
         seconds={**draws.seconds, "densities": time.perf_counter() - started},
         settings=draws.settings,

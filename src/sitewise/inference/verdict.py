@@ -7,7 +7,7 @@ Gelman, Yao & Gabry 2024, JMLR 25(72).
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -84,6 +84,13 @@ THRESHOLDS: dict[str, Threshold] = {
         "Reported means are noisy: increase the draws.",
     ),
     "importance_ess": Threshold(200, 100, True, "importance ESS", "Too few draws count: draw more, or use engine=Nuts()."),
+    "pareto_k": Threshold(
+        0.7,
+        0.7,
+        False,
+        "Pareto k of the importance weights",
+        "A few draws carry the answer: draw more, or use engine=Nuts().",
+    ),
     "edge_mass": Threshold(
         1e-5,
         1e-3,
@@ -92,7 +99,7 @@ THRESHOLDS: dict[str, Threshold] = {
         "Widen the grid, or use engine=Nuts().",
     ),
 }
-"""The contract's thresholds: the only place where they stand. (Pareto k depends on the number of draws.)"""
+"""The contract's thresholds: the only place where they stand. (Pareto k's depend on the number of draws too.)"""
 
 
 def pareto_k_bound(draws: int) -> float:
@@ -184,6 +191,20 @@ def check(name: str, value: float, where: str = "") -> Check:
     """Hold a value against the thresholds."""
     threshold = THRESHOLDS[name]
     return Check(name, float(value), threshold.level(float(value)), threshold.ok, threshold.warn, where)
+
+
+def judge_importance(importance_ess: float, pareto_k: float, edge_mass: float, draws: int) -> Verdict:
+    """Return the verdict on weighted draws from their importance ESS, Pareto k and the mass on the edge of the grid."""
+    bound = pareto_k_bound(draws)
+    threshold = replace(THRESHOLDS["pareto_k"], ok=bound, warn=bound)
+    return Verdict(
+        (
+            check("importance_ess", importance_ess),
+            Check("pareto_k", pareto_k, threshold.level(pareto_k), bound, bound),
+            check("edge_mass", edge_mass),
+            check("mcse", 1 / np.sqrt(importance_ess) if importance_ess > 0 else np.nan),
+        )
+    )
 
 
 def flatten(posterior: xr.Dataset) -> tuple[np.ndarray, list[str]]:

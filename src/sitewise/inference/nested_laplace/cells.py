@@ -1,0 +1,111 @@
+"""The likelihood of a cohort as sums over cells: patients of one site with one pattern of covariates.
+
+Given the shape k, a Weibull log likelihood depends on a cell's patients through three sums only: the events sum(w d), the
+exposure A(k) = sum(w (t^k - entry^k)), and sum(w d log t) over the whole cohort. With categorical covariates there are few
+cells however many patients there are; with a numeric covariate nearly every patient is a cell of their own, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise.inference.packing import column_scales, sum_to_zero_basis
+from sitewise.models.resolve import ModelData
+from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
+from sitewise.names import TIME_RATIO
+
+Floats = NDArray[np.float64]
+FEW = 0.5
+"""Cells are made where a sample of patients has at most this share of patterns."""
+SAMPLE = 2000
+
+
+class Cells(NamedTuple):
+    """What the compiled functions read of a cohort, as plain arrays.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (C, q)
+        Design row of each cell, columns divided by their sds; with fixed site effects their sum-to-zero basis follows.
+    site : ndarray of int, shape (C,)
+        Site of each cell; cells are sorted by site.
+    site_start : ndarray of int, shape (J + 1,)
+        Where the cells of each site begin: one "site" without random effects.
+    events : ndarray, shape (C,)
+        Weighted events.
+    log_time, sign_weight, start : ndarray, shapes (m,), (m,), (C + 1,)
+        Log times and weights that make up the exposure of each cell, cell after cell; entries have negative weights. Log
+        times are relative to ``middle``.
+    middle : float
+        Log of the person-time per event, a point of reference that keeps powers of time near one.
+    total_events, events_log_time : float
+        Sums of w d and of w d log t over the cohort, the latter in the cohort's own unit.
+    """
+
+    rows: Floats
+    site: NDArray[np.int64]
+    site_start: NDArray[np.int64]
+    events: Floats
+    log_time: Floats
+    sign_weight: Floats
+    start: NDArray[np.int64]
+    middle: float
+    total_events: float
+    events_log_time: float
+
+
+def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
+    """Return the cells of a cohort's arrays under a resolved spec."""
+    rows = data.covariates / column_scales(data)
+    sites = len(spec.resolved.site_labels)
+    random = isinstance(spec.sites, RandomSites)
+    weight = np.ones(data.log_time.size) if data.weight is None else data.weight
+    cell, first = _numbered(rows, data.site if spec.has_sites else None)
+    count = first.size
+    events = np.bincount(cell, weights=weight * data.event, minlength=count)
+    middle = float(np.log(np.sum(weight * np.exp(data.log_time)) / np.sum(weight * data.event)))
+    log_time, sign_weight, member = data.log_time, weight, cell
+    if data.log_entry is not None and data.entered_late is not None:
+        late = data.entered_late > 0
+        log_time = np.concatenate([log_time, data.log_entry[late]])
+        sign_weight = np.concatenate([weight, -weight[late]])
+        member = np.concatenate([cell, cell[late]])
+    order = np.argsort(member, kind="stable")
+    site = data.site[first] if random else np.zeros(count, dtype=np.int64)
+    cell_rows = rows[first]
+    if isinstance(spec.sites, FixedSites):
+        cell_rows = np.hstack([cell_rows, sum_to_zero_basis(sites)[data.site[first]]])
+    return Cells(
+        rows=np.ascontiguousarray(cell_rows),
+        site=np.ascontiguousarray(site),
+        site_start=np.searchsorted(site, np.arange((sites if random else 1) + 1)).astype(np.int64),
+        events=events,
+        log_time=np.ascontiguousarray(log_time[order] - middle),
+        sign_weight=np.ascontiguousarray(sign_weight[order]),
+        start=np.concatenate([[0], np.cumsum(np.bincount(member, minlength=count))]).astype(np.int64),
+        middle=middle,
+        total_events=float(events.sum()),
+        events_log_time=float(np.sum(weight * data.event * data.log_time)),
+    )
+
+
+def _numbered(rows: Floats, site: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the cell of each patient, and a patient of each cell; cells are numbered by site first."""
+    n = len(rows)
+    place = np.zeros(n, dtype=np.int64) if site is None else site
+    sample = rows[:: max(n // SAMPLE, 1)]
+    if rows.shape[1] and len(np.unique(sample, axis=0)) > FEW * len(sample):
+        order = np.argsort(place, kind="stable")
+        cell = np.empty(n, dtype=np.int64)
+        cell[order] = np.arange(n)
+        return cell, order
+    key = place
+    for column in rows.T:
+        _, level = np.unique(column, return_inverse=True)
+        # Numbered anew after every column, so that the product of numbers of levels never leaves the integers.
+        _, key = np.unique(key * (int(level.max()) + 1) + level, return_inverse=True)
+    first, cell = np.unique(key, return_index=True, return_inverse=True)[1:]
+    return cell, first

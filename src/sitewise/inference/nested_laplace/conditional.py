@@ -1,0 +1,235 @@
+"""The Laplace approximation at one value of the hyperparameters: mode, curvature, and the hyperparameters' log density.
+
+Given the shape k and the site sd, the log density of coefficients and baseline ``c`` (q + 1,) and of standardised site effects
+``z`` (J,) is concave. A site's effect meets the others only through c, so the Hessian is an arrow: one number a site, its
+cross terms with c, and a small dense block. Newton's steps use the Schur complement: the cost is linear in cells and sites.
+
+The sign of the predictor's effect on the log cumulative hazard, ``unit``, is 1 for hazard ratios and -k for time ratios.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sitewise.classical.compiled import compiled
+from sitewise.inference.kernel import (
+    AT_MEANS_AS_IS,
+    AT_MEANS_LOG_MEDIAN,
+    LOG_2_PI,
+    LOG_LOG_2,
+    prior_log_density,
+)
+from sitewise.inference.nested_laplace.priors import normal_stand_in
+
+MOST_STEPS = 60
+MOST_HALVINGS = 40
+CONVERGED = 1e-7
+"""Newton stops after the step whose predicted gain of log density is below this."""
+LARGEST = 600.0
+"""Log hazards beyond this mean a step far too long; exp of it is still a number."""
+
+
+@compiled
+def exposures(shape, cells, result):  # type: ignore[no-untyped-def]
+    """Fill ``result`` (C,) with the exposure of each cell: sum of w (t^k - entry^k), times relative to ``middle``."""
+    for cell in range(result.size):
+        total = 0.0
+        for member in range(cells.start[cell], cells.start[cell + 1]):
+            total += cells.sign_weight[member] * math.exp(shape * cells.log_time[member])
+        result[cell] = total
+
+
+@compiled
+def baseline_row(shape, priors, row):  # type: ignore[no-untyped-def]
+    """Fill ``row`` (q + 1,) with the derivative, in c, of the quantity that the baseline's prior is about."""
+    q = priors.distance.size
+    factor = 0.0
+    if priors.baseline_kind != AT_MEANS_AS_IS:
+        factor = -1.0 if priors.time_ratio else 1.0 / shape
+    for j in range(q):
+        row[j] = factor * priors.distance[j]
+    row[q] = 1.0
+
+
+@compiled
+def derivatives(shape, site_sd, exposure, cells, priors, c, z, gradient, hessian, site_gradient, site_hessian, cross):  # type: ignore[no-untyped-def]
+    """Return the log density of (c, z) given the hyperparameters, and fill its derivatives.
+
+    ``gradient`` (q + 1,) and ``hessian`` (q + 1, q + 1, of minus the log density) are in c; ``site_gradient``, ``site_hessian``
+    (J,) and ``cross`` (J, q + 1) in z, untouched without random sites. Minus infinity where a hazard overflows.
+    """
+    q = c.size - 1
+    unit = -shape if priors.time_ratio else 1.0
+    shift = LOG_LOG_2 if priors.baseline_kind == AT_MEANS_LOG_MEDIAN else 0.0
+    row = np.empty(q + 1)
+    baseline_row(shape, priors, row)
+    about = cells.middle
+    for j in range(q + 1):
+        about += row[j] * c[j]
+    value, slope, precision = normal_stand_in(priors.baseline, about)
+    for i in range(q + 1):
+        gradient[i] = slope * row[i]
+        for j in range(q + 1):
+            hessian[i, j] = precision * row[i] * row[j]
+    for j in range(q):
+        sd = priors.column_sd[j]
+        density, slope, precision = normal_stand_in(priors.coefficients[j], c[j] / sd)
+        value += density
+        gradient[j] += slope / sd
+        hessian[j, j] += precision / (sd * sd)
+
+    row[q] = -shape
+    reach = unit * site_sd
+    for site in range(cells.site_start.size - 1):
+        effect = reach * z[site] if priors.random_sites else 0.0
+        hazard_of_site, events_of_site = 0.0, 0.0
+        if priors.random_sites:
+            for i in range(q + 1):
+                cross[site, i] = 0.0
+        for cell in range(cells.site_start[site], cells.site_start[site + 1]):
+            log_hazard = effect + shift - shape * c[q]
+            for j in range(q):
+                row[j] = unit * cells.rows[cell, j]
+                log_hazard += row[j] * c[j]
+            if not log_hazard < LARGEST:
+                return -np.inf
+            hazard = exposure[cell] * math.exp(log_hazard)
+            events = cells.events[cell]
+            value += events * log_hazard - hazard
+            hazard_of_site += hazard
+            events_of_site += events
+            for i in range(q + 1):
+                part = hazard * row[i]
+                gradient[i] += events * row[i] - part
+                for j in range(i + 1):
+                    hessian[i, j] += part * row[j]
+                if priors.random_sites:
+                    cross[site, i] += part
+        if priors.random_sites:
+            value -= 0.5 * z[site] * z[site] + 0.5 * LOG_2_PI
+            site_gradient[site] = reach * (events_of_site - hazard_of_site) - z[site]
+            site_hessian[site] = 1.0 + reach * reach * hazard_of_site
+            for i in range(q + 1):
+                cross[site, i] *= reach
+    for i in range(q + 1):
+        for j in range(i):
+            hessian[j, i] = hessian[i, j]
+    log_times = shape * (cells.events_log_time - cells.middle * cells.total_events) - cells.events_log_time
+    return value + cells.total_events * math.log(shape) + log_times
+
+
+@compiled
+def cholesky(matrix, factor):  # type: ignore[no-untyped-def]
+    """Fill ``factor`` with the lower Cholesky factor and return the log determinant; not a number where there is none."""
+    size = matrix.shape[0]
+    total = 0.0
+    for i in range(size):
+        for j in range(i + 1):
+            left = matrix[i, j]
+            for k in range(j):
+                left -= factor[i, k] * factor[j, k]
+            if i == j:
+                if not left > 0.0:
+                    return np.nan
+                factor[i, i] = math.sqrt(left)
+                total += math.log(left)
+            else:
+                factor[i, j] = left / factor[j, j]
+                factor[j, i] = 0.0
+    return total
+
+
+@compiled
+def solve(factor, x):  # type: ignore[no-untyped-def]
+    """Replace ``x`` by the solution of (L L') y = x."""
+    for i in range(x.size):
+        for j in range(i):
+            x[i] -= factor[i, j] * x[j]
+        x[i] /= factor[i, i]
+    solve_upper(factor, x)
+
+
+@compiled
+def solve_upper(factor, x):  # type: ignore[no-untyped-def]
+    """Replace ``x`` by the solution of L' y = x."""
+    for i in range(x.size - 1, -1, -1):
+        for j in range(i + 1, x.size):
+            x[i] -= factor[j, i] * x[j]
+        x[i] /= factor[i, i]
+
+
+@compiled
+def conditional(shape, site_sd, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
+    """Move (c, z) to their mode given the hyperparameters; return the log density with (c, z) integrated out by Laplace.
+
+    ``factor`` gets the Cholesky factor of the precision of c with z integrated out. The hyperparameters' own prior is not
+    included. Not a number where Newton's method finds no mode.
+    """
+    d, sites = c.size, z.size
+    gradient, hessian = np.empty(d), np.empty((d, d))
+    site_gradient, site_hessian, cross = np.empty(sites), np.empty(sites), np.empty((sites, d))
+    step, site_step, old, site_old = np.empty(d), np.zeros(sites), c.copy(), z.copy()
+    last = -np.inf
+    halvings = 0
+    log_determinant = np.nan
+    for _ in range(MOST_STEPS + MOST_HALVINGS):
+        value = derivatives(
+            shape, site_sd, exposure, cells, priors, c, z, gradient, hessian, site_gradient, site_hessian, cross
+        )
+        if not value >= last - 1e-9 * max(1.0, abs(last)):  # went down, or left the numbers: half the step
+            halvings += 1
+            if halvings > MOST_HALVINGS or last == -np.inf:
+                return np.nan
+            for i in range(d):
+                step[i] *= 0.5
+                c[i] = old[i] + step[i]
+            for site in range(sites):
+                site_step[site] *= 0.5
+                z[site] = site_old[site] + site_step[site]
+            continue
+        last = value
+        log_determinant = 0.0
+        for site in range(sites):
+            log_determinant += math.log(site_hessian[site])
+            for i in range(d):
+                along = cross[site, i] / site_hessian[site]
+                gradient[i] -= along * site_gradient[site]
+                for j in range(d):
+                    hessian[i, j] -= along * cross[site, j]
+        log_determinant += cholesky(hessian, factor)
+        if not math.isfinite(log_determinant):
+            return np.nan
+        for i in range(d):
+            step[i] = gradient[i]
+        solve(factor, step)
+        gain = 0.0
+        for i in range(d):
+            gain += gradient[i] * step[i]
+            old[i] = c[i]
+            c[i] += step[i]
+        for site in range(sites):
+            left = site_gradient[site]
+            gain += left * left / site_hessian[site]
+            for i in range(d):
+                left -= cross[site, i] * step[i]
+            site_step[site] = left / site_hessian[site]
+            site_old[site] = z[site]
+            z[site] += site_step[site]
+        if gain < CONVERGED:
+            return value + 0.5 * gain - 0.5 * log_determinant + 0.5 * (d + sites) * LOG_2_PI
+    return np.nan
+
+
+@compiled
+def hyper_log_density(shape, site_sd, priors):  # type: ignore[no-untyped-def]
+    """Return the log prior density of (log shape, site sd), as far as the spec has them."""
+    total = 0.0
+    if priors.has_shape:
+        prior = priors.shape
+        total += prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], shape)[0] + math.log(shape)
+    if priors.random_sites:
+        prior = priors.site_sd
+        total += prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], site_sd)[0]
+    return total

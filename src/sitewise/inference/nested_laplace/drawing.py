@@ -1,0 +1,236 @@
+"""Weighted draws: hyperparameters from the grid, coefficients from a Student t, each site's effect from its own conditional.
+
+The weight of a draw is the exact density of the model over the density that proposed it, so that every approximation made
+before only costs efficiency, and the weights tell how much.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sitewise.classical.compiled import compiled
+from sitewise.inference.kernel import AT_MEANS_LOG_MEDIAN, LOG_2_PI, LOG_LOG_2, prior_log_density
+from sitewise.inference.nested_laplace.conditional import (
+    baseline_row,
+    conditional,
+    exposures,
+    hyper_log_density,
+    solve_upper,
+)
+from sitewise.inference.nested_laplace.grid import COLUMNS, ROWS
+
+OUTSIDE_DEGREES = 3.0
+OUTSIDE_WIDTH = 2.0
+"""Of the t that proposes a few hyperparameters anywhere: degrees of freedom, and its scale in sds of the grid."""
+SPLIT_AT = 1.7
+"""Distance from the mode, in sds of the curvature, at which the two halves of a site's conditional are made to agree."""
+
+
+@compiled
+def log_t(x, degrees):  # type: ignore[no-untyped-def]
+    """Return the log density of a standard Student t."""
+    constant = math.lgamma(0.5 * (degrees + 1)) - math.lgamma(0.5 * degrees) - 0.5 * math.log(math.pi * degrees)
+    return constant - 0.5 * (degrees + 1) * math.log1p(x * x / degrees)
+
+
+@compiled
+def site_conditional(reach, events, hazard, halves):  # type: ignore[no-untyped-def]
+    """Return the mode of exp(events reach z - hazard exp(reach z) - z^2 / 2), and fill the sds of its halves, left and right.
+
+    With y = hazard reach^2 exp(reach z) the mode solves y + log y = log(hazard reach^2) + events reach^2 (Lambert's W), and
+    1 + y is the curvature. Each half has the sd with which a normal falls as the density does at ``SPLIT_AT``.
+    """
+    square = reach * reach
+    goal = math.log(hazard * square) + events * square
+    y = goal - math.log(goal) if goal > 1.5 else math.exp(min(goal, 0.0)) / (1.0 + math.exp(min(goal, 0.0)))
+    if y > 1e-12:
+        for _ in range(4):
+            y *= (1.0 + goal - math.log(y)) / (1.0 + y)
+    sd = 1.0 / math.sqrt(1.0 + y)
+    for side in range(2):
+        u = (SPLIT_AT if side else -SPLIT_AT) * sd
+        x = reach * u
+        bend = 0.5 * u * u if abs(x) < 1e-5 else (math.expm1(x) - x) / square
+        halves[side] = abs(u) / math.sqrt(u * u + 2.0 * y * bend)
+    return events * reach - y / reach
+
+
+@compiled
+def exact_log_prior(c, priors, shape, middle, row):  # type: ignore[no-untyped-def]
+    """Return the log prior density of c = (coefficients, baseline); scratch ``row`` (q + 1,)."""
+    baseline_row(shape, priors, row)
+    about = middle
+    total = 0.0
+    for j in range(c.size):
+        about += row[j] * c[j]
+    for j in range(c.size - 1):
+        prior = priors.coefficients[j]
+        total += prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], c[j] / priors.column_sd[j])[0]
+    prior = priors.baseline
+    return total + prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], about)[0]
+
+
+@compiled
+def draw(cells, priors, grid, degrees, outside, uniforms, normals, chi_squares, site_uniforms, points, log_density, log_weights):  # type: ignore[no-untyped-def]
+    """Fill ``points`` (S, free), in the order of the kernel's point, their ``log_density`` as the kernel has it, and ``log_weights``.
+
+    ``uniforms`` (S, 3), ``normals`` (S, 2 + q + 1 + J), ``chi_squares`` (S, 3) and ``site_uniforms`` (S, J) are standard random
+    numbers. The first ``outside`` draws take their hyperparameters from a wide t, the others from the grid by systematic
+    sampling. Site effects are standardised.
+    """
+    draws = points.shape[0]
+    d = cells.rows.shape[1] + 1
+    q = d - 1
+    sites = cells.site_start.size - 1 if priors.random_sites else 0
+    highest = grid.log_mass.max()
+    mass = np.exp(grid.log_mass - highest)
+    mass /= mass.sum()
+    cumulative = np.cumsum(mass)
+    half_row = ROWS // 2
+    # Middle and spread of the grid, for the draws from outside.
+    x_of = grid.log_shape_mode + (grid.row - half_row) * grid.log_shape_step
+    v_of = grid.v_first + (grid.column + 0.5) * grid.v_step
+    x_middle, v_middle = (mass * x_of).sum(), (mass * v_of).sum()
+    x_wide = OUTSIDE_WIDTH * math.sqrt((mass * (x_of - x_middle) ** 2).sum() + grid.log_shape_step**2 / 12)
+    v_wide = OUTSIDE_WIDTH * math.sqrt((mass * (v_of - v_middle) ** 2).sum() + grid.v_step**2 / 12)
+    cell_area = 1.0
+    if priors.has_shape:
+        cell_area *= grid.log_shape_step
+    if priors.random_sites:
+        cell_area *= grid.v_step
+    share_outside = outside / draws
+    log_c_constant = (
+        math.lgamma(0.5 * (degrees + d)) - math.lgamma(0.5 * degrees) - 0.5 * d * math.log(math.pi * degrees)
+    )
+
+    exposure = np.empty(cells.events.size)
+    c, z, factor, mode, deviation, row = np.empty(d), np.zeros(sites), np.zeros((d, d)), np.empty(d), np.empty(d), np.empty(d)
+    halves = np.empty(2)
+    position = 0
+    for s in range(draws):
+        # Hyperparameters.
+        x, v = grid.log_shape_mode, 0.0
+        index = 0
+        if s < outside:
+            if priors.has_shape:
+                x = x_middle + x_wide * normals[s, 0] * math.sqrt(OUTSIDE_DEGREES / chi_squares[s, 1])
+            if priors.random_sites:
+                v = abs(v_middle + v_wide * normals[s, 1] * math.sqrt(OUTSIDE_DEGREES / chi_squares[s, 2]))
+            i = int(math.floor((x - grid.log_shape_mode) / grid.log_shape_step + 0.5)) + half_row if priors.has_shape else half_row
+            j = int(math.floor((v - grid.v_first) / grid.v_step)) if priors.random_sites else 0
+            index = grid.node[i, j] if 0 <= i < ROWS and 0 <= j < COLUMNS else -1
+        else:
+            goal = (s - outside + uniforms[0, 2]) / (draws - outside)
+            while position < cumulative.size - 1 and cumulative[position] < goal:
+                position += 1
+            index = position
+            if priors.has_shape:
+                x = x_of[index] + (uniforms[s, 0] - 0.5) * grid.log_shape_step
+            if priors.random_sites:
+                v = v_of[index] + (uniforms[s, 1] - 0.5) * grid.v_step
+        shape, site_sd = math.exp(x), grid.sd_unit * math.sinh(v)
+        exposures(shape, cells, exposure)
+        proposal = (1.0 - share_outside) * mass[index] / cell_area if index >= 0 else 0.0
+        if outside > 0:
+            wide = share_outside
+            if priors.has_shape:
+                wide *= math.exp(log_t((x - x_middle) / x_wide, OUTSIDE_DEGREES)) / x_wide
+            if priors.random_sites:
+                both = math.exp(log_t((v - v_middle) / v_wide, OUTSIDE_DEGREES))
+                both += math.exp(log_t((-v - v_middle) / v_wide, OUTSIDE_DEGREES))
+                wide *= both / v_wide
+            proposal += wide
+        log_proposal = math.log(proposal)
+
+        # Coefficients and baseline, around the mode at this point: the node's, moved along the grid's own slope.
+        if index >= 0:
+            i, j = grid.row[index], grid.column[index]
+            mode[:] = grid.c[index]
+            factor[:] = grid.factor[index]
+            for axis in range(2):
+                before_i, before_j, after_i, after_j = i, j, i, j
+                if axis == 0:
+                    before_i, after_i = i - 1, i + 1
+                    off = (x - x_of[index]) / grid.log_shape_step
+                    if not priors.has_shape:
+                        continue
+                else:
+                    before_j, after_j = j - 1, j + 1
+                    off = (v - v_of[index]) / grid.v_step
+                    if not priors.random_sites:
+                        continue
+                before = grid.node[before_i, before_j] if before_i >= 0 and before_j >= 0 else -1
+                after = grid.node[after_i, after_j] if after_i < ROWS and after_j < COLUMNS else -1
+                span = (1.0 if before >= 0 else 0.0) + (1.0 if after >= 0 else 0.0)
+                if span > 0:
+                    low, high = before if before >= 0 else index, after if after >= 0 else index
+                    for k in range(d):
+                        mode[k] += off * (grid.c[high, k] - grid.c[low, k]) / span
+        else:
+            z[:] = 0.0
+            mode[:] = grid.c[0]
+            found = conditional(shape, site_sd, exposure, cells, priors, mode, z, factor)
+            if not found == found:
+                log_weights[s], log_density[s] = -np.inf, -np.inf
+                points[s] = np.nan
+                continue
+        square = 0.0
+        stretch = math.sqrt(degrees / chi_squares[s, 0])
+        for k in range(d):
+            deviation[k] = stretch * normals[s, 2 + k]
+            square += deviation[k] * deviation[k]
+            log_proposal += math.log(factor[k, k])
+        log_proposal += log_c_constant - 0.5 * (degrees + d) * math.log1p(square / degrees)
+        solve_upper(factor, deviation)
+        for k in range(d):
+            c[k] = mode[k] + deviation[k]
+
+        # The density, and the site effects from their own conditionals.
+        value = exact_log_prior(c, priors, shape, cells.middle, row) + hyper_log_density(shape, site_sd, priors)
+        if priors.random_sites:
+            value += math.log(grid.sd_unit * math.cosh(v))
+        unit = -shape if priors.time_ratio else 1.0
+        level = (LOG_LOG_2 if priors.baseline_kind == AT_MEANS_LOG_MEDIAN else 0.0) - shape * c[q]
+        reach = unit * site_sd
+        for site in range(cells.site_start.size - 1):
+            hazard, events = 0.0, 0.0
+            for cell in range(cells.site_start[site], cells.site_start[site + 1]):
+                predictor = 0.0
+                for k in range(q):
+                    predictor += cells.rows[cell, k] * c[k]
+                log_hazard = level + unit * predictor
+                value += cells.events[cell] * log_hazard
+                events += cells.events[cell]
+                hazard += exposure[cell] * math.exp(log_hazard)
+            if not priors.random_sites:
+                value -= hazard
+                continue
+            middle = site_conditional(reach, events, hazard, halves)
+            right = site_uniforms[s, site] * (halves[0] + halves[1]) > halves[0]
+            normal = abs(normals[s, 2 + d + site])
+            effect = middle + (halves[1] if right else -halves[0]) * normal
+            log_proposal += math.log(2.0 / (halves[0] + halves[1])) - 0.5 * normal * normal - 0.5 * LOG_2_PI
+            value += events * reach * effect - hazard * math.exp(reach * effect) - 0.5 * effect * effect - 0.5 * LOG_2_PI
+            z[site] = effect
+        value += cells.total_events * math.log(shape)
+        value += shape * (cells.events_log_time - cells.middle * cells.total_events) - cells.events_log_time
+        log_weights[s] = value - log_proposal
+        log_density[s] = value
+        if priors.random_sites:  # the kernel's coordinate is the log of the site sd
+            log_density[s] += math.log(math.tanh(v))
+
+        place = 0
+        if priors.has_shape:
+            points[s, 0] = x
+            place = 1
+        for k in range(q):
+            points[s, place + k] = c[k]
+        place += q
+        if priors.random_sites:
+            points[s, place] = math.log(site_sd)
+            for site in range(sites):
+                points[s, place + 1 + site] = z[site]
+            place += 1 + sites
+        points[s, place] = c[q] + cells.middle

@@ -1,0 +1,166 @@
+"""The fast engine: hyperparameters on a grid, the rest by Laplace, weights that make it exact and say how well it went."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import xarray as xr
+
+from sitewise import names
+from sitewise.inference.engine import Draws, Report
+from sitewise.inference.nuts import Nuts
+from sitewise.inference.packing import kernel_reads, unpack
+from sitewise.models.resolve import ModelData
+from sitewise.models.spec import ModelSpec, RandomSites
+from sitewise.problems import SpecError
+
+RETRY_FACTOR = 4
+
+
+@dataclass(frozen=True)
+class NestedLaplace:
+    """Nested Laplace approximation corrected by importance weights: the same posterior as NUTS, in milliseconds.
+
+    The hyperparameters (log shape and a function of the site sd) are put on a grid that grows until its edge is negligible;
+    given them, coefficients and baseline have a Laplace approximation and each site's effect its own conditional (Rue, Martino &
+    Chopin 2009, JRSS B 71:319, for the nesting). Draws from this are weighted by the exact density over the proposal's. The
+    weights certify the answer: effective sample size, Pareto k, and the mass on the edge of the grid are the verdict.
+
+    Parameters
+    ----------
+    draws : int
+        Weighted draws, and as many resampled to equal weights. A failing verdict is tried once more with four times as many.
+    fallback : bool
+        Sample by NUTS, and say so, when the verdict fails again.
+    """
+
+    name: ClassVar[str] = "nested-laplace"
+    draws: int = 4000
+    fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.draws < 100:
+            raise SpecError(f"draws is {self.draws}; the importance weights need at least 100 to be judged.")
+
+    def run(self, spec: ModelSpec, data: ModelData, *, seed: int, progress: bool, report: Report) -> Draws:
+        """Return the draws, resampled to equal weights, with the weighted ones beside.
+
+        Raises
+        ------
+        SpecError
+            When the model has a family, prior or effect that this engine does not know.
+        NoModeError
+            When the approximation finds no mode and there is no fallback.
+        """
+        from sitewise.inference.nested_laplace.weighting import NoModeError
+
+        require_known(spec)
+        try:
+            found = self._once(spec, data, seed=seed, report=report)
+            if found.verdict.level == "fail":
+                report("The verdict fails: once more with more draws")
+                found = replace(self, draws=RETRY_FACTOR * self.draws)._once(spec, data, seed=seed + 1, report=report)
+                found = replace(found, verdict=replace(found.verdict, retried=True))
+            if found.verdict.level != "fail" or not self.fallback:
+                return found
+            reason = found.verdict.sentence
+        except NoModeError as error:
+            if not self.fallback:
+                raise
+            reason = str(error)
+        return fall_back(reason, spec, data, seed=seed, progress=progress, report=report)
+
+    def _once(self, spec: ModelSpec, data: ModelData, *, seed: int, report: Report) -> Draws:
+        started = time.perf_counter()
+        report("Loading the fast engine (the first time on a machine, compiling it: half a minute)")
+        from sitewise.inference.nested_laplace.weighting import resampled, weighted_draws
+
+        seconds = {"import": time.perf_counter() - started}
+        report(f"Drawing {self.draws} weighted draws")
+        started = time.perf_counter()
+        rng = np.random.default_rng(seed)
+        found = weighted_draws(spec, data, draws=self.draws, rng=rng)
+        standardised = replace(spec, sites=RandomSites()) if isinstance(spec.sites, RandomSites) else spec
+        weighted = unpack(standardised, data, found.points[None])
+        weighted[names.LOG_WEIGHT] = ((names.CHAIN, names.DRAW), np.log(found.weights)[None])
+        chosen = resampled(found.weights, rng)
+        posterior = weighted.drop_vars(names.LOG_WEIGHT).isel({names.DRAW: chosen})
+        posterior = posterior.assign_coords({names.DRAW: np.arange(self.draws)})
+        for variable in posterior.data_vars.values():
+            variable.attrs[names.IMPORTANCE_ESS] = found.importance_ess
+        weighted.attrs["log_marginal_likelihood"] = found.log_marginal_likelihood
+        weighted.attrs["log_weight"] = "Pareto-smoothed, weights summing to one"
+        sample_stats = xr.Dataset({"lp": ((names.CHAIN, names.DRAW), found.log_density[None, chosen])})
+        seconds["sample"] = time.perf_counter() - started
+        settings = {**asdict(self), "grid_nodes": found.nodes}
+        return Draws(posterior, sample_stats, found.verdict, standardised, seconds, settings, weighted, self.name)
+
+
+@dataclass(frozen=True)
+class Auto:
+    """The fast engine where it knows the model and its verdict is ok; NUTS elsewhere, with the reason in the verdict's notes.
+
+    Parameters
+    ----------
+    fast : NestedLaplace
+        Tried first.
+    exact : Nuts
+        Used when the first does not know the model, or its verdict is not ok.
+    """
+
+    name: ClassVar[str] = "auto"
+    fast: NestedLaplace = NestedLaplace()
+    exact: Nuts = Nuts()
+
+    def run(self, spec: ModelSpec, data: ModelData, *, seed: int, progress: bool, report: Report) -> Draws:
+        """Return the fast engine's draws, or those of NUTS."""
+        try:
+            found = replace(self.fast, fallback=False).run(spec, data, seed=seed, progress=progress, report=report)
+            if found.verdict.level == "ok":
+                return found
+            reason = found.verdict.sentence
+        except SpecError as error:
+            reason = str(error)
+        except ValueError as error:
+            from sitewise.inference.nested_laplace.weighting import NoModeError
+
+            if not isinstance(error, NoModeError):
+                raise
+            reason = str(error)
+        return fall_back(reason, spec, data, seed=seed, progress=progress, report=report, engine=self.exact)
+
+
+def require_known(spec: ModelSpec) -> None:
+    """Check that the engine knows the spec's family, priors and site effects.
+
+    Raises
+    ------
+    SpecError
+        With what to use instead.
+    """
+    if not kernel_reads(spec):
+        raise SpecError(
+            f"NestedLaplace does not know this model ({spec.family.name}, or one of its priors: it reads Normal, StudentT, "
+            "Cauchy and Laplace on the whole line, and HalfNormal, HalfStudentT, HalfCauchy, LogNormal, Exponential, Gamma and "
+            "InverseGamma on positive parameters, with their first parametrisation). Use engine=Nuts(), which knows every PyMC prior."
+        )
+
+
+def fall_back(
+    reason: str,
+    spec: ModelSpec,
+    data: ModelData,
+    *,
+    seed: int,
+    progress: bool,
+    report: Report,
+    engine: Nuts | None = None,
+) -> Draws:
+    """Return the draws of NUTS, with the reason in the verdict's notes."""
+    report("The fast engine does not answer for this posterior: sampling by NUTS")
+    found = (engine if engine is not None else Nuts()).run(spec, data, seed=seed, progress=progress, report=report)
+    note = f"Sampled by NUTS, because the fast engine did not do: {reason}"
+    return replace(found, verdict=replace(found.verdict, notes=(*found.verdict.notes, note)), engine=Nuts.name)

@@ -1,0 +1,143 @@
+"""From a spec and a cohort's arrays to weighted draws with their certificate: arrays only, for one fit or for thousands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise.inference.nested_laplace.cells import make_cells
+from sitewise.inference.nested_laplace.drawing import OUTSIDE_DEGREES, draw
+from sitewise.inference.nested_laplace.grid import make_grid, sd_unit_of
+from sitewise.inference.nested_laplace.priors import make_priors
+from sitewise.inference.verdict import Verdict, judge_importance
+from sitewise.models.resolve import ModelData
+from sitewise.models.spec import ModelSpec
+from sitewise.problems import SitewiseError
+
+Floats = NDArray[np.float64]
+DEGREES = 15.0
+"""Degrees of freedom of the t that proposes coefficients and baseline."""
+SHARE_OUTSIDE = 0.02
+"""Of draws whose hyperparameters come from a wide t instead of the grid."""
+
+
+class NoModeError(SitewiseError):
+    """The posterior has no mode that Newton's method finds, so that the nested Laplace approximation has nowhere to begin."""
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedDraws:
+    """Draws in the kernel's coordinates, with weights that correct the approximation.
+
+    Parameters
+    ----------
+    points : ndarray, shape (S, free)
+        Points as :func:`sitewise.inference.packing.unpack` reads them, site effects standardised.
+    weights : ndarray, shape (S,)
+        Pareto-smoothed, summing to one.
+    log_weights : ndarray, shape (S,)
+        As they came: log of the model's density over the proposal's.
+    log_density : ndarray, shape (S,)
+        The kernel's log density at the points (of standardised site effects).
+    log_marginal_likelihood : float
+        Log of the probability (density) of the data under the spec; with fixed site effects too.
+    verdict : Verdict
+        Importance ESS, Pareto k, mass on the edge of the grid.
+    nodes : int
+        Points of the grid.
+    """
+
+    points: Floats
+    weights: Floats
+    log_weights: Floats
+    log_density: Floats
+    log_marginal_likelihood: float
+    verdict: Verdict
+    nodes: int
+
+    @property
+    def importance_ess(self) -> float:
+        """Effective sample size of the weights, 1 / sum of their squares (Kong 1992)."""
+        return float(1 / np.sum(self.weights**2))
+
+
+def weighted_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, rng: np.random.Generator) -> WeightedDraws:
+    """Return weighted draws from the posterior of a spec that the kernel reads.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Resolved; ``kernel_reads(spec)`` is true.
+    data : ModelData
+        A cohort's arrays.
+    draws : int
+        Number of draws.
+    rng : Generator
+        Source of all randomness.
+
+    Raises
+    ------
+    NoModeError
+        When the approximation finds no mode.
+    """
+    cells, priors = make_cells(spec, data), make_priors(spec, data)
+    grid = make_grid(cells, priors, sd_unit_of(spec.resolved.site_sd), 1.0)
+    if not (grid.count > 0 and np.isfinite(grid.edge_mass)):
+        raise NoModeError(
+            "The nested Laplace approximation finds no mode of this posterior. "
+            "Use engine=Nuts(), or look at the priors: one of them may leave a parameter unbounded."
+        )
+    d = cells.rows.shape[1] + 1
+    sites = cells.site_start.size - 1 if priors.random_sites else 0
+    free = int(priors.has_shape) + d + (1 + sites if priors.random_sites else 0)
+    outside = max(1, round(SHARE_OUTSIDE * draws)) if priors.has_shape or priors.random_sites else 0
+    points, log_density, log_weights = np.empty((draws, free)), np.empty(draws), np.empty(draws)
+    draw(
+        cells,
+        priors,
+        grid,
+        DEGREES,
+        outside,
+        rng.random((draws, 3)),
+        rng.standard_normal((draws, 2 + d + sites)),
+        np.column_stack([rng.chisquare(DEGREES, draws), rng.chisquare(OUTSIDE_DEGREES, (draws, 2))]),
+        rng.random((draws, sites)),
+        points,
+        log_density,
+        log_weights,
+    )
+    weights, pareto_k = smoothed(log_weights)
+    largest = log_weights.max()
+    log_mean = largest + np.log(np.mean(np.exp(log_weights - largest)))
+    return WeightedDraws(
+        points,
+        weights,
+        log_weights,
+        log_density,
+        # The points' coefficients are those of the columns times their sds.
+        float(log_mean - np.log(priors.column_sd).sum()),
+        judge_importance(float(1 / np.sum(weights**2)), pareto_k, float(grid.edge_mass), draws),
+        int(grid.count),
+    )
+
+
+def smoothed(log_weights: Floats) -> tuple[Floats, float]:
+    """Return Pareto-smoothed weights that sum to one, and Pareto k (Vehtari et al. 2024), by arviz-stats.
+
+    Where the weights' upper tail is constant there is nothing to smooth, and k is minus infinity.
+    """
+    from arviz_stats.base import array_stats
+
+    log_weights = log_weights - log_weights.max()
+    smooth, k = array_stats.psislw(-log_weights)
+    weights = np.exp(np.asarray(smooth))
+    return weights / weights.sum(), float(k)
+
+
+def resampled(weights: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return positions of equally weighted draws, shape (S,): systematic resampling, in random order."""
+    size = weights.size
+    positions = np.searchsorted(np.cumsum(weights), (np.arange(size) + rng.random()) / size)
+    return rng.permutation(np.minimum(positions, size - 1))
