@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from sitewise.inference import THRESHOLDS, Verdict
-from sitewise.inference.verdict import check, diagnose, flatten, judge_nuts, pareto_k_bound
+from sitewise.inference.verdict import check, diagnose, flatten, judge_importance, judge_nuts, pareto_k_bound
 
 BOUNDARIES = {
     # check: (just ok, at the ok bound, just short of failing, at the warn bound)
@@ -24,7 +24,13 @@ BOUNDARIES = {
 
 
 def test_the_table_is_complete():
-    assert set(THRESHOLDS) == set(BOUNDARIES)
+    assert set(THRESHOLDS) == {*BOUNDARIES, "pareto_k"}
+
+
+def test_pareto_k_is_good_or_bad():
+    for draws, good, bad in ((100, 0.499, 0.5), (10_000, 0.699, 0.7)):
+        levels = [judge_importance(1000.0, k, 1e-9, draws)["pareto_k"].level for k in (-0.3, good, bad, float("nan"))]
+        assert levels == ["ok", "ok", "fail", "fail"]
 
 
 @pytest.mark.parametrize("name", BOUNDARIES)

@@ -21,6 +21,8 @@ class EngineName(StrEnum):
     """Engines that can be asked for."""
 
     NUTS = "nuts"
+    NESTED_LAPLACE = "nested-laplace"
+    AUTO = "auto"
 
 
 class Ties(StrEnum):
@@ -50,11 +52,20 @@ class FamilyName(StrEnum):
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files; made when missing.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed; default the study's, else 1.")]
-Draws = Annotated[int | None, typer.Option("--draws", min=4, help="Draws per chain; default 1000.")]
+Draws = Annotated[
+    int | None, typer.Option("--draws", min=4, help="Draws per chain; default 1000. Of the fast engine: in all; default 4000.")
+]
 Chains = Annotated[int | None, typer.Option("--chains", min=1, help="Chains; default 4.")]
 Prob = Annotated[float | None, typer.Option("--prob", help="Probability of intervals; default 0.95.")]
 AllowFail = Annotated[bool, typer.Option("--allow-fail", help="Exit with 0 even when the verdict on the computation is fail.")]
-Engine = Annotated[EngineName | None, typer.Option("--engine", help="How the posterior is computed; default nuts.")]
+Engine = Annotated[
+    EngineName | None,
+    typer.Option(
+        "--engine",
+        help="nuts (default); nested-laplace: fast, certified, nuts where it fails; auto: the fast one if its verdict is ok.",
+    ),
+]
+NoReport = Annotated[bool, typer.Option("--no-report", help="Leave out pictures and report.html: tables and draws only.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -99,13 +110,14 @@ def fit(
     seed: Seed = None,
     prob: Prob = None,
     allow_fail: AllowFail = False,
+    no_report: NoReport = False,
 ) -> None:
     """Fit a hierarchical survival model to a patient table, or to a paper's numbers, and write tables, pictures, the report."""
     from sitewise.cli.fit_evidence import check_source, run_fit_evidence
     from sitewise.cli.run import Flags, run_fit
 
-    flags = Flags(formula=model, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail)
-    check_source(cohort, evidence, config=config, cohorts=cohorts)
+    flags = Flags(model, engine, draws, chains, seed, prob, allow_fail, no_report)
+    check_source(cohort, evidence, config=config, cohorts=cohorts, no_report=no_report)
     if evidence is not None:
         raise typer.Exit(run_fit_evidence(evidence, out, flags, cohorts=cohorts))
     if cohort is not None:
@@ -128,7 +140,7 @@ def demo(
     """Do the whole job on packaged data: fit, check, tables, pictures, report."""
     from sitewise.cli.run import Flags, run_demo
 
-    flags = Flags(formula=None, engine=engine, draws=draws, chains=chains, seed=seed, prob=prob, allow_fail=allow_fail)
+    flags = Flags(None, engine, draws, chains, seed, prob, allow_fail)
     raise typer.Exit(run_demo(name, out, flags))
 
 

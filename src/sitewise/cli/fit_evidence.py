@@ -13,7 +13,9 @@ from sitewise.problems import Problems, StudyError
 COHORTS = 50
 
 
-def check_source(cohort: Path | None, evidence: str | None, *, config: Path | None, cohorts: int | None) -> None:
+def check_source(
+    cohort: Path | None, evidence: str | None, *, config: Path | None, cohorts: int | None, no_report: bool = False
+) -> None:
     """Check that a fit is asked of one thing: a patient table, or a paper's numbers.
 
     Raises
@@ -30,6 +32,8 @@ def check_source(cohort: Path | None, evidence: str | None, *, config: Path | No
         problems.add("--config", "describes a patient table", "With --evidence give the model with --model.")
     if evidence is None and cohorts is not None:
         problems.add("--cohorts", "belongs to --evidence", "A patient table is one cohort.")
+    if evidence is not None and no_report:
+        problems.add("--no-report", "belongs to a patient table", "With --evidence the report is the answer.")
     problems.raise_if_any(StudyError, "The command")
 
 
@@ -45,7 +49,7 @@ def run_fit_evidence(which: str, out: Path, flags: Flags, *, cohorts: int | None
     if not 0 < prob < 1:
         raise StudyError(f"prob is {prob:g}; it must be between 0 and 1, such as 0.95.")
     if flags.engine not in (None, "nuts"):
-        raise StudyError(f"There is no engine '{flags.engine}' in this version; use nuts.")
+        raise StudyError(f"With --evidence the engine is nuts, not '{flags.engine}'.")
     console = Console(highlight=False, markup=False, emoji=False)
     evidence = load_evidence(which)
     spec = None

@@ -14,18 +14,21 @@ from rich.console import Console
 from rich.table import Table
 
 from sitewise.cli.study import Study, read_study
-from sitewise.problems import StudyError, listed
+from sitewise.problems import StudyError, listed, nearest
 
 if TYPE_CHECKING:
     from sitewise.cohort import Cohort
-    from sitewise.inference import FitResult
+    from sitewise.inference import Engine, FitResult
     from sitewise.models import ModelSpec
     from sitewise.report import Analysis
 
     Reader = Callable[[Study, ModelSpec, int], Cohort]
     """Gets the patients of a study, its model and the seed."""
 
+ENGINES = ("nuts", "nested-laplace", "auto")
 FAILED = 1
+DRAWS_COMPARED = 2000
+"""Of the fast engine, for the other treatments of sites: as many as nuts makes for them."""
 FEWEST_COLUMNS = 5
 """Of the terminal's table: everything but the milestones."""
 NARROWEST_GROUP = 10
@@ -43,6 +46,7 @@ class Flags:
     seed: int | None
     prob: float | None
     allow_fail: bool
+    no_report: bool = False
 
 
 def run_fit(cohort_path: Path, config: Path | None, out: Path, flags: Flags) -> int:
@@ -98,14 +102,11 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
         prob = flags.prob if flags.prob is not None else study.report.get("prob", 0.95)
         if not 0 < prob < 1:  # said before the long work
             raise StudyError(f"prob is {prob:g}; it must be between 0 and 1, such as 0.95.")
-        from sitewise.inference import Nuts, fit
+        from sitewise.inference import NestedLaplace, Nuts, fit
         from sitewise.report import Analysis, write_all
 
-        sampler = {key: study.sampler[key] for key in ("draws", "tune", "chains", "target_accept") if key in study.sampler}
-        given = {"draws": flags.draws, "chains": flags.chains}
-        sampler |= {key: value for key, value in given.items() if value is not None}
-        _known_engine(flags.engine or study.sampler.get("engine", "nuts"))
-        posterior = fit(spec, cohort, engine=Nuts(**sampler), seed=seed, report=report)
+        engine = _engine(flags, study)
+        posterior = fit(spec, cohort, engine=engine, seed=seed, report=report)
         analysis = Analysis(
             posterior,
             groups,
@@ -120,9 +121,10 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
 
             report("Fitting without site effects, and with fixed ones")
             middle = analysis.milestones[(len(analysis.milestones) - 1) // 2]
-            compared = site_models(posterior, groups=analysis.population, times=[middle], prob=prob)
+            other = None if isinstance(engine, Nuts) else NestedLaplace(draws=DRAWS_COMPARED, fallback=True)
+            compared = site_models(posterior, groups=analysis.population, times=[middle], prob=prob, engine=other)
             analysis = replace(analysis, site_models=compared)
-        written = write_all(analysis, out, report=report)
+        written = write_all(analysis, out, page=not flags.no_report, report=report)
     _show(console, title, posterior, analysis, out, len(written) + more_files)
     if posterior.verdict.level == "fail" and not flags.allow_fail:
         told = "The verdict is fail: do not use these numbers. (Exit code 1; --allow-fail gives 0.)"
@@ -131,9 +133,24 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
     return 0
 
 
-def _known_engine(name: str) -> None:
-    if name != "nuts":
-        raise StudyError(f"There is no engine '{name}' in this version; use nuts.")
+def _engine(flags: Flags, study: Study) -> Engine:
+    """Return the engine that flags and study file ask for, flags first."""
+    from sitewise.inference import Auto, NestedLaplace, Nuts
+
+    name = flags.engine or study.sampler.get("engine", "nuts")
+    chosen = {key: study.sampler[key] for key in ("draws", "tune", "chains", "target_accept") if key in study.sampler}
+    given = {"draws": flags.draws, "chains": flags.chains}
+    chosen |= {key: value for key, value in given.items() if value is not None}
+    if name == "nuts":
+        return Nuts(**chosen)
+    fast = NestedLaplace() if flags.draws is None else NestedLaplace(draws=flags.draws)
+    if name == "nested-laplace":
+        if flags.chains is not None:
+            raise StudyError("--chains belongs to nuts: the fast engine's draws are independent.")
+        return replace(fast, fallback=True)
+    if name == "auto":
+        return Auto(fast, Nuts(**chosen))
+    raise StudyError(f"There is no engine '{name}'. {nearest(name, ENGINES)}")
 
 
 @contextmanager
@@ -198,4 +215,5 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
     for warning in (*cohort.warnings, *early_events(fit)):
         console.print(f"Warning: {warning}", soft_wrap=True)
     console.print(f"Verdict {fit.verdict.sentence} {NOT_FOR_PATIENTS}", soft_wrap=True)
-    console.print(f"{files} files in {out}; open the report: {out / 'report.html'}", soft_wrap=True)
+    opened = "" if not (out / "report.html").is_file() else f"; open the report: {out / 'report.html'}"
+    console.print(f"{files} files in {out}{opened}", soft_wrap=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 Floats = NDArray[np.float64]
 _ROUNDING = 1e-12
@@ -119,7 +119,7 @@ def kaplan_meier(
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         greenwood = np.cumsum(events / (at_risk * left))
         log_survival = np.log(survival)
-        half_width = norm.ppf(0.5 + prob / 2) * np.sqrt(greenwood) / np.abs(log_survival)
+        half_width = ndtri(0.5 + prob / 2) * np.sqrt(greenwood) / np.abs(log_survival)
         lower = np.exp(log_survival * np.exp(half_width))
         upper = np.exp(log_survival * np.exp(-half_width))
     # After the last patient at risk has died S is 0 and the log-log limits are undefined, as in R's survfit.

@@ -10,6 +10,7 @@ time (log-normal) or its logistic scale (log-logistic). Cured: a share pi of ref
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,9 +20,15 @@ from sitewise.families.base import Array, ShapeParameter
 from sitewise.names import HAZARD_RATIO, SHAPE
 
 POSITIVE = ("LogNormal", {"mu": 0.0, "sigma": 0.5})
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(256)
+NODES = 256
 SMOOTH = 4.0
 """Time is integrated as a power of a variable in which even the steepest start of a curve is this smooth."""
+
+
+@cache
+def _legendre() -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and weights of Gauss-Legendre quadrature; made when first needed, which takes up to half a second."""
+    return np.polynomial.legendre.leggauss(NODES)
 
 
 class _ByQuadrature:
@@ -41,12 +48,13 @@ class _ByQuadrature:
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier), by Gauss-Legendre rule."""
         power = SMOOTH / np.minimum(np.asarray(shape[0], dtype=float), 1.0)[..., None]
-        share = 0.5 * (NODES + 1)
+        nodes, weights = _legendre()
+        share = 0.5 * (nodes + 1)
         log_time = np.log(np.asarray(horizon, dtype=float))[..., None] + power * np.log(share)
         own = [np.asarray(value, dtype=float)[..., None] for value in shape]
         hazard = self.log_cumulative_hazard(log_time, np.asarray(log_scale)[..., None], tuple(own))
         survival = np.exp(-np.exp(hazard + np.asarray(log_multiplier)[..., None]))
-        return np.asarray(horizon) * np.sum(0.5 * WEIGHTS * power * share ** (power - 1) * survival, axis=-1)
+        return np.asarray(horizon) * np.sum(0.5 * weights * power * share ** (power - 1) * survival, axis=-1)
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,7 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         result[names.SITE_EFFECT] = ((*sample, names.SITE), normal)
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
-        result[names.SITE_EFFECT] = (
-            sample,
-            _log_density_by_pymc(resolution.site_effects, effects, effects.shape),
-        )
+        result[names.SITE_EFFECT] = (sample, zero_sum_normal_log_density(resolution.site_effects.values["sigma"], effects))
     return xr.Dataset(result, coords={key: posterior.coords[key] for key in posterior.coords if key != names.PATIENT})
 
 
@@ -118,7 +115,13 @@ def log_density(prior: Prior, values: Floats) -> Floats:
     return np.asarray(flat).reshape(values.shape)
 
 
-def _log_density_by_pymc(prior: Prior, values: Floats, event_shape: tuple[int, ...] | None = None) -> Floats:
+def zero_sum_normal_log_density(sigma: float, effects: Floats) -> Floats:
+    """Return the log density of effects (..., J) that sum to zero: a normal on the J - 1 dimensions of that plane."""
+    free = effects.shape[-1] - 1
+    return np.asarray(-0.5 * np.sum((effects / sigma) ** 2, axis=-1) - free * (np.log(sigma) + 0.5 * np.log(2 * np.pi)))
+
+
+def _log_density_by_pymc(prior: Prior, values: Floats) -> Floats:
     import pymc as pm
     import pytensor
     import pytensor.tensor as pt
@@ -127,8 +130,7 @@ def _log_density_by_pymc(prior: Prior, values: Floats, event_shape: tuple[int, .
     from sitewise.models.prior_check import distribution, parameters
 
     point = pt.tensor(dtype="float64", shape=(None,) * values.ndim)
-    options = {} if event_shape is None else {"shape": event_shape}
-    graph = pm.logp(distribution(prior).dist(**parameters(prior), **options), point)
+    graph = pm.logp(distribution(prior).dist(**parameters(prior)), point)
     # One evaluation of a handful of operations: interpreting it is faster than compiling it.
     evaluate = pytensor.function([point], graph, mode=Mode(linker="py", optimizer=None))
     return np.asarray(evaluate(np.asarray(values, dtype=float)), dtype=float)

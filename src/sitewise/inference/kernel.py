@@ -11,6 +11,7 @@ Everything is one file because numba's cache looks at the file of the compiled f
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numba
@@ -283,5 +284,13 @@ def _cfunc(signature: Any, function: Any) -> Any:
         return numba.cfunc(signature, error_model="numpy")(function)
 
 
-density_cfunc = _cfunc(_DENSITY, _density)
-expand_cfunc = _cfunc(_EXPAND, _expand)
+@cache
+def density_cfunc() -> Any:
+    """Return the density as a C function; made when first asked for, since even loading it takes a tenth of a second."""
+    return _cfunc(_DENSITY, _density)
+
+
+@cache
+def expand_cfunc() -> Any:
+    """Return the copying of points as a C function."""
+    return _cfunc(_EXPAND, _expand)

@@ -37,6 +37,13 @@ POSITIVE: dict[str, tuple[int, tuple[str, ...]]] = {
     "HalfCauchy": (10, ("beta",)),
 }
 """PyMC distributions that the kernel knows, with its code and the parameters it takes; others go through the graph."""
+DIMENSION = {
+    names.LOG_HAZARD_RATIO: names.TERM,
+    names.LOG_TIME_RATIO: names.TERM,
+    names.SITE_EFFECT: names.SITE,
+    names.SITE_EFFECT_STANDARDISED: names.SITE,
+}
+"""The dimension of the variables that are not one number a draw."""
 BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
 
 
@@ -148,40 +155,50 @@ def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
     """Return the graph's variables from the kernel's points, shape (chain, draw, free): the inverse of its transforms."""
     resolution = spec.resolved
     sample = (names.CHAIN, names.DRAW)
-    result: dict[str, Any] = {}
-    place = 0
-    shape: tuple[Floats, ...] = ()
-    if resolution.shape:
-        shape, place = (np.exp(points[..., 0]),), 1
-        result[names.SHAPE] = (sample, shape[0])
-    coefficients = None
-    if resolution.columns:
-        count = len(resolution.columns)
-        coefficients = points[..., place : place + count] / column_scales(data)
-        place += count
-        name = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
-        result[name] = ((*sample, names.TERM), coefficients)
-    by_site = (*sample, names.SITE)
-    if resolution.site_sd is not None:
-        site_sd = np.exp(points[..., place])
-        effects = points[..., place + 1 : -1]
-        result[names.SITE_SD] = (sample, site_sd)
-        if isinstance(spec.sites, RandomSites) and not spec.sites.centred:
-            result[names.SITE_EFFECT_STANDARDISED] = (by_site, effects)
-            effects = effects * site_sd[..., None]
-        result[names.SITE_EFFECT] = (by_site, effects)
-    elif spec.has_sites:
-        basis = sum_to_zero_basis(len(resolution.site_labels))
-        result[names.SITE_EFFECT] = (by_site, points[..., place:-1] @ basis.T)
-    at_means = points[..., -1]
-    if resolution.baseline == "log_median":
-        result[names.LOG_MEDIAN_AT_MEANS] = (sample, at_means)
-        at_means = at_means - median_minus_scale(spec, shape)
-    result[names.LOG_SCALE_AT_MEANS] = (sample, at_means)
-    result[names.LOG_SCALE] = (sample, at_means - means_minus_reference(spec, coefficients, shape))
+    result = {
+        name: ((*sample, *((DIMENSION[name],) if values.ndim == 3 else ())), values)
+        for name, values in unpack_arrays(spec, column_scales(data), points).items()
+    }
     coords: dict[str, Any] = {names.CHAIN: np.arange(points.shape[0]), names.DRAW: np.arange(points.shape[1])}
     if resolution.columns:
         coords[names.TERM] = list(resolution.columns)
     if spec.has_sites:
         coords[names.SITE] = list(resolution.site_labels)
     return xr.Dataset(result, coords=coords)
+
+
+def unpack_arrays(spec: ModelSpec, scales: Floats, points: Floats) -> dict[str, Floats]:
+    """Return the graph's variables by name, shape (...) or (..., terms or sites), from points (..., free).
+
+    ``scales`` are the sds of the design columns, by which the points' coefficients are multiplied.
+    """
+    resolution = spec.resolved
+    result: dict[str, Floats] = {}
+    place = 0
+    shape: tuple[Floats, ...] = ()
+    if resolution.shape:
+        shape, place = (np.exp(points[..., 0]),), 1
+        result[names.SHAPE] = shape[0]
+    coefficients = None
+    if resolution.columns:
+        count = len(resolution.columns)
+        coefficients = points[..., place : place + count] / scales
+        place += count
+        result[names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO] = coefficients
+    if resolution.site_sd is not None:
+        site_sd = np.exp(points[..., place])
+        effects = points[..., place + 1 : -1]
+        result[names.SITE_SD] = site_sd
+        if isinstance(spec.sites, RandomSites) and not spec.sites.centred:
+            result[names.SITE_EFFECT_STANDARDISED] = effects
+            effects = effects * site_sd[..., None]
+        result[names.SITE_EFFECT] = effects
+    elif spec.has_sites:
+        result[names.SITE_EFFECT] = points[..., place:-1] @ sum_to_zero_basis(len(resolution.site_labels)).T
+    at_means = points[..., -1]
+    if resolution.baseline == "log_median":
+        result[names.LOG_MEDIAN_AT_MEANS] = at_means
+        at_means = at_means - median_minus_scale(spec, shape)
+    result[names.LOG_SCALE_AT_MEANS] = at_means
+    result[names.LOG_SCALE] = at_means - means_minus_reference(spec, coefficients, shape)
+    return result

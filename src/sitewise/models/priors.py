@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from sitewise.names import HAZARD_RATIO
 from sitewise.problems import SpecError
 
-LOG_RATIO_BETWEEN_SITES = math.sqrt(2) * float(norm.ppf(0.75))
+LOG_RATIO_BETWEEN_SITES = math.sqrt(2) * float(ndtri(0.75))
 """Median of |b_1 - b_2| for two site effects from Normal(0, 1): 0.954 (Larsen & Merlo 2005, Am J Epidemiol 161:81)."""
 
 
@@ -86,7 +86,7 @@ def median_survival_prior(*, median: float, quantile_975: float, guarantee_time:
             f"{quantile_975:g}."
         )
     centre = math.log(median - guarantee_time)
-    spread = (math.log(quantile_975 - guarantee_time) - centre) / float(norm.ppf(0.975))
+    spread = (math.log(quantile_975 - guarantee_time) - centre) / float(ndtri(0.975))
     return Prior("Normal", mu=centre, sigma=spread)
 
 
@@ -99,7 +99,7 @@ def site_sd_from_median_ratio(*, above: float, prob: float, dist: str = "HalfNor
         raise SpecError(f"A median ratio must be above 1 and its prob inside (0, 1); got {above:g}, {prob:g}.")
     bound = math.log(above) / LOG_RATIO_BETWEEN_SITES
     if dist == "HalfNormal":
-        return Prior(dist, sigma=bound / float(norm.ppf(1 - prob / 2)))
+        return Prior(dist, sigma=bound / float(ndtri(1 - prob / 2)))
     if dist == "Exponential":
         return Prior(dist, lam=-math.log(prob) / bound)
     if dist == "HalfCauchy":

@@ -154,11 +154,13 @@ def plot_site_spread(analysis: Analysis) -> Figure | None:
     return figure
 
 
-def plot_chains(analysis: Analysis) -> Figure:
-    """Return rank histograms by chain (left) and traces (right) of the parameters.
+def plot_chains(analysis: Analysis) -> Figure | None:
+    """Return rank histograms by chain (left) and traces (right) of the parameters; None where draws are independent.
 
     Ranks over all chains should be even in each (Vehtari et al. 2021, section 4.4).
     """
+    if names.WEIGHTED_POSTERIOR in analysis.fit.tree.children:
+        return None
     posterior = analysis.fit.posterior
     quantities: dict[str, np.ndarray] = {}
     for name in (names.LOG_SCALE_AT_MEANS, names.SHAPE, names.SITE_SD):

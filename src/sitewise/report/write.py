@@ -13,7 +13,6 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.report.analysis import Analysis
-from sitewise.report.page import RASTER, render_page
 from sitewise.report.tables import all_tables, diagnostics
 from sitewise.report.truth_table import truth_table
 
@@ -23,7 +22,9 @@ SOMETIMES = ("truth.csv", "site_models.csv", *(f"{name}.{kind}" for name in DRAW
 Report = Callable[[str], None]
 
 
-def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lambda message: None) -> dict[str, Path]:
+def write_all(
+    analysis: Analysis, folder: str | Path, /, *, page: bool = True, report: Report = lambda message: None
+) -> dict[str, Path]:
     """Write tables, pictures, ``report.html``, ``diagnostics.json`` and ``posterior.nc`` into ``folder``.
 
     Parameters
@@ -32,6 +33,8 @@ def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lam
         What to write.
     folder : str or Path
         Made when missing; files of the same name are replaced.
+    page : bool
+        Whether to draw pictures and write ``report.html``; without it matplotlib is not even loaded.
     report : callable
         Told what is being done.
 
@@ -44,7 +47,7 @@ def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lam
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in SOMETIMES:
+    for name in (*SOMETIMES, *(() if page else ("report.html",))):
         (folder / name).unlink(missing_ok=True)
     seconds = {}
     written: dict[str, Path] = {}
@@ -61,6 +64,33 @@ def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lam
         written[path.name] = path
     seconds["tables"] = time.perf_counter() - started
 
+    if page:
+        _write_page(analysis, folder, tables, truth, written, seconds, report)
+
+    started = time.perf_counter()
+    written["posterior.nc"] = analysis.fit.save(folder / "posterior.nc")
+    seconds["save"] = time.perf_counter() - started
+    content = diagnostics(analysis.fit, prob=analysis.prob)
+    content["seconds"] = {**analysis.fit.seconds, **seconds}
+    path = folder / "diagnostics.json"
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    written[path.name] = path
+    return written
+
+
+def _write_page(
+    analysis: Analysis,
+    folder: Path,
+    tables: dict[str, pd.DataFrame],
+    truth: pd.DataFrame | None,
+    written: dict[str, Path],
+    seconds: dict[str, float],
+    report: Report,
+) -> None:
+    """Draw the pictures and write the report; adds to the files written and the seconds taken."""
+    from sitewise.report.page import RASTER, render_page
+
     started = time.perf_counter()
     report("Drawing pictures")
     for path in write_plots(analysis, folder):
@@ -74,17 +104,6 @@ def write_all(analysis: Analysis, folder: str | Path, /, *, report: Report = lam
     path.write_text(render_page(analysis, tables, truth, pictures), encoding="utf-8")
     written[path.name] = path
     seconds["report"] = time.perf_counter() - started
-
-    started = time.perf_counter()
-    written["posterior.nc"] = analysis.fit.save(folder / "posterior.nc")
-    seconds["save"] = time.perf_counter() - started
-    content = diagnostics(analysis.fit, prob=analysis.prob)
-    content["seconds"] = {**analysis.fit.seconds, **seconds}
-    path = folder / "diagnostics.json"
-    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
-    written[path.name] = path
-    return written
 
 
 def _finite(value: Any) -> Any:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.estimands import Average, Observed, Population, group_curves, log_hazard_ratios, summarise
-from sitewise.inference import FitResult, Nuts, fit
+from sitewise.inference import Engine, FitResult, Nuts, fit
 from sitewise.models import FixedSites, ModelSpec, NoSites, RandomSites
 from sitewise.models.spec import SiteEffect
 
@@ -27,7 +27,7 @@ def site_models(
     groups: Population,
     times: Sequence[float],
     prob: float = 0.95,
-    engine: Nuts | None = None,
+    engine: Engine | None = None,
 ) -> pd.DataFrame:
     """Return estimates of groups and log hazard ratios under each treatment of sites.
 
@@ -41,7 +41,7 @@ def site_models(
         Times of survival.
     prob : float
         Probability of intervals.
-    engine : Nuts, optional
+    engine : Engine, optional
         For the other treatments; default 4 chains of 500 + 500 draws.
 
     Returns

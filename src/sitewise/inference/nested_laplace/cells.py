@@ -2,7 +2,7 @@
 
 Given the shape k, a Weibull log likelihood depends on a cell's patients through three sums only: the events sum(w d), the
 exposure A(k) = sum(w (t^k - entry^k)), and sum(w d log t) over the whole cohort. With categorical covariates there are few
-cells however many patients there are; with a numeric covariate nearly every patient is a cell of their own, and nothing is lost.
+cells however many patients there are; with a numeric one nearly every patient is a cell of their own, and nothing is lost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sitewise.inference.packing import column_scales, sum_to_zero_basis
 from sitewise.models.resolve import ModelData
 from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
-from sitewise.names import TIME_RATIO
 
 Floats = NDArray[np.float64]
 FEW = 0.5
@@ -66,7 +65,8 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
     cell, first = _numbered(rows, data.site if spec.has_sites else None)
     count = first.size
     events = np.bincount(cell, weights=weight * data.event, minlength=count)
-    middle = float(np.log(np.sum(weight * np.exp(data.log_time)) / np.sum(weight * data.event)))
+    # Half an event where there is none: simulated cohorts may have none, and their posterior is as good as any.
+    middle = float(np.log(np.sum(weight * np.exp(data.log_time)) / max(np.sum(weight * data.event), 0.5)))
     log_time, sign_weight, member = data.log_time, weight, cell
     if data.log_entry is not None and data.entered_late is not None:
         late = data.entered_late > 0

@@ -73,8 +73,13 @@ def exact_log_prior(c, priors, shape, middle, row):  # type: ignore[no-untyped-d
 
 
 @compiled
-def draw(cells, priors, grid, degrees, outside, uniforms, normals, chi_squares, site_uniforms, points, log_density, log_weights):  # type: ignore[no-untyped-def]
-    """Fill ``points`` (S, free), in the order of the kernel's point, their ``log_density`` as the kernel has it, and ``log_weights``.
+def draw(  # type: ignore[no-untyped-def]
+    cells, priors, grid, degrees, spread, outside, uniforms, normals, chi_squares, site_uniforms, points, densities, log_weights
+):
+    """Fill ``points`` (S, free), in the order of the kernel's point, ``densities`` (S, 2) and ``log_weights`` (S,).
+
+    ``densities`` are the log density as the kernel has it, and the log likelihood. ``spread`` multiplies the sds of the
+    coefficients' proposal.
 
     ``uniforms`` (S, 3), ``normals`` (S, 2 + q + 1 + J), ``chi_squares`` (S, 3) and ``site_uniforms`` (S, J) are standard random
     numbers. The first ``outside`` draws take their hyperparameters from a wide t, the others from the grid by systematic
@@ -101,9 +106,7 @@ def draw(cells, priors, grid, degrees, outside, uniforms, normals, chi_squares, 
     if priors.random_sites:
         cell_area *= grid.v_step
     share_outside = outside / draws
-    log_c_constant = (
-        math.lgamma(0.5 * (degrees + d)) - math.lgamma(0.5 * degrees) - 0.5 * d * math.log(math.pi * degrees)
-    )
+    log_c_constant = math.lgamma(0.5 * (degrees + d)) - math.lgamma(0.5 * degrees) - 0.5 * d * math.log(math.pi * degrees)
 
     exposure = np.empty(cells.events.size)
     c, z, factor, mode, deviation, row = np.empty(d), np.zeros(sites), np.zeros((d, d)), np.empty(d), np.empty(d), np.empty(d)
@@ -118,8 +121,10 @@ def draw(cells, priors, grid, degrees, outside, uniforms, normals, chi_squares, 
                 x = x_middle + x_wide * normals[s, 0] * math.sqrt(OUTSIDE_DEGREES / chi_squares[s, 1])
             if priors.random_sites:
                 v = abs(v_middle + v_wide * normals[s, 1] * math.sqrt(OUTSIDE_DEGREES / chi_squares[s, 2]))
-            i = int(math.floor((x - grid.log_shape_mode) / grid.log_shape_step + 0.5)) + half_row if priors.has_shape else half_row
-            j = int(math.floor((v - grid.v_first) / grid.v_step)) if priors.random_sites else 0
+            i = half_row
+            if priors.has_shape:
+                i += math.floor((x - grid.log_shape_mode) / grid.log_shape_step + 0.5)
+            j = math.floor((v - grid.v_first) / grid.v_step) if priors.random_sites else 0
             index = grid.node[i, j] if 0 <= i < ROWS and 0 <= j < COLUMNS else -1
         else:
             goal = (s - outside + uniforms[0, 2]) / (draws - outside)
@@ -172,8 +177,9 @@ def draw(cells, priors, grid, degrees, outside, uniforms, normals, chi_squares, 
             z[:] = 0.0
             mode[:] = grid.c[0]
             found = conditional(shape, site_sd, exposure, cells, priors, mode, z, factor)
-            if not found == found:
-                log_weights[s], log_density[s] = -np.inf, -np.inf
+            if math.isnan(found):
+                log_weights[s] = -np.inf
+                densities[s] = -np.inf
                 points[s] = np.nan
                 continue
         square = 0.0
@@ -181,16 +187,19 @@ def draw(cells, priors, grid, degrees, outside, uniforms, normals, chi_squares, 
         for k in range(d):
             deviation[k] = stretch * normals[s, 2 + k]
             square += deviation[k] * deviation[k]
-            log_proposal += math.log(factor[k, k])
+            deviation[k] *= spread
+            log_proposal += math.log(factor[k, k] / spread)
         log_proposal += log_c_constant - 0.5 * (degrees + d) * math.log1p(square / degrees)
         solve_upper(factor, deviation)
         for k in range(d):
             c[k] = mode[k] + deviation[k]
 
         # The density, and the site effects from their own conditionals.
-        value = exact_log_prior(c, priors, shape, cells.middle, row) + hyper_log_density(shape, site_sd, priors)
+        prior = exact_log_prior(c, priors, shape, cells.middle, row) + hyper_log_density(shape, site_sd, priors)
         if priors.random_sites:
-            value += math.log(grid.sd_unit * math.cosh(v))
+            prior += math.log(grid.sd_unit * math.cosh(v))
+        value = cells.total_events * math.log(shape) - cells.events_log_time
+        value += shape * (cells.events_log_time - cells.middle * cells.total_events)
         unit = -shape if priors.time_ratio else 1.0
         level = (LOG_LOG_2 if priors.baseline_kind == AT_MEANS_LOG_MEDIAN else 0.0) - shape * c[q]
         reach = unit * site_sd
@@ -212,14 +221,13 @@ def draw(cells, priors, grid, degrees, outside, uniforms, normals, chi_squares, 
             normal = abs(normals[s, 2 + d + site])
             effect = middle + (halves[1] if right else -halves[0]) * normal
             log_proposal += math.log(2.0 / (halves[0] + halves[1])) - 0.5 * normal * normal - 0.5 * LOG_2_PI
-            value += events * reach * effect - hazard * math.exp(reach * effect) - 0.5 * effect * effect - 0.5 * LOG_2_PI
+            value += events * reach * effect - hazard * math.exp(reach * effect)
+            prior -= 0.5 * effect * effect + 0.5 * LOG_2_PI
             z[site] = effect
-        value += cells.total_events * math.log(shape)
-        value += shape * (cells.events_log_time - cells.middle * cells.total_events) - cells.events_log_time
-        log_weights[s] = value - log_proposal
-        log_density[s] = value
+        log_weights[s] = value + prior - log_proposal
+        densities[s, 0], densities[s, 1] = value + prior, value
         if priors.random_sites:  # the kernel's coordinate is the log of the site sd
-            log_density[s] += math.log(math.tanh(v))
+            densities[s, 0] += math.log(math.tanh(v))
 
         place = 0
         if priors.has_shape:

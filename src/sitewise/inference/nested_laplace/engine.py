@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -25,8 +25,8 @@ class NestedLaplace:
     """Nested Laplace approximation corrected by importance weights: the same posterior as NUTS, in milliseconds.
 
     The hyperparameters (log shape and a function of the site sd) are put on a grid that grows until its edge is negligible;
-    given them, coefficients and baseline have a Laplace approximation and each site's effect its own conditional (Rue, Martino &
-    Chopin 2009, JRSS B 71:319, for the nesting). Draws from this are weighted by the exact density over the proposal's. The
+    given them, coefficients and baseline have a Laplace approximation and each site's effect its own conditional (Rue, Martino
+    & Chopin 2009, JRSS B 71:319, for the nesting). Draws from this are weighted by the exact density over the proposal's. The
     weights certify the answer: effective sample size, Pareto k, and the mass on the edge of the grid are the verdict.
 
     Parameters
@@ -85,7 +85,8 @@ class NestedLaplace:
         found = weighted_draws(spec, data, draws=self.draws, rng=rng)
         standardised = replace(spec, sites=RandomSites()) if isinstance(spec.sites, RandomSites) else spec
         weighted = unpack(standardised, data, found.points[None])
-        weighted[names.LOG_WEIGHT] = ((names.CHAIN, names.DRAW), np.log(found.weights)[None])
+        with np.errstate(divide="ignore"):  # a weight may be too small for a number
+            weighted[names.LOG_WEIGHT] = ((names.CHAIN, names.DRAW), np.log(found.weights)[None])
         chosen = resampled(found.weights, rng)
         posterior = weighted.drop_vars(names.LOG_WEIGHT).isel({names.DRAW: chosen})
         posterior = posterior.assign_coords({names.DRAW: np.arange(self.draws)})
@@ -112,8 +113,8 @@ class Auto:
     """
 
     name: ClassVar[str] = "auto"
-    fast: NestedLaplace = NestedLaplace()
-    exact: Nuts = Nuts()
+    fast: NestedLaplace = field(default_factory=NestedLaplace)
+    exact: Nuts = field(default_factory=Nuts)
 
     def run(self, spec: ModelSpec, data: ModelData, *, seed: int, progress: bool, report: Report) -> Draws:
         """Return the fast engine's draws, or those of NUTS."""
@@ -145,7 +146,7 @@ def require_known(spec: ModelSpec) -> None:
         raise SpecError(
             f"NestedLaplace does not know this model ({spec.family.name}, or one of its priors: it reads Normal, StudentT, "
             "Cauchy and Laplace on the whole line, and HalfNormal, HalfStudentT, HalfCauchy, LogNormal, Exponential, Gamma and "
-            "InverseGamma on positive parameters, with their first parametrisation). Use engine=Nuts(), which knows every PyMC prior."
+            "InverseGamma on positive parameters, in PyMC's first parametrisation). Use engine=Nuts(), which knows every prior."
         )
 
 

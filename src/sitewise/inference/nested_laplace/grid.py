@@ -1,34 +1,34 @@
 """The adaptive grid over the hyperparameters: log shape, and v with site sd = unit sinh(v).
 
-The site sd may be near zero (the density of v is then flat there, with the natural edge v = 0) or large (v grows as its log, so
-that heavy-tailed priors end on the grid too). Cells tile the plane; a cell's mass is the Laplace density at its middle times its
+The site sd may be near zero (the density of v is then flat there, with the natural edge v = 0) or large (v grows as its log,
+so that heavy-tailed priors end on the grid too). Cells tile the plane; a cell's mass is the Laplace density at its middle times its
 area. The grid grows from the mode until what lies on its edge is negligible.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
-from sitewise.inference.nested_laplace.conditional import conditional, exposures, hyper_log_density
+from sitewise.inference.nested_laplace.conditional import exposures
+from sitewise.inference.nested_laplace.searching import fall, find_mode, log_mass
 
 Floats = NDArray[np.float64]
 
 ROWS, COLUMNS = 81, 241
 MOST_NODES = 4000
 STEP = 0.21
-"""Width of a cell as a share of the distance between the points where the log density is 2 below its mode: 4 sds of a normal."""
+"""Width of a cell as a share of the distance between points where the log density is 2 below its mode: 4 sds of a normal."""
 DROP = 13.0
 """Log density below the mode's at which the grid first ends."""
 FURTHER = 5.0
 MOST_GROWTH = 6
 EDGE_MASS = 1e-5
-MODE_STEPS = 40
-NEAR_MODE = 0.15
 
 
 class Grid(NamedTuple):
@@ -50,80 +50,93 @@ class Grid(NamedTuple):
     v_mode: float
     sd_unit: float
     edge_mass: float
-    count: int
 
 
 @compiled
-def log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
-    """Return the log density of (log shape, v) by Laplace; moves (c, z) to their mode. The exposures are of this shape."""
-    shape, site_sd = math.exp(log_shape), sd_unit * math.sinh(v)
-    value = conditional(shape, site_sd, exposure, cells, priors, c, z, factor)
-    value += hyper_log_density(shape, site_sd, priors)
-    if priors.random_sites:
-        value += math.log(sd_unit * math.cosh(v))
-    return value
+def sweep(  # type: ignore[no-untyped-def]
+    top,
+    drop,
+    point,
+    log_shape_step,
+    v_first,
+    v_step,
+    sd_unit,
+    exposure,
+    cells,
+    priors,
+    c,
+    z,
+    factor,
+    node,
+    masses,
+    row_of,
+    column_of,
+    modes,
+    factors,
+):
+    """Visit nodes outward from the mode, row by row, until the log density is ``drop`` below the highest; return their number.
 
-
-@compiled
-def at(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
-    """Return :func:`log_mass` with exposures made for this shape; v is taken without its sign."""
-    exposures(math.exp(log_shape), cells, exposure)
-    return log_mass(log_shape, abs(v), sd_unit, exposure, cells, priors, c, z, factor)
-
-
-@compiled
-def climb(point, width, axis, steps, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
-    """Move one coordinate of ``point`` (log shape, v) towards the mode by parabolas; ``width[axis]`` becomes its sd there.
-
-    Returns the last step over the sd, or not a number.
+    Each node's Newton search begins at its neighbour's mode.
     """
-    moved = 0.0
-    for _ in range(steps):
-        middle = point[axis]
-        delta = 0.7 * width[axis]
-        here = at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
-        point[axis] = middle + delta
-        above = at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
-        point[axis] = middle - delta
-        below = at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
-        point[axis] = middle
-        if not (math.isfinite(here) and math.isfinite(above) and math.isfinite(below)):
-            return np.nan
-        slope, curvature = (above - below) / (2 * delta), (above - 2 * here + below) / (delta * delta)
-        sd = 2 * width[axis]
-        if curvature < -1.0 / (sd * sd):
-            sd = 1 / math.sqrt(-curvature)
-        moved = min(max(slope * sd * sd, -3 * sd), 3 * sd)
-        point[axis] = middle + moved
-        if axis == 1:
-            point[axis] = abs(point[axis])
-            if point[axis] < 0.05 * sd:
-                point[axis] = 0.0
-        width[axis] = min(max(sd, 1e-6), 1.5)
-        moved /= width[axis]
-        if abs(moved) < NEAR_MODE:
-            break
-    return moved
+    node[:] = -1
+    count, highest, capacity = 0, top, masses.size
+    for direction in (1, -1):
+        row = ROWS // 2 + (0 if direction == 1 else -1)
+        best = int((point[1] - v_first) / v_step) if priors.random_sites else 0
+        if direction == -1 and count > 0:  # back to the middle, to begin from its modes
+            c[:] = modes[0]
+            z[:] = 0.0
+        while 0 <= row < ROWS and (priors.has_shape or row == ROWS // 2):
+            log_shape = point[0] + (row - ROWS // 2) * log_shape_step
+            exposures(math.exp(log_shape), cells, exposure)
+            start = min(max(best, 0), COLUMNS - 1)
+            row_best = -np.inf
+            row_c, row_z = c.copy(), z.copy()
+            for side in (1, -1):
+                column = start if side == 1 else start - 1
+                if side == -1:
+                    c[:], z[:] = row_c, row_z
+                while 0 <= column < COLUMNS and count < capacity:
+                    v = v_first + (column + 0.5) * v_step if priors.random_sites else 0.0
+                    value = log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor)
+                    if math.isnan(value):
+                        break
+                    masses[count], row_of[count], column_of[count] = value, row, column
+                    modes[count], factors[count] = c, factor
+                    node[row, column] = count
+                    count += 1
+                    highest = max(highest, value)
+                    if column == start:
+                        row_c[:], row_z[:] = c, z
+                    if value > row_best:
+                        row_best, best = value, column
+                    if value < highest - drop or not priors.random_sites:
+                        break
+                    column += side
+            c[:], z[:] = row_c, row_z
+            row += direction
+            if row_best < highest - drop:
+                break
+    return count
 
 
 @compiled
-def fall(point, width, axis, sign, top, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
-    """Return how far from the mode, along an axis, the log density has fallen by about 2."""
-    distance = 2 * width[axis]
-    middle = point[axis]
-    for _ in range(12):
-        if axis == 1 and sign < 0 and distance > middle:
-            distance = middle
-        point[axis] = middle + sign * distance
-        fallen = top - at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
-        point[axis] = middle
-        if not fallen == fallen:
-            distance *= 0.5
-            continue
-        if 1.4 < fallen < 2.8 or (fallen <= 2.8 and axis == 1 and sign < 0 and distance >= middle):
-            break
-        distance *= min(max(math.sqrt(2.0 / max(fallen, 0.02)), 0.3), 3.0)
-    return distance
+def edge_mass(masses, row_of, column_of, node, v_first, priors):  # type: ignore[no-untyped-def]
+    """Return the share of the mass that lies in cells with a neighbour off the grid; v = 0 is no edge."""
+    total, edge = 0.0, 0.0
+    highest = masses.max() if masses.size > 0 else 0.0
+    for index in range(masses.size):
+        mass = math.exp(masses[index] - highest)
+        total += mass
+        row, column = row_of[index], column_of[index]
+        outside = priors.has_shape and (row == 0 or row == ROWS - 1 or node[row - 1, column] < 0 or node[row + 1, column] < 0)
+        if priors.random_sites:
+            at_zero = column == 0 and v_first == 0.0
+            outside = outside or column == COLUMNS - 1 or node[row, column + 1] < 0
+            outside = outside or (not at_zero and (column == 0 or node[row, column - 1] < 0))
+        if outside:
+            edge += mass
+    return edge / total if total > 0 else np.nan
 
 
 @compiled
@@ -134,22 +147,13 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
     exposure = np.empty(cells.events.size)
     c, z, factor = np.zeros(d), np.zeros(sites), np.zeros((d, d))
     point, width = np.array([0.0, 1.0 if priors.random_sites else 0.0]), np.array([0.3, 0.5])
-    moved = 1.0
-    for _ in range(MODE_STEPS):
-        moved = 0.0
-        if priors.has_shape:
-            moved = abs(climb(point, width, 0, 4, sd_unit, exposure, cells, priors, c, z, factor))
-        if priors.random_sites:
-            moved = max(moved, abs(climb(point, width, 1, 4, sd_unit, exposure, cells, priors, c, z, factor)))
-        if not moved > 2 * NEAR_MODE:
-            break
-    top = at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
+    top = find_mode(point, width, sd_unit, exposure, cells, priors, c, z, factor)
     log_shape_step, v_step, v_first = 1.0, 1.0, 0.0
-    if priors.has_shape and top == top:
+    if priors.has_shape and not math.isnan(top):
         log_shape_step = fall(point, width, 0, 1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
         log_shape_step += fall(point, width, 0, -1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
         log_shape_step *= scale * STEP
-    if priors.random_sites and top == top:
+    if priors.random_sites and not math.isnan(top):
         v_step = fall(point, width, 1, 1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
         if point[1] > 0:
             v_step += fall(point, width, 1, -1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
@@ -160,67 +164,14 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
     capacity = MOST_NODES if priors.random_sites else ROWS
     masses, row_of, column_of = np.empty(capacity), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
     modes, factors = np.empty((capacity, d)), np.empty((capacity, d, d))
-    count, edge = 0, np.nan
-    drop = DROP
-    for _ in range(MOST_GROWTH if top == top else 0):
-        node[:] = -1
-        count = 0
-        highest = top
-        for direction in (1, -1):
-            row = ROWS // 2 + (0 if direction == 1 else -1)
-            best = int((point[1] - v_first) / v_step) if priors.random_sites else 0
-            if direction == -1 and count > 0:  # back to the middle, to begin from its modes
-                for j in range(d):
-                    c[j] = modes[0, j]
-                z[:] = 0.0
-            while 0 <= row < ROWS and (priors.has_shape or row == ROWS // 2):
-                log_shape = point[0] + (row - ROWS // 2) * log_shape_step
-                exposures(math.exp(log_shape), cells, exposure)
-                start = min(max(best, 0), COLUMNS - 1)
-                row_best = -np.inf
-                row_c, row_z = c.copy(), z.copy()
-                for side in (1, -1):
-                    column = start if side == 1 else start - 1
-                    if side == -1:
-                        c[:], z[:] = row_c, row_z
-                    while 0 <= column < COLUMNS and count < capacity:
-                        v = v_first + (column + 0.5) * v_step if priors.random_sites else 0.0
-                        value = log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor)
-                        if not value == value:
-                            break
-                        masses[count], row_of[count], column_of[count] = value, row, column
-                        modes[count] = c
-                        factors[count] = factor
-                        node[row, column] = count
-                        count += 1
-                        highest = max(highest, value)
-                        if column == start:
-                            row_c[:], row_z[:] = c, z
-                        if value > row_best:
-                            row_best = value
-                            best = column
-                        if value < highest - drop or not priors.random_sites:
-                            break
-                        column += side
-                c[:], z[:] = row_c, row_z
-                row += direction
-                if row_best < highest - drop:
-                    break
-        total, edge = 0.0, 0.0
-        for index in range(count):
-            mass = math.exp(masses[index] - highest)
-            total += mass
-            row, column = row_of[index], column_of[index]
-            outside = priors.has_shape and (
-                row == 0 or row == ROWS - 1 or node[row - 1, column] < 0 or node[row + 1, column] < 0
-            )
-            if priors.random_sites:
-                at_zero = column == 0 and v_first == 0.0
-                outside = outside or column == COLUMNS - 1 or node[row, column + 1] < 0
-                outside = outside or (not at_zero and (column == 0 or node[row, column - 1] < 0))
-            if outside:
-                edge += mass
-        edge = edge / total if total > 0 else np.nan
+    count, edge, drop = 0, np.nan, DROP
+    found = not math.isnan(top)
+    for _ in range(MOST_GROWTH if found else 0):
+        count = sweep(
+            top, drop, point, log_shape_step, v_first, v_step, sd_unit,
+            exposure, cells, priors, c, z, factor, node, masses, row_of, column_of, modes, factors,
+        )  # fmt: skip
+        edge = edge_mass(masses[:count], row_of, column_of, node, v_first, priors)
         if not edge > EDGE_MASS:
             break
         drop += FURTHER
@@ -238,7 +189,6 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
         point[1],
         sd_unit,
         edge,
-        count,
     )
 
 
@@ -247,7 +197,7 @@ def sd_unit_of(prior: Any) -> float:
     if prior is None:
         return 1.0
     values = prior.values
-    rough = {
+    rough: dict[str, Callable[[], float]] = {
         "HalfNormal": lambda: 0.67 * values["sigma"],
         "LogNormal": lambda: math.exp(values["mu"]),
         "HalfStudentT": lambda: 0.7 * values["sigma"],

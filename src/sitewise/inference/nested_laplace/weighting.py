@@ -39,8 +39,8 @@ class WeightedDraws:
         Pareto-smoothed, summing to one.
     log_weights : ndarray, shape (S,)
         As they came: log of the model's density over the proposal's.
-    log_density : ndarray, shape (S,)
-        The kernel's log density at the points (of standardised site effects).
+    log_density, log_likelihood : ndarray, shape (S,)
+        The kernel's log density at the points (of standardised site effects), and the log likelihood.
     log_marginal_likelihood : float
         Log of the probability (density) of the data under the spec; with fixed site effects too.
     verdict : Verdict
@@ -53,6 +53,7 @@ class WeightedDraws:
     weights: Floats
     log_weights: Floats
     log_density: Floats
+    log_likelihood: Floats
     log_marginal_likelihood: float
     verdict: Verdict
     nodes: int
@@ -63,7 +64,9 @@ class WeightedDraws:
         return float(1 / np.sum(self.weights**2))
 
 
-def weighted_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, rng: np.random.Generator) -> WeightedDraws:
+def weighted_draws(
+    spec: ModelSpec, data: ModelData, /, *, draws: int, rng: np.random.Generator, spread: float = 1.0
+) -> WeightedDraws:
     """Return weighted draws from the posterior of a spec that the kernel reads.
 
     Parameters
@@ -76,6 +79,8 @@ def weighted_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, rng: np.r
         Number of draws.
     rng : Generator
         Source of all randomness.
+    spread : float
+        Multiplies the sds of the proposal of coefficients and baseline; the weights correct for it.
 
     Raises
     ------
@@ -84,7 +89,7 @@ def weighted_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, rng: np.r
     """
     cells, priors = make_cells(spec, data), make_priors(spec, data)
     grid = make_grid(cells, priors, sd_unit_of(spec.resolved.site_sd), 1.0)
-    if not (grid.count > 0 and np.isfinite(grid.edge_mass)):
+    if not (grid.log_mass.size > 0 and np.isfinite(grid.edge_mass)):
         raise NoModeError(
             "The nested Laplace approximation finds no mode of this posterior. "
             "Use engine=Nuts(), or look at the priors: one of them may leave a parameter unbounded."
@@ -93,19 +98,20 @@ def weighted_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, rng: np.r
     sites = cells.site_start.size - 1 if priors.random_sites else 0
     free = int(priors.has_shape) + d + (1 + sites if priors.random_sites else 0)
     outside = max(1, round(SHARE_OUTSIDE * draws)) if priors.has_shape or priors.random_sites else 0
-    points, log_density, log_weights = np.empty((draws, free)), np.empty(draws), np.empty(draws)
+    points, densities, log_weights = np.empty((draws, free)), np.empty((draws, 2)), np.empty(draws)
     draw(
         cells,
         priors,
         grid,
         DEGREES,
+        spread,
         outside,
         rng.random((draws, 3)),
         rng.standard_normal((draws, 2 + d + sites)),
         np.column_stack([rng.chisquare(DEGREES, draws), rng.chisquare(OUTSIDE_DEGREES, (draws, 2))]),
         rng.random((draws, sites)),
         points,
-        log_density,
+        densities,
         log_weights,
     )
     weights, pareto_k = smoothed(log_weights)
@@ -115,11 +121,12 @@ def weighted_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, rng: np.r
         points,
         weights,
         log_weights,
-        log_density,
+        densities[:, 0],
+        densities[:, 1],
         # The points' coefficients are those of the columns times their sds.
         float(log_mean - np.log(priors.column_sd).sum()),
         judge_importance(float(1 / np.sum(weights**2)), pareto_k, float(grid.edge_mass), draws),
-        int(grid.count),
+        int(grid.log_mass.size),
     )
 
 
