@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass, field, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -17,7 +17,12 @@ from sitewise.models.resolve import ModelData
 from sitewise.models.spec import ModelSpec, RandomSites
 from sitewise.problems import SpecError
 
+if TYPE_CHECKING:
+    from sitewise.inference.nested_laplace.weighting import WeightedDraws
+
 RETRY_FACTOR = 4
+RESAMPLING = 1
+"""Branch of the seed for resampling."""
 
 
 @dataclass(frozen=True)
@@ -55,41 +60,29 @@ class NestedLaplace:
         NoModeError
             When the approximation finds no mode and there is no fallback.
         """
-        from sitewise.inference.nested_laplace.weighting import NoModeError
-
-        require_known(spec)
-        try:
-            found = self._once(spec, data, seed=seed, report=report)
-            if found.verdict.level == "fail":
-                report("The verdict fails: once more with more draws")
-                found = replace(self, draws=RETRY_FACTOR * self.draws)._once(spec, data, seed=seed + 1, report=report)
-                found = replace(found, verdict=replace(found.verdict, retried=True))
-            if found.verdict.level != "fail" or not self.fallback:
-                return found
-            reason = found.verdict.sentence
-        except NoModeError as error:
-            if not self.fallback:
-                raise
-            reason = str(error)
-        return fall_back(reason, spec, data, seed=seed, progress=progress, report=report)
-
-    def _once(self, spec: ModelSpec, data: ModelData, *, seed: int, report: Report) -> Draws:
         started = time.perf_counter()
+        require_known(spec)
         report("Loading the fast engine (the first time on a machine, compiling it: half a minute)")
-        from sitewise.inference.nested_laplace.weighting import resampled, weighted_draws
+        from sitewise.inference.nested_laplace.weighting import NoModeError, resampled
 
         seconds = {"import": time.perf_counter() - started}
         report(f"Drawing {self.draws} weighted draws")
         started = time.perf_counter()
-        rng = np.random.default_rng(seed)
-        found = weighted_draws(spec, data, draws=self.draws, rng=rng)
-        standardised = replace(spec, sites=RandomSites()) if isinstance(spec.sites, RandomSites) else spec
-        weighted = unpack(standardised, data, found.points[None])
+        try:
+            found = self.weighted(spec, data, seed=seed)
+        except NoModeError as error:
+            if not self.fallback:
+                raise
+            return fall_back(str(error), spec, data, seed=seed, progress=progress, report=report)
+        if found.verdict.level == "fail" and self.fallback:
+            return fall_back(found.verdict.sentence, spec, data, seed=seed, progress=progress, report=report)
+        spec = non_centred(spec)
+        weighted = unpack(spec, data, found.points[None])
         with np.errstate(divide="ignore"):  # a weight may be too small for a number
             weighted[names.LOG_WEIGHT] = ((names.CHAIN, names.DRAW), np.log(found.weights)[None])
-        chosen = resampled(found.weights, rng)
+        chosen = resampled(found.weights, np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(RESAMPLING,))))
         posterior = weighted.drop_vars(names.LOG_WEIGHT).isel({names.DRAW: chosen})
-        posterior = posterior.assign_coords({names.DRAW: np.arange(self.draws)})
+        posterior = posterior.assign_coords({names.DRAW: np.arange(found.weights.size)})
         for variable in posterior.data_vars.values():
             variable.attrs[names.IMPORTANCE_ESS] = found.importance_ess
         weighted.attrs["log_marginal_likelihood"] = found.log_marginal_likelihood
@@ -97,7 +90,31 @@ class NestedLaplace:
         sample_stats = xr.Dataset({"lp": ((names.CHAIN, names.DRAW), found.log_density[None, chosen])})
         seconds["sample"] = time.perf_counter() - started
         settings = {**asdict(self), "grid_nodes": found.nodes}
-        return Draws(posterior, sample_stats, found.verdict, standardised, seconds, settings, weighted, self.name)
+        return Draws(posterior, sample_stats, found.verdict, spec, seconds, settings, weighted, self.name)
+
+    def weighted(self, spec: ModelSpec, data: ModelData, *, seed: int | np.random.SeedSequence) -> WeightedDraws:
+        """Return the weighted draws alone, as arrays; where their verdict fails, once more with four times as many.
+
+        Parameters
+        ----------
+        spec : ModelSpec
+            Resolved; its family and priors are known (:func:`require_known`).
+        data : ModelData
+            A cohort's arrays.
+        seed : int or SeedSequence
+            Of all randomness.
+        """
+        from sitewise.inference.nested_laplace.weighting import weighted_draws
+
+        rng = np.random.default_rng(seed)
+        found = weighted_draws(spec, data, draws=self.draws, rng=rng)
+        if found.verdict.level != "fail":
+            return found
+        again = weighted_draws(spec, data, draws=RETRY_FACTOR * self.draws, rng=rng)
+        note = (
+            f"The first {self.draws} draws failed ({found.verdict.sentence}) and were replaced by {RETRY_FACTOR * self.draws}."
+        )
+        return replace(again, verdict=replace(again.verdict, retried=True, notes=(note,)))
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,11 @@ class Auto:
                 raise
             reason = str(error)
         return fall_back(reason, spec, data, seed=seed, progress=progress, report=report, engine=self.exact)
+
+
+def non_centred(spec: ModelSpec) -> ModelSpec:
+    """Return the spec whose site effects are standardised, as the weighted draws have them; the distribution is the same."""
+    return replace(spec, sites=RandomSites()) if isinstance(spec.sites, RandomSites) else spec
 
 
 def require_known(spec: ModelSpec) -> None:

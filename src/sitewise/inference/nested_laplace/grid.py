@@ -1,8 +1,8 @@
 """The adaptive grid over the hyperparameters: log shape, and v with site sd = unit sinh(v).
 
 The site sd may be near zero (the density of v is then flat there, with the natural edge v = 0) or large (v grows as its log,
-so that heavy-tailed priors end on the grid too). Cells tile the plane; a cell's mass is the Laplace density at its middle times its
-area. The grid grows from the mode until what lies on its edge is negligible.
+so that heavy-tailed priors end on the grid too). Cells tile the plane; a cell's mass is the Laplace density at its middle times
+its area. The grid grows from the mode until what lies on its edge is negligible.
 """
 
 from __future__ import annotations
