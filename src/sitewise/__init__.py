@@ -84,6 +84,9 @@ if TYPE_CHECKING:
     from sitewise.studies.evidence_fits import fit_evidence as fit_evidence
     from sitewise.studies.evidence_fits import stack_fits as stack_fits
     from sitewise.studies.published import published_summary as published_summary
+    from sitewise.studies.replication import Replicates as Replicates
+    from sitewise.studies.replication import Summaries as Summaries
+    from sitewise.studies.replication import replicate as replicate
     from sitewise.studies.stacking import summarise_stack as summarise_stack
 
 _HOME = {
@@ -164,6 +167,7 @@ _HOME = {
     "sitewise.studies.evidence_fit": ("EvidenceFit",),
     "sitewise.studies.evidence_fits": ("fit_evidence", "stack_fits"),
     "sitewise.studies.published": ("published_summary",),
+    "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),
     "sitewise.studies.stacking": ("summarise_stack",),
     "sitewise.simulate.progression": ("ProgressionModel", "ScanSchedule", "calibrate_progression"),
     "sitewise.cli.study": ("Study", "read_study"),

@@ -117,8 +117,21 @@ def replicate(
     SpecError
         When specs and cohorts do not go together, or the spec for many cohorts is not resolved: its priors would move.
     """
-    return run(source_of(specs, cohorts), engine=engine, summaries=summaries or Summaries(), seed=seed, workers=workers,
-               executor=executor, folder=folder, chunk=chunk, report=report)  # fmt: skip
+    source = source_of(specs, cohorts)
+    if isinstance(engine, NestedLaplace):
+        for spec in source.models:
+            require_known(spec)
+    return run(
+        source,
+        engine=engine,
+        summaries=summaries or Summaries(),
+        seed=seed,
+        workers=workers,
+        executor=executor,
+        folder=folder,
+        chunk=chunk,
+        report=report,
+    )
 
 
 def run(
