@@ -87,6 +87,9 @@ if TYPE_CHECKING:
     from sitewise.studies.replication import Replicates as Replicates
     from sitewise.studies.replication import Summaries as Summaries
     from sitewise.studies.replication import replicate as replicate
+    from sitewise.studies.sbc import coverage as coverage
+    from sitewise.studies.sbc import posterior_sbc as posterior_sbc
+    from sitewise.studies.sbc import sbc as sbc
     from sitewise.studies.stacking import summarise_stack as summarise_stack
 
 _HOME = {
@@ -168,6 +171,7 @@ _HOME = {
     "sitewise.studies.evidence_fits": ("fit_evidence", "stack_fits"),
     "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),
+    "sitewise.studies.sbc": ("coverage", "posterior_sbc", "sbc"),
     "sitewise.studies.stacking": ("summarise_stack",),
     "sitewise.simulate.progression": ("ProgressionModel", "ScanSchedule", "calibrate_progression"),
     "sitewise.cli.study": ("Study", "read_study"),

@@ -268,6 +268,30 @@ def tables(
     raise typer.Exit(run_tables(cohort, config, out, flags))
 
 
+@app.command()
+def sbc(
+    config: Annotated[Path, typer.Option("--config", help="Study file (TOML): the model, its priors, and [sbc].")],
+    out: Out,
+    cohort: Annotated[
+        Path | None,
+        typer.Argument(metavar="COHORT", help="Patient table whose patients are simulated anew; or [sbc] scenario."),
+    ] = None,
+    replicates: Annotated[int | None, typer.Option("--replicates", min=20, help="Truths drawn; default 1000.")] = None,
+    engine: Engine = None,
+    draws: Annotated[int | None, typer.Option("--draws", min=4, help="Draws of each fit; default 500.")] = None,
+    around_posterior: Annotated[
+        bool, typer.Option("--posterior", help="Truths from the posterior of the patients' own data, not from the prior.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default one a core.")] = None,
+    seed: Seed = None,
+) -> None:
+    """Simulate from the model's own prior, fit, and see whether the posteriors are right (simulation-based calibration)."""
+    from sitewise.cli.sbc import Asked, run_sbc
+
+    asked = Asked(replicates, engine, draws, around_posterior, workers, seed)
+    raise typer.Exit(run_sbc(cohort, config, out, asked))
+
+
 def main() -> None:
     """Run the command line; problems in what the user gave are a message and exit code 2."""
     from sitewise.problems import SitewiseError

@@ -28,7 +28,7 @@ class Study:
 
     Parameters
     ----------
-    data, covariates, model, priors, sampler, report : mapping
+    data, covariates, model, priors, sampler, report, sbc : mapping
         The tables of the file.
     """
 
@@ -38,6 +38,7 @@ class Study:
     priors: Mapping[str, Any] = field(default_factory=dict)
     sampler: Mapping[str, Any] = field(default_factory=dict)
     report: Mapping[str, Any] = field(default_factory=dict)
+    sbc: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], where: str = "The study") -> Self:

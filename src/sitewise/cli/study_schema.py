@@ -12,6 +12,8 @@ from sitewise.problems import Problems, nearest
 
 NUMBER = (int, float)
 ANY = (str, int, float, bool)
+FEWEST_REPLICATES = 20
+FEWEST_DRAWS = 100
 
 SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
     "data": {
@@ -45,6 +47,15 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "seed": (int,),
     },
     "report": {"times": (list,), "rmst_horizon": NUMBER, "prob": NUMBER, "margins": (dict,), "question": (str,)},
+    "sbc": {
+        "scenario": (str,),
+        "replicates": (int,),
+        "draws": (int,),
+        "alpha": NUMBER,
+        "coverage_patients": (list,),
+        "coverage_sites": (list,),
+        "coverage_replicates": (int,),
+    },
 }
 """Keys of each table and the types they take; ``[priors]`` has its own rules (names of terms are keys there)."""
 
@@ -67,6 +78,12 @@ RANGES: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("sampler", "seed"): (lambda value: value >= 0, "zero or more"),
     ("report", "times"): (lambda value: bool(value) and all(map(_is_positive, value)), "a list of positive numbers"),
     ("report", "rmst_horizon"): (lambda value: _is_positive(value), "a positive time"),
+    ("sbc", "replicates"): (lambda value: value >= FEWEST_REPLICATES, f"at least {FEWEST_REPLICATES}"),
+    ("sbc", "draws"): (lambda value: value >= FEWEST_DRAWS, f"at least {FEWEST_DRAWS}"),
+    ("sbc", "alpha"): (lambda value: 0 < value < 1, "between 0 and 1, such as 0.05"),
+    ("sbc", "coverage_patients"): (lambda value: _are_counts(value, 5), "a list of whole numbers, 5 or more"),
+    ("sbc", "coverage_sites"): (lambda value: _are_counts(value, 2), "a list of whole numbers, 2 or more"),
+    ("sbc", "coverage_replicates"): (lambda value: value >= FEWEST_REPLICATES, f"at least {FEWEST_REPLICATES}"),
     ("report", "prob"): (lambda value: 0 < value < 1, "between 0 and 1, such as 0.95"),
 }
 """What a value of the right type must be, and the words for it."""
@@ -107,6 +124,10 @@ def _type_words(types: tuple[type, ...]) -> str:
 
 def _is_positive(value: Any) -> bool:
     return _has_type(value, NUMBER) and 0 < value < math.inf
+
+
+def _are_counts(values: list[Any], least: int) -> bool:
+    return bool(values) and all(_has_type(value, (int,)) and value >= least for value in values)
 
 
 def _check_margins(margins: Mapping[str, Any], problems: Problems) -> None:

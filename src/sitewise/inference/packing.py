@@ -44,6 +44,8 @@ DIMENSION = {
     names.SITE_EFFECT_STANDARDISED: names.SITE,
 }
 """The dimension of the variables that are not one number a draw."""
+CONSTANT = 1e-10
+"""A column whose sd is less than this share of its largest value is constant."""
 BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
 
 
@@ -81,9 +83,13 @@ def _site_kind(spec: ModelSpec) -> int:
 
 
 def column_scales(data: ModelData) -> Floats:
-    """Return the sds of the design columns, by which the kernel's coefficients are multiplied."""
+    """Return the sds of the design columns, by which the kernel's coefficients are multiplied; 1 for constant columns.
+
+    A level may be missing in a simulated cohort, or when patients are left out. The sd of equal numbers is not always zero:
+    their mean is rounded.
+    """
     spread = data.covariates.std(axis=0)
-    return np.where(spread > 0, spread, 1.0)
+    return np.where(spread > CONSTANT * np.abs(data.covariates).max(axis=0, initial=0.0), spread, 1.0)
 
 
 def sum_to_zero_basis(sites: int) -> Floats:

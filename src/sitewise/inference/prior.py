@@ -36,15 +36,31 @@ def sample_prior(spec: ModelSpec, cohort: Cohort, /, *, draws: int = 1000, seed:
         ``prior`` (as the posterior, dims chain of size 1 and draw) and ``prior_predictive`` with ``survival_time``, dims
         (chain, draw, patient): uncensored times in the cohort's unit, guarantee time included.
     """
+    if draws < 1:
+        raise SpecError(f"draws is {draws}; at least one is needed.")
+    spec = spec.resolve(cohort)
+    data = prepare(spec, cohort)
+    prior = prior_draws(spec, data, draws=draws, seed=seed)
+    return xr.DataTree.from_dict({names.PRIOR: prior, names.PRIOR_PREDICTIVE: _simulate_times(spec, prior, data, seed)})
+
+
+def prior_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, seed: int) -> xr.Dataset:
+    """Return draws of every parameter from the prior, by PyMC from the model's own graph; dims chain (of size 1), draw.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Resolved.
+    data : ModelData
+        Arrays of a cohort under it; their times do not matter.
+    draws, seed : int
+        Number of draws, and the seed.
+    """
     import pymc as pm
     from pytensor.compile.mode import Mode
 
     from sitewise.models.graph import build
 
-    if draws < 1:
-        raise SpecError(f"draws is {draws}; at least one is needed.")
-    spec = spec.resolve(cohort)
-    data = prepare(spec, cohort)
     model = build(spec, data)
     wanted = [*model.free_RVs, *model.deterministics]
     drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
@@ -64,7 +80,7 @@ def sample_prior(spec: ModelSpec, cohort: Cohort, /, *, draws: int = 1000, seed:
         },
         coords=coords,
     )
-    return xr.DataTree.from_dict({names.PRIOR: prior, names.PRIOR_PREDICTIVE: _simulate_times(spec, prior, data, seed)})
+    return prior
 
 
 def _simulate_times(spec: ModelSpec, prior: xr.Dataset, data: ModelData, seed: int) -> xr.Dataset:

@@ -88,6 +88,8 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
         for place, term in enumerate(resolution.columns):
             found.append(f"{names.SITE_SD} x {term}")
             values.append(variables[names.SITE_SD] * variables[effect][:, place])
+    if names.LOG_SCALE not in variables:  # a truth that says nothing of the reference patient
+        return found, np.column_stack(values)
     shape = tuple(variables[item.name] for item in spec.family.shape_parameters)
     log_scale = variables[names.LOG_SCALE]
     guarantee = spec.guarantee_time

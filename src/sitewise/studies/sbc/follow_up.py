@@ -1,0 +1,57 @@
+"""How long each patient would be watched: censoring times for simulated cohorts, like those of a cohort."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise.cohort import Cohort
+from sitewise.cohort.kaplan_meier import kaplan_meier
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class FollowUp:
+    """Potential censoring times of a cohort's patients.
+
+    A censored patient keeps their own time. For one with an event it is known only to lie beyond: it is drawn from the reverse
+    Kaplan-Meier curve (Schemper & Smith 1996, Control Clin Trials 17:343), given that. Where the curve has no mass beyond, it
+    is the longest time of the cohort, or the patient's own.
+
+    Parameters
+    ----------
+    time : ndarray, shape (n,)
+        Observed times.
+    event : ndarray of bool, shape (n,)
+        Whether they are events.
+    step, share : ndarray, shape (m,)
+        Times at which the reverse Kaplan-Meier curve falls, and its value after each.
+    """
+
+    time: Floats
+    event: NDArray[np.bool_]
+    step: Floats
+    share: Floats
+
+    @classmethod
+    def of(cls, cohort: Cohort) -> FollowUp:
+        """Return the follow-up of a cohort."""
+        event = cohort.event > 0
+        curve = kaplan_meier(cohort.time, ~event)
+        return cls(cohort.time, event, np.asarray(curve.time, dtype=float), np.asarray(curve.survival, dtype=float))
+
+    def draw(self, rng: np.random.Generator) -> Floats:
+        """Return a censoring time for each patient, shape (n,)."""
+        if not self.event.any():
+            return self.time.copy()
+        place = np.searchsorted(self.step, self.time, side="right") - 1
+        at_risk = np.where(place >= 0, self.share[np.maximum(place, 0)], 1.0)
+        goal = rng.random(self.time.size) * at_risk
+        # The first step at which the curve is at or below the goal.
+        first = np.searchsorted(-self.share, -goal, side="left")
+        longest = float(self.time.max())
+        drawn = np.where(first < self.step.size, self.step[np.minimum(first, self.step.size - 1)], longest)
+        return np.where(self.event, np.maximum(drawn, self.time), self.time)

@@ -1,0 +1,138 @@
+"""Cohorts simulated from truths: patients, sites and follow-up of one cohort, times from parameters drawn anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise import names
+from sitewise.cohort import Cohort
+from sitewise.families.metric import log_cumulative_hazard
+from sitewise.inference.densities import coefficient_name
+from sitewise.models.resolve import ModelData
+from sitewise.models.spec import ModelSpec
+from sitewise.names import TIME_RATIO
+from sitewise.problems import SpecError
+from sitewise.studies.replication.quantities import LOG_LIKELIHOOD
+from sitewise.studies.replication.sources import Item
+from sitewise.studies.replication.work import branch, total_log_likelihood
+from sitewise.studies.sbc.follow_up import FollowUp
+
+Floats = NDArray[np.float64]
+SIMULATE = 2
+"""Branch of a replicate's seed for its times."""
+
+
+@dataclass(frozen=True, eq=False)
+class TruthSource:
+    """Replicates whose parameters are known.
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Resolved: the model that makes the times.
+    analysis : ModelSpec
+        Resolved: the model that is fitted; the same one, unless a fault is planted.
+    data : ModelData
+        Covariates, sites, entries and weights of the patients.
+    follow_up : FollowUp
+        How long they are watched.
+    truths : mapping of str to ndarray, shape (R,) or (R, terms or sites)
+        Parameters of each replicate, by the names of the posterior.
+    seed : int
+        Of the times.
+    known : ModelData or None
+        Patients whose times are given, and fitted together with the simulated ones (posterior SBC).
+    fingerprint_of : str
+        What tells the truths from others.
+    """
+
+    spec: ModelSpec
+    analysis: ModelSpec
+    data: ModelData
+    follow_up: FollowUp
+    truths: Mapping[str, Floats]
+    seed: int
+    known: ModelData | None
+    fingerprint_of: str
+
+    def __len__(self) -> int:
+        return int(self.truths[names.LOG_SCALE_AT_MEANS].shape[0])
+
+    def items(self, start: int, stop: int) -> list[Item]:
+        """Return the replicates ``start`` to ``stop``, each with its truth."""
+        return [self._item(number) for number in range(start, stop)]
+
+    def _item(self, number: int) -> Item:
+        truth = {name: values[number : number + 1] for name, values in self.truths.items()}
+        rng = np.random.default_rng(branch(self.seed, number, SIMULATE))
+        data = simulated(self.spec, truth, self.data, self.follow_up, rng)
+        if self.known is not None:
+            data = together(self.known, data)
+        truth[LOG_LIKELIHOOD] = total_log_likelihood(self.spec, truth, data)
+        return Item(number, self.analysis, data, truth=truth, label=f"truth {number}")
+
+    def cohort(self, number: int) -> Cohort:
+        """Refuse: these cohorts are arrays."""
+        raise SpecError("Cohorts of simulation-based calibration are arrays; estimands of groups are not defined for them.")
+
+    @property
+    def models(self) -> Sequence[ModelSpec]:
+        """The model that is fitted."""
+        return [self.analysis]
+
+    def fingerprint(self) -> str:
+        """Return what tells the truths, and the models, from others."""
+        return f"{self.fingerprint_of} {self.spec.to_dict()} {self.analysis.to_dict()} {self.seed}"
+
+
+def simulated(
+    spec: ModelSpec, truth: Mapping[str, Floats], data: ModelData, follow_up: FollowUp, rng: np.random.Generator
+) -> ModelData:
+    """Return a cohort's arrays with times of the model: H(T) - H(entry) is standard exponential, and follow-up ends it.
+
+    Everything is done on the log scale, since truths from a wide prior have times that no float holds.
+    """
+    scale = truth[names.LOG_SCALE_AT_MEANS][0]
+    shape = tuple(truth[item.name][0] for item in spec.family.shape_parameters)
+    predictor = np.zeros(data.log_time.size)
+    if spec.resolved.columns:
+        predictor += data.covariates @ truth[coefficient_name(spec)][0]
+    if spec.has_sites:
+        predictor += truth[names.SITE_EFFECT][0][data.site]
+    log_hazard = np.log(rng.standard_exponential(predictor.size))
+    if data.log_entry is not None and data.entered_late is not None:
+        before = log_cumulative_hazard(spec.family, spec.metric, data.log_entry, predictor, scale, shape)
+        log_hazard = np.where(data.entered_late > 0, np.logaddexp(log_hazard, before), log_hazard)
+    if spec.metric == TIME_RATIO:
+        log_time = spec.family.log_time(log_hazard, scale, shape) + predictor
+    else:
+        log_time = spec.family.log_time(log_hazard - predictor, scale, shape)
+    log_end = np.log(follow_up.draw(rng) - spec.guarantee_time)
+    return replace(data, log_time=np.minimum(log_time, log_end), event=(log_time <= log_end).astype(float))
+
+
+def together(first: ModelData, second: ModelData) -> ModelData:
+    """Return the arrays of two cohorts under one spec as those of one."""
+
+    def joined(name: str, missing: float) -> Any:
+        own = [getattr(part, name) for part in (first, second)]
+        if own[0] is None and own[1] is None:
+            return None
+        sizes = (first.log_time.size, second.log_time.size)
+        return np.concatenate([np.full(size, missing) if part is None else part for part, size in zip(own, sizes, strict=True)])
+
+    return ModelData(
+        log_time=joined("log_time", 0.0),
+        event=joined("event", 0.0),
+        log_entry=joined("log_entry", 0.0),
+        entered_late=joined("entered_late", 0.0),
+        weight=joined("weight", 1.0),
+        covariates=np.concatenate([first.covariates, second.covariates]),
+        site=np.concatenate([first.site, second.site]),
+        design=first.design,
+    )
