@@ -44,15 +44,17 @@ lint: setup ## style, format, types and import layers, without the tests
 	@echo "== import layers (lint-imports)"
 	@.venv/bin/lint-imports --no-logo
 
-verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers (two hours on 2 cores)
+verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers, fast engine (2.5 hours on 2 cores)
 	$(PY) benchmarks/verify.py
 	$(PY) benchmarks/fixed_truth.py
 	$(PY) benchmarks/calibration_coverage.py
 	$(PY) benchmarks/pseudo_papers.py
+	$(PY) benchmarks/fast_accuracy.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py
 	$(PY) benchmarks/bench_calibration.py
+	$(PY) benchmarks/bench_fast.py
 
 # Versions already in the lock are kept where they still fit; make lock UPGRADE=--upgrade for the newest.
 lock: setup ## resolve the dependencies anew into requirements.lock

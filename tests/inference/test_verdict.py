@@ -29,7 +29,7 @@ def test_the_table_is_complete():
 
 def test_pareto_k_is_good_or_bad():
     for draws, good, bad in ((100, 0.499, 0.5), (10_000, 0.699, 0.7)):
-        levels = [judge_importance(1000.0, k, 1e-9, draws)["pareto_k"].level for k in (-0.3, good, bad, float("nan"))]
+        levels = [judge_importance(1000.0, k, 1e-9, draws, 0.03)["pareto_k"].level for k in (-0.3, good, bad, float("nan"))]
         assert levels == ["ok", "ok", "fail", "fail"]
 
 

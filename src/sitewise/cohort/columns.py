@@ -82,6 +82,14 @@ def read_number(frame: pd.DataFrame, column: str, problems: Problems) -> NDArray
     return np.where(infinite, np.nan, numbers)
 
 
+def _are_booleans(values: pd.Series) -> bool:
+    """Return whether all values that are there are true or false."""
+    known = values.dropna()
+    if known.empty or pd.api.types.is_bool_dtype(known):
+        return True
+    return values.dtype == object and bool(known.map(lambda value: isinstance(value, bool | np.bool_)).all())
+
+
 def read_event(frame: pd.DataFrame, column: str, event_level: object | None, problems: Problems) -> NDArray[np.float64]:
     """Return 1 for the event, 0 for censored, missing where the column is missing.
 
@@ -90,11 +98,7 @@ def read_event(frame: pd.DataFrame, column: str, event_level: object | None, pro
     """
     values = frame[column]
     missing = values.isna().to_numpy()
-    if values.dropna().map(lambda value: isinstance(value, bool | np.bool_)).all() and event_level in (
-        None,
-        1,
-        True,
-    ):
+    if event_level in (None, 1, True) and _are_booleans(values):
         return np.where(missing, np.nan, values.fillna(False).astype(bool).to_numpy(dtype=float))
     text = labels(values)
     distinct = natural_order(text.dropna())

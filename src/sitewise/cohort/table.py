@@ -17,6 +17,7 @@ from sitewise.cohort.columns import Columns, Recode
 from sitewise.cohort.files import read_table
 from sitewise.cohort.kaplan_meier import KaplanMeier, kaplan_meier
 from sitewise.cohort.synthetic import SYNTHETIC
+from sitewise.cohort.text import csv_text
 from sitewise.problems import CohortError, Problems, nearest
 
 Floats = NDArray[np.float64]
@@ -231,8 +232,7 @@ class Cohort:
     @cached_property
     def data_hash(self) -> str:
         """SHA-256 of the validated table as CSV text with 12 digits: the data's identity in every output."""
-        text = self.frame.to_csv(index=False, float_format="%.12g")
-        return hashlib.sha256((self.time_unit + "\n" + text).encode()).hexdigest()
+        return hashlib.sha256((self.time_unit + "\n" + csv_text(self.frame)).encode()).hexdigest()
 
     def require(self, names: Sequence[str]) -> None:
         """Check that covariates exist, vary and are complete.

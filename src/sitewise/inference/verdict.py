@@ -193,8 +193,8 @@ def check(name: str, value: float, where: str = "") -> Check:
     return Check(name, float(value), threshold.level(float(value)), threshold.ok, threshold.warn, where)
 
 
-def judge_importance(importance_ess: float, pareto_k: float, edge_mass: float, draws: int) -> Verdict:
-    """Return the verdict on weighted draws from their importance ESS, Pareto k and the mass on the edge of the grid."""
+def judge_importance(importance_ess: float, pareto_k: float, edge_mass: float, draws: int, mcse: float) -> Verdict:
+    """Return the verdict on weighted draws: importance ESS, Pareto k, mass on the edge of the grid, worst MCSE over sd."""
     bound = pareto_k_bound(draws)
     threshold = replace(THRESHOLDS["pareto_k"], ok=bound, warn=bound)
     return Verdict(
@@ -202,7 +202,7 @@ def judge_importance(importance_ess: float, pareto_k: float, edge_mass: float, d
             check("importance_ess", importance_ess),
             Check("pareto_k", pareto_k, threshold.level(pareto_k), bound, bound),
             check("edge_mass", edge_mass),
-            check("mcse", 1 / np.sqrt(importance_ess) if importance_ess > 0 else np.nan),
+            check("mcse", mcse),
         )
     )
 

@@ -155,9 +155,13 @@ def _check_rank(matrix: Floats, columns: list[str]) -> None:
     centred = matrix - matrix.mean(axis=0)
     spread = centred.std(axis=0)
     scaled = centred / np.where(spread > 0, spread, 1.0)
+    tolerance = 1e-8 * np.sqrt(len(matrix))
+    # One decomposition says whether all is well; which columns are to blame takes one for each.
+    if (np.abs(np.diag(np.linalg.qr(scaled, mode="r"))) > tolerance).all() and len(matrix) >= len(columns):
+        return
     kept: list[int] = []
     for index, name in enumerate(columns):
-        if np.linalg.matrix_rank(scaled[:, [*kept, index]], tol=1e-8 * np.sqrt(len(matrix))) == len(kept) + 1:
+        if np.linalg.matrix_rank(scaled[:, [*kept, index]], tol=tolerance) == len(kept) + 1:
             kept.append(index)
         elif spread[index] == 0:
             problems.add(f"term '{name}'", "is constant in this cohort", "Remove it.")

@@ -142,8 +142,8 @@ def _ecdf_section(found: Calibration, files: Mapping[str, Path]) -> Section:
     head = ["Quantity", "p", "p, folded", "p, Holm", "mean PIT (0.5)", "sd / uniform (1)"]
     sentences = [
         "The PIT value of a quantity is the posterior probability below its truth. Over many truths from the prior these are "
-        "uniform if the computation is right. Shown is their distribution function minus the uniform one, with a band that holds "
-        "the whole of it in 99 of 100 calibrated cases, the smallest p first. (The test's own p values end at one half.)",
+        "uniform if the computation is right. Shown is their distribution function minus the uniform one, with a band that "
+        "holds the whole of it in 99 of 100 calibrated cases, the smallest p first. (The test's p values end at one half.)",
         "sd / uniform above 1: posteriors are too narrow; below 1: too wide.",
     ]
     return Section(
@@ -184,9 +184,9 @@ def _methods_section(found: Calibration, spec: ModelSpec, cohort: Cohort, seed: 
         *([name, version] for name, version in installed_versions().items()),
     ]
     sentences = [
-        "Parameters are drawn by PyMC from the model's own graph; times by inverting the cumulative hazard; a patient's follow-up "
-        "is their own, or, after an event, drawn from the reverse Kaplan-Meier curve beyond it. Uniformity by arviz-stats' test "
-        "for continuous PIT values, of the values and of abs(2 PIT - 1), corrected by Holm at "
+        "Parameters are drawn by PyMC from the model's own graph, times by inverting the cumulative hazard. A patient's "
+        "follow-up is their own or, after an event, drawn from the reverse Kaplan-Meier curve beyond it. Uniformity by "
+        "arviz-stats' test for continuous PIT values, of the values and of abs(2 PIT - 1), corrected by Holm at "
         f"{found.alpha:g} over all quantities.",
     ]
     return Section("methods", "Methods", sentences, [Table(["What", "value"], rows)])

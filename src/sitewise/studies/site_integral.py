@@ -19,10 +19,10 @@ STEP = 0.39
 FALLEN = 36.0
 """Log density below the mode's at which the rule ends: exp(-36) is 2e-16."""
 STEPS = 6
-SMALLEST_SD = 1e-12
+SMALLEST_SD, LARGEST = 1e-12, 1e300
 
 
-def log_site_integral(events: float, /, hazard: Floats, site_sd: Floats) -> Floats:
+def log_site_integral(events: float, hazard: Floats, /, *, site_sd: Floats) -> Floats:
     """Return log of the integral of exp(D b - L exp(b)) over b ~ Normal(0, site_sd), draw by draw.
 
     The trapezoidal rule between the two points at which the integrand has fallen by exp(-36). The integrand is analytic and
@@ -47,7 +47,8 @@ def log_site_integral(events: float, /, hazard: Floats, site_sd: Floats) -> Floa
     # In z = b / sd the log integrand is D sd z - L exp(sd z) - z^2 / 2. With y = L sd^2 exp(sd z) its mode solves
     # y + log y = log(L sd^2) + D sd^2 (Wright's omega), and its curvature there is 1 + y.
     with np.errstate(divide="ignore"):
-        y = wrightomega(np.log(hazard) + 2 * np.log(sd) + events * sd**2).real
+        # A draw may be so far off that a hazard is infinite; the likelihood is then nothing either way.
+        y = wrightomega(np.log(np.minimum(hazard, LARGEST)) + 2 * np.log(sd) + events * sd**2).real
     mode = events * sd - y / sd
     left, right = (_reach(side, sd, y) for side in (-1.0, 1.0))
     needed = (left + right) * sd / STEP
@@ -62,7 +63,7 @@ def log_site_integral(events: float, /, hazard: Floats, site_sd: Floats) -> Floa
 
 
 def _fall(distance: Floats, sd: Floats, y: Floats) -> Floats:
-    """Return how far the log integrand lies below its mode at a distance from it: u^2 / 2 + y (exp(x) - 1 - x) / sd^2, x = sd u."""
+    """Return how far the log integrand lies below its mode at a distance u: u^2 / 2 + y (exp(x) - 1 - x) / sd^2, x = sd u."""
     x = sd * distance
     # Where x is small the difference loses its digits, and the series has them.
     bend = np.where(np.abs(x) < 1e-4, 0.5 * distance**2 * (1 + x / 3), (np.expm1(x) - x) / sd**2)

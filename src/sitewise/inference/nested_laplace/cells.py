@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sitewise.classical.compiled import compiled
 from sitewise.inference.packing import column_scales, sum_to_zero_basis
 from sitewise.models.resolve import ModelData
 from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 FEW = 0.5
 """Cells are made where a sample of patients has at most this share of patterns."""
 SAMPLE = 2000
+MIX = -7046029254386353131
+"""An odd number of 64 bits that spreads hashes (2^64 over the golden ratio, as a signed integer)."""
 
 
 class Cells(NamedTuple):
@@ -38,6 +41,8 @@ class Cells(NamedTuple):
     log_time, sign_weight, start : ndarray, shapes (m,), (m,), (C + 1,)
         Log times and weights that make up the exposure of each cell, cell after cell; entries have negative weights. Log
         times are relative to ``middle``.
+    single : bool
+        Whether every cell is one log time, so that its exposure need not be made before its hazard.
     middle : float
         Log of the person-time per event, a point of reference that keeps powers of time near one.
     total_events, events_log_time : float
@@ -51,6 +56,7 @@ class Cells(NamedTuple):
     log_time: Floats
     sign_weight: Floats
     start: NDArray[np.int64]
+    single: bool
     middle: float
     total_events: float
     events_log_time: float
@@ -58,7 +64,7 @@ class Cells(NamedTuple):
 
 def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
     """Return the cells of a cohort's arrays under a resolved spec."""
-    rows = data.covariates / column_scales(data)
+    rows = np.ascontiguousarray(data.covariates / column_scales(data))
     sites = len(spec.resolved.site_labels)
     random = isinstance(spec.sites, RandomSites)
     weight = np.ones(data.log_time.size) if data.weight is None else data.weight
@@ -66,7 +72,7 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
     count = first.size
     events = np.bincount(cell, weights=weight * data.event, minlength=count)
     # Half an event where there is none: simulated cohorts may have none, and their posterior is as good as any.
-    middle = float(np.log(np.sum(weight * np.exp(data.log_time)) / max(np.sum(weight * data.event), 0.5)))
+    middle = float(np.log(np.mean(np.exp(data.log_time)) * weight.sum() / max(np.sum(weight * data.event), 0.5)))
     log_time, sign_weight, member = data.log_time, weight, cell
     if data.log_entry is not None and data.entered_late is not None:
         late = data.entered_late > 0
@@ -86,26 +92,65 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
         log_time=np.ascontiguousarray(log_time[order] - middle),
         sign_weight=np.ascontiguousarray(sign_weight[order]),
         start=np.concatenate([[0], np.cumsum(np.bincount(member, minlength=count))]).astype(np.int64),
+        single=bool(member.size == count),
         middle=middle,
         total_events=float(events.sum()),
         events_log_time=float(np.sum(weight * data.event * data.log_time)),
     )
 
 
+@compiled
+def number_patterns(rows, place, cell, first):  # type: ignore[no-untyped-def]
+    """Give numbers to the distinct pairs of place and row, in the order in which they appear; return how many there are.
+
+    ``cell`` (n,) gets each patient's number and ``first`` (n,) a patient of each. By a table of hashes with open addressing.
+    """
+    n, columns = rows.shape
+    size = 8
+    while size < 2 * n:
+        size *= 2
+    table = np.full(size, -1)
+    count = 0
+    for i in range(n):
+        key = (place[i] + 1) * MIX
+        for j in range(columns):
+            key = (key ^ hash(rows[i, j])) * MIX
+            key ^= key >> 29
+        slot = key & (size - 1)
+        while True:
+            known = table[slot]
+            if known < 0:
+                table[slot] = count
+                cell[i] = count
+                first[count] = i
+                count += 1
+                break
+            other = first[known]
+            same = place[other] == place[i]
+            for j in range(columns):
+                same = same and rows[other, j] == rows[i, j]
+            if same:
+                cell[i] = known
+                break
+            slot = (slot + 1) & (size - 1)
+    return count
+
+
 def _numbered(rows: Floats, site: NDArray[np.int64] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the cell of each patient, and a patient of each cell; cells are numbered by site first."""
     n = len(rows)
     place = np.zeros(n, dtype=np.int64) if site is None else site
-    sample = rows[:: max(n // SAMPLE, 1)]
-    if rows.shape[1] and len(np.unique(sample, axis=0)) > FEW * len(sample):
+    cell, first = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    step = max(n // SAMPLE, 1)
+    sample = np.ascontiguousarray(rows[::step])
+    nowhere = np.zeros(len(sample), dtype=np.int64)
+    if rows.shape[1] and n > SAMPLE and number_patterns(sample, nowhere, cell, first) > FEW * len(sample):
         order = np.argsort(place, kind="stable")
-        cell = np.empty(n, dtype=np.int64)
         cell[order] = np.arange(n)
         return cell, order
-    key = place
-    for column in rows.T:
-        _, level = np.unique(column, return_inverse=True)
-        # Numbered anew after every column, so that the product of numbers of levels never leaves the integers.
-        _, key = np.unique(key * (int(level.max()) + 1) + level, return_inverse=True)
-    first, cell = np.unique(key, return_index=True, return_inverse=True)[1:]
-    return cell, first
+    count = number_patterns(rows, place, cell, first)
+    first = first[:count]
+    order = np.argsort(place[first], kind="stable")
+    rank = np.empty(count, dtype=np.int64)
+    rank[order] = np.arange(count)
+    return rank[cell], first[order]

@@ -25,20 +25,10 @@ from sitewise.inference.nested_laplace.priors import normal_stand_in
 
 MOST_STEPS = 60
 MOST_HALVINGS = 40
-CONVERGED = 1e-7
-"""Newton stops after the step whose predicted gain of log density is below this."""
+CONVERGED = 1e-4
+"""Newton stops after a step whose predicted gain of log density is below this; what is left is of the order of its square."""
 LARGEST = 600.0
 """Log hazards beyond this mean a step far too long; exp of it is still a number."""
-
-
-@compiled
-def exposures(shape, cells, result):  # type: ignore[no-untyped-def]
-    """Fill ``result`` (C,) with the exposure of each cell: sum of w (t^k - entry^k), times relative to ``middle``."""
-    for cell in range(result.size):
-        total = 0.0
-        for member in range(cells.start[cell], cells.start[cell + 1]):
-            total += cells.sign_weight[member] * math.exp(shape * cells.log_time[member])
-        result[cell] = total
 
 
 @compiled

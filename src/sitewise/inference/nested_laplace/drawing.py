@@ -15,10 +15,10 @@ from sitewise.inference.kernel import AT_MEANS_LOG_MEDIAN, LOG_2_PI, LOG_LOG_2, 
 from sitewise.inference.nested_laplace.conditional import (
     baseline_row,
     conditional,
-    exposures,
     hyper_log_density,
     solve_upper,
 )
+from sitewise.inference.nested_laplace.exposure import exposures, exposures_at
 from sitewise.inference.nested_laplace.grid import COLUMNS, ROWS
 
 OUTSIDE_DEGREES = 3.0
@@ -29,10 +29,9 @@ SPLIT_AT = 1.7
 
 
 @compiled
-def log_t(x, degrees):  # type: ignore[no-untyped-def]
-    """Return the log density of a standard Student t."""
-    constant = math.lgamma(0.5 * (degrees + 1)) - math.lgamma(0.5 * degrees) - 0.5 * math.log(math.pi * degrees)
-    return constant - 0.5 * (degrees + 1) * math.log1p(x * x / degrees)
+def t_density(x):  # type: ignore[no-untyped-def]
+    """Return the density of a standard Student t with three degrees of freedom."""
+    return 2.0 / (math.pi * math.sqrt(OUTSIDE_DEGREES) * (1.0 + x * x / OUTSIDE_DEGREES) ** 2)
 
 
 @compiled
@@ -53,7 +52,8 @@ def site_conditional(reach, events, hazard, halves):  # type: ignore[no-untyped-
         u = (SPLIT_AT if side else -SPLIT_AT) * sd
         x = reach * u
         bend = 0.5 * u * u if abs(x) < 1e-5 else (math.expm1(x) - x) / square
-        halves[side] = abs(u) / math.sqrt(u * u + 2.0 * y * bend)
+        # A site without patients has y = 0, and its bend may be infinite.
+        halves[side] = abs(u) / math.sqrt(u * u + 2.0 * y * bend) if y > 0.0 else sd
     return events * reach - y / reach
 
 
@@ -74,7 +74,21 @@ def exact_log_prior(c, priors, shape, middle, row):  # type: ignore[no-untyped-d
 
 @compiled
 def draw(  # type: ignore[no-untyped-def]
-    cells, priors, grid, degrees, spread, outside, uniforms, normals, chi_squares, site_uniforms, points, densities, log_weights
+    cells,
+    priors,
+    grid,
+    degrees,
+    spread,
+    outside,
+    uniforms,
+    normals,
+    chi_squares,
+    site_uniforms,
+    start,
+    stop,
+    points,
+    densities,
+    log_weights,
 ):
     """Fill ``points`` (S, free), in the order of the kernel's point, ``densities`` (S, 2) and ``log_weights`` (S,).
 
@@ -82,8 +96,8 @@ def draw(  # type: ignore[no-untyped-def]
     coefficients' proposal.
 
     ``uniforms`` (S, 3), ``normals`` (S, 2 + q + 1 + J), ``chi_squares`` (S, 3) and ``site_uniforms`` (S, J) are standard random
-    numbers. The first ``outside`` draws take their hyperparameters from a wide t, the others from the grid by systematic
-    sampling. Site effects are standardised.
+    numbers. Draws ``start`` to ``stop`` are made. The first ``outside`` draws take their hyperparameters from a wide t, the
+    others from the grid by systematic sampling. Site effects are standardised.
     """
     draws = points.shape[0]
     d = cells.rows.shape[1] + 1
@@ -112,7 +126,7 @@ def draw(  # type: ignore[no-untyped-def]
     c, z, factor, mode, deviation, row = np.empty(d), np.zeros(sites), np.zeros((d, d)), np.empty(d), np.empty(d), np.empty(d)
     halves = np.empty(2)
     position = 0
-    for s in range(draws):
+    for s in range(start, stop):
         # Hyperparameters.
         x, v = grid.log_shape_mode, 0.0
         index = 0
@@ -136,16 +150,15 @@ def draw(  # type: ignore[no-untyped-def]
             if priors.random_sites:
                 v = v_of[index] + (uniforms[s, 1] - 0.5) * grid.v_step
         shape, site_sd = math.exp(x), grid.sd_unit * math.sinh(v)
-        exposures(shape, cells, exposure)
+        if not cells.single:
+            exposures_at(shape, cells, grid.exposure, exposure)
         proposal = (1.0 - share_outside) * mass[index] / cell_area if index >= 0 else 0.0
         if outside > 0:
             wide = share_outside
             if priors.has_shape:
-                wide *= math.exp(log_t((x - x_middle) / x_wide, OUTSIDE_DEGREES)) / x_wide
+                wide *= t_density((x - x_middle) / x_wide) / x_wide
             if priors.random_sites:
-                both = math.exp(log_t((v - v_middle) / v_wide, OUTSIDE_DEGREES))
-                both += math.exp(log_t((-v - v_middle) / v_wide, OUTSIDE_DEGREES))
-                wide *= both / v_wide
+                wide *= (t_density((v - v_middle) / v_wide) + t_density((-v - v_middle) / v_wide)) / v_wide
             proposal += wide
         log_proposal = math.log(proposal)
 
@@ -176,11 +189,14 @@ def draw(  # type: ignore[no-untyped-def]
         else:
             z[:] = 0.0
             mode[:] = grid.c[0]
+            if cells.single:
+                exposures(shape, cells, exposure)
             found = conditional(shape, site_sd, exposure, cells, priors, mode, z, factor)
             if math.isnan(found):
+                # Given up: a weight of zero, and numbers, so that weighted sums over draws remain numbers.
                 log_weights[s] = -np.inf
-                densities[s] = -np.inf
-                points[s] = np.nan
+                densities[s] = 0.0
+                points[s] = 0.0
                 continue
         square = 0.0
         stretch = math.sqrt(degrees / chi_squares[s, 0])
@@ -212,7 +228,10 @@ def draw(  # type: ignore[no-untyped-def]
                 log_hazard = level + unit * predictor
                 value += cells.events[cell] * log_hazard
                 events += cells.events[cell]
-                hazard += exposure[cell] * math.exp(log_hazard)
+                if cells.single:
+                    hazard += cells.sign_weight[cell] * math.exp(log_hazard + shape * cells.log_time[cell])
+                else:
+                    hazard += exposure[cell] * math.exp(log_hazard)
             if not priors.random_sites:
                 value -= hazard
                 continue
@@ -221,7 +240,8 @@ def draw(  # type: ignore[no-untyped-def]
             normal = abs(normals[s, 2 + d + site])
             effect = middle + (halves[1] if right else -halves[0]) * normal
             log_proposal += math.log(2.0 / (halves[0] + halves[1])) - 0.5 * normal * normal - 0.5 * LOG_2_PI
-            value += events * reach * effect - hazard * math.exp(reach * effect)
+            if hazard > 0.0:  # else there is nobody, and the exponential may be infinite
+                value += events * reach * effect - hazard * math.exp(reach * effect)
             prior -= 0.5 * effect * effect + 0.5 * LOG_2_PI
             z[site] = effect
         log_weights[s] = value + prior - log_proposal

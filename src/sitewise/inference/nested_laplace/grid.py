@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
-from sitewise.inference.nested_laplace.conditional import exposures
+from sitewise.inference.nested_laplace.exposure import ExposureTable, exposures_at, make_table
 from sitewise.inference.nested_laplace.searching import fall, find_mode, log_mass
 
 Floats = NDArray[np.float64]
@@ -27,6 +27,8 @@ STEP = 0.21
 DROP = 13.0
 """Log density below the mode's at which the grid first ends."""
 FURTHER = 5.0
+RANGE = 8.0
+"""Sds of log shape on either side of the mode for which a table of exposures is made."""
 MOST_GROWTH = 6
 EDGE_MASS = 1e-5
 
@@ -50,6 +52,7 @@ class Grid(NamedTuple):
     v_mode: float
     sd_unit: float
     edge_mass: float
+    exposure: ExposureTable
 
 
 @compiled
@@ -61,6 +64,7 @@ def sweep(  # type: ignore[no-untyped-def]
     v_first,
     v_step,
     sd_unit,
+    table,
     exposure,
     cells,
     priors,
@@ -73,13 +77,13 @@ def sweep(  # type: ignore[no-untyped-def]
     column_of,
     modes,
     factors,
+    count,
 ):
     """Visit nodes outward from the mode, row by row, until the log density is ``drop`` below the highest; return their number.
 
-    Each node's Newton search begins at its neighbour's mode.
+    Each node's Newton search begins at its neighbour's mode. The first ``count`` nodes are there from an earlier visit.
     """
-    node[:] = -1
-    count, highest, capacity = 0, top, masses.size
+    highest, capacity = top, masses.size
     for direction in (1, -1):
         row = ROWS // 2 + (0 if direction == 1 else -1)
         best = int((point[1] - v_first) / v_step) if priors.random_sites else 0
@@ -88,7 +92,7 @@ def sweep(  # type: ignore[no-untyped-def]
             z[:] = 0.0
         while 0 <= row < ROWS and (priors.has_shape or row == ROWS // 2):
             log_shape = point[0] + (row - ROWS // 2) * log_shape_step
-            exposures(math.exp(log_shape), cells, exposure)
+            exposures_at(math.exp(log_shape), cells, table, exposure)
             start = min(max(best, 0), COLUMNS - 1)
             row_best = -np.inf
             row_c, row_z = c.copy(), z.copy()
@@ -98,13 +102,18 @@ def sweep(  # type: ignore[no-untyped-def]
                     c[:], z[:] = row_c, row_z
                 while 0 <= column < COLUMNS and count < capacity:
                     v = v_first + (column + 0.5) * v_step if priors.random_sites else 0.0
-                    value = log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor)
-                    if math.isnan(value):
-                        break
-                    masses[count], row_of[count], column_of[count] = value, row, column
-                    modes[count], factors[count] = c, factor
-                    node[row, column] = count
-                    count += 1
+                    known = node[row, column]
+                    if known >= 0:
+                        value = masses[known]
+                        c[:] = modes[known]
+                    else:
+                        value = log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor)
+                        if math.isnan(value):
+                            break
+                        masses[count], row_of[count], column_of[count] = value, row, column
+                        modes[count], factors[count] = c, factor
+                        node[row, column] = count
+                        count += 1
                     highest = max(highest, value)
                     if column == start:
                         row_c[:], row_z[:] = c, z
@@ -160,6 +169,9 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
         v_step *= scale * STEP
         v_first = max(0.0, point[1] - 0.5 * COLUMNS * v_step)
 
+    wide = RANGE * log_shape_step / (4.0 * scale * STEP)
+    table = make_table(cells, math.exp(point[0] - wide), math.exp(point[0] + wide))
+
     node = np.full((ROWS, COLUMNS), -1)
     capacity = MOST_NODES if priors.random_sites else ROWS
     masses, row_of, column_of = np.empty(capacity), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
@@ -168,8 +180,8 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
     found = not math.isnan(top)
     for _ in range(MOST_GROWTH if found else 0):
         count = sweep(
-            top, drop, point, log_shape_step, v_first, v_step, sd_unit,
-            exposure, cells, priors, c, z, factor, node, masses, row_of, column_of, modes, factors,
+            top, drop, point, log_shape_step, v_first, v_step, sd_unit, table,
+            exposure, cells, priors, c, z, factor, node, masses, row_of, column_of, modes, factors, count,
         )  # fmt: skip
         edge = edge_mass(masses[:count], row_of, column_of, node, v_first, priors)
         if not edge > EDGE_MASS:
@@ -189,6 +201,7 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
         point[1],
         sd_unit,
         edge,
+        table,
     )
 
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from sitewise.classical.compiled import compiled
-from sitewise.inference.nested_laplace.conditional import conditional, exposures, hyper_log_density
+from sitewise.inference.nested_laplace.conditional import conditional, hyper_log_density
+from sitewise.inference.nested_laplace.exposure import exposures
 
 MODE_STEPS = 40
 NEAR_MODE = 0.15

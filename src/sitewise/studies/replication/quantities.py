@@ -38,7 +38,8 @@ class Summaries:
     estimands : mapping of str to callable, optional
         Further quantities: functions of a fit that return draws; importable ones (no lambda) reach other processes too.
     products : bool
-        Whether to keep site sd times each coefficient, and the log likelihood: they show faults which parameters hide.
+        Whether to keep the size of each coefficient, its product with the site sd, and the log likelihood: they show faults
+        which parameters hide.
     prob : float
         Probability of the equal-tailed intervals.
     """
@@ -83,9 +84,12 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
         else:
             found.append(name)
             values.append(own)
-    if names.SITE_SD in variables and summaries.products:
-        effect = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
-        for place, term in enumerate(resolution.columns):
+    effect = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
+    for place, term in enumerate(resolution.columns if summaries.products else ()):
+        # A prior that is too wide overstates large effects of either sign: seen in the size, hardly in the effect itself.
+        found.append(f"abs({effect}[{term}])")
+        values.append(np.abs(variables[effect][:, place]))
+        if names.SITE_SD in variables:
             found.append(f"{names.SITE_SD} x {term}")
             values.append(variables[names.SITE_SD] * variables[effect][:, place])
     if names.LOG_SCALE not in variables:  # a truth that says nothing of the reference patient

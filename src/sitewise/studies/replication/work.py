@@ -36,6 +36,8 @@ from sitewise.studies.replication.sources import Item, Source
 Floats = NDArray[np.float64]
 FIT, TIE = 0, 1
 """Branches of a replicate's seed."""
+NEGLIGIBLE = 1e-12
+"""Draws with weights below this are dropped: a site spread of hundreds that weighs nothing would still cost estimands memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +135,11 @@ def draw(item: Item, job: Job) -> Weighted:
     seed = seed_of(job.seed, item.number)
     if isinstance(job.engine, NestedLaplace) and not job.engine.fallback:
         found = job.engine.weighted(spec, data, seed=seed)
-        variables = unpack_arrays(non_centred(spec), column_scales(data), found.points)
+        counts = found.weights > NEGLIGIBLE
+        variables = unpack_arrays(non_centred(spec), column_scales(data), found.points[counts])
         if job.summaries.products:
-            variables[LOG_LIKELIHOOD] = found.log_likelihood
-        return Weighted(variables, found.weights, found.verdict, found.log_marginal_likelihood)
+            variables[LOG_LIKELIHOOD] = found.log_likelihood[counts]
+        return Weighted(variables, found.weights[counts], found.verdict, found.log_marginal_likelihood)
     draws = job.engine.run(spec, data, seed=seed, progress=False, report=silent)
     posterior = draws.posterior
     size = posterior.sizes[names.CHAIN] * posterior.sizes[names.DRAW]
