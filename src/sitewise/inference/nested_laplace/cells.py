@@ -72,7 +72,8 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
     count = first.size
     events = np.bincount(cell, weights=weight * data.event, minlength=count)
     # Half an event where there is none: simulated cohorts may have none, and their posterior is as good as any.
-    middle = float(np.log(np.mean(np.exp(data.log_time)) * weight.sum() / max(np.sum(weight * data.event), 0.5)))
+    rate = max(np.sum(weight * data.event), 0.5) / max(weight.sum(), 0.5)
+    middle = float(np.log(np.mean(np.exp(data.log_time)) / rate))
     log_time, sign_weight, member = data.log_time, weight, cell
     if data.log_entry is not None and data.entered_late is not None:
         late = data.entered_late > 0

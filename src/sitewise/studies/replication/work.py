@@ -37,7 +37,7 @@ Floats = NDArray[np.float64]
 FIT, TIE = 0, 1
 """Branches of a replicate's seed."""
 NEGLIGIBLE = 1e-12
-"""Draws with weights below this are dropped: a site spread of hundreds that weighs nothing would still cost estimands memory."""
+"""Draws with weights below this are dropped: a site spread of hundreds, of no weight, would still cost estimands memory."""
 
 
 @dataclass(frozen=True, eq=False)
