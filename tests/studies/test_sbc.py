@@ -73,7 +73,7 @@ def test_planted_faults_are_found(spec, cohort) -> None:
     for name, found in {
         "variance": sbc(spec, cohort, replicates=REPLICATES, engine=Narrow(draws=500)),
         "censoring": sbc(spec, cohort, replicates=REPLICATES, engine=Uncensored(draws=500)),
-        "prior": sbc(spec, cohort, replicates=REPLICATES, analysis=doubled),
+        "prior": sbc(spec, cohort, replicates=5 * REPLICATES, analysis=doubled),
     }.items():
         assert (found.tests["p_holm"] < 0.05).any(), name
         assert not found.passed

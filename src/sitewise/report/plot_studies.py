@@ -1,138 +1,24 @@
-"""Pictures of studies: sites left out, patients left out, priors in turn, and more patients."""
+"""Pictures of studies: sites and patients left out, priors in turn, and more patients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sitewise import names
+from sitewise.report.plot_left_out import plot_leave_one_out, plot_leave_one_site_out
 from sitewise.report.style import GREY, PALETTE, colour, label_width, new_figure, plain, styled
 from sitewise.studies.learning_curve import LearningCurve
-from sitewise.studies.leave_one_out import LeaveOneOut
-from sitewise.studies.leave_one_site_out import SHIFT, LeaveOneSiteOut
 from sitewise.studies.prior_sensitivity import PriorSensitivity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LIMIT = 2.0
-"""Shift, in posterior sds, at which the colours of the tiles end."""
-MOST_NAMED = 8
-"""Patients of leave-one-out that are named in the picture."""
-
-
-def plot_leave_one_site_out(found: LeaveOneSiteOut, /) -> Figure:
-    """Return each site's log predictive density per patient, and tiles of how far estimates move without it."""
-    table, quantities = found.table, list(found.full.index)
-    labels = [
-        f"{plain(str(site), 30)}  (n = {n}, {events} ev.)"
-        for site, n, events in zip(table["site"], table["patients"], table["events"], strict=True)
-    ]
-    left = label_width(labels, least=1.6, size=8)
-    heads = [_short(name) for name in quantities]
-    top = label_width(heads, least=0.7, size=8) * 0.75 + 0.35
-    tiles = max(0.62 * len(quantities), 1.0)
-    width, height = left + 2.7 + tiles + 0.5, top + 0.3 * len(table) + 0.85
-    with styled():
-        figure = new_figure(width, height)
-        bottom, tall = 0.7 / height, 0.3 * len(table) / height
-        axes = figure.add_axes((left / width, bottom, 2.3 / width, tall))
-        rows = np.arange(len(table))
-        error = (table["elpd_mcse"] / table["patients"]).to_numpy(dtype=float)
-        axes.errorbar(table["elpd_per_patient"], rows, xerr=2 * error, fmt="o", color=PALETTE[0], ms=5, lw=1.5)
-        axes.axvline(found.elpd / table["patients"].sum(), color=GREY, lw=0.8, ls=":")
-        axes.set(yticks=rows, ylim=(len(table) - 0.5, -0.5))
-        axes.set_yticklabels(labels, fontsize=8)
-        axes.set_xlabel("Log predictive density per patient\n(right: better predicted by the others)", fontsize=8)
-        axes.tick_params(axis="x", labelsize=8)
-        if quantities:
-            moved = figure.add_axes(((left + 2.5) / width, bottom, tiles / width, tall))
-            _tiles(moved, table[[SHIFT + name for name in quantities]].to_numpy(dtype=float), heads)
-        else:
-            moved = None
-        figure.text(0.1 / width, 1 - 0.12 / height, "Each site left out in turn", va="top", fontsize=11, weight="bold")
-        note = (
-            "Tiles: change of the posterior mean without the site, in posterior sds of the full fit."
-            if moved is not None
-            else ""
-        )
-        figure.text(0.995, 0.005, note, ha="right", va="bottom", fontsize=7, color=GREY)
-    return figure
-
-
-def _tiles(axes: Axes, values: np.ndarray, heads: list[str]) -> None:
-    axes.imshow(values, cmap="PuOr_r", vmin=-LIMIT, vmax=LIMIT, aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        text = "–" if np.isnan(value) else f"{value:+.1f}"
-        shade = "white" if abs(value) > 0.75 * LIMIT else "black"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=shade)
-    axes.set(yticks=[], xticks=range(len(heads)))
-    axes.set_xticklabels(heads, rotation=50, ha="left", rotation_mode="anchor", fontsize=8)
-    axes.tick_params(axis="x", bottom=False, top=False, labelbottom=False, labeltop=True, pad=1)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-
-
-def _short(name: str) -> str:
-    """Return an estimate's name for a head of a column."""
-    if name.startswith(f"{names.LOG_HAZARD_RATIO}["):
-        return plain(name[len(names.LOG_HAZARD_RATIO) + 1 : -1], 24)
-    return "site spread" if name == names.SITE_SD_LOG_HAZARD_RATIO else plain(name, 24)
-
-
-def plot_leave_one_out(found: LeaveOneOut, /) -> Figure:
-    """Return the approximate against the exact log predictive density of each patient, and their difference by Pareto k."""
-    table = found.table.dropna(subset=["elpd", "psis_elpd"])
-    off = found.off.dropna(subset=["difference"])
-    with styled():
-        figure = new_figure(9.6, 4.3)
-        axes, misses = figure.add_axes((0.075, 0.16, 0.38, 0.72)), figure.add_axes((0.57, 0.16, 0.41, 0.72))
-        event = table["event"].to_numpy() == 1
-        for chosen, shade, label in ((event, PALETTE[0], "event"), (~event, PALETTE[4], "censored")):
-            own = table[chosen]
-            axes.plot(own["elpd"], own["psis_elpd"], "o", color=shade, ms=4, alpha=0.8, mew=0, label=label)
-            style = {"fmt": "o", "color": shade, "ms": 4, "lw": 0.8, "alpha": 0.8, "mew": 0}
-            misses.errorbar(own["psis_pareto_k"], own["difference"], yerr=2 * own["difference_mcse"], **style)
-        if len(table):
-            ends = [float(table[["elpd", "psis_elpd"]].min().min()), float(table[["elpd", "psis_elpd"]].max().max())]
-            axes.plot(ends, ends, color=GREY, lw=0.8, ls=":", zorder=0)
-        axes.set(xlabel="Exact (refit without the patient)", ylabel="PSIS (from the full fit)")
-        axes.set_title("Log predictive density of each patient")
-        axes.legend(fontsize=8, loc="upper left")
-        misses.axhline(0.0, color=GREY, lw=0.8, ls=":")
-        misses.axvline(found.good_k, color=PALETTE[1], lw=0.9, ls="--")
-        misses.annotate(
-            f"good below {found.good_k:.2f}",
-            (found.good_k, 1.0),
-            xycoords=("data", "axes fraction"),
-            xytext=(-4, -2),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            fontsize=8,
-            color=PALETTE[1],
-        )
-        worst = off.reindex(off["difference"].abs().sort_values(ascending=False).index)[:MOST_NAMED]
-        for patient, k, difference in zip(worst["patient"], worst["psis_pareto_k"], worst["difference"], strict=True):
-            misses.annotate(
-                plain(str(patient), 16), (k, difference), xytext=(5, 3), textcoords="offset points", fontsize=7, color=GREY
-            )
-        misses.set(xlabel="Pareto k", ylabel="PSIS minus exact")
-        misses.set_title(f"Misses: {len(off)} of {len(table)} patients off")
-        figure.text(
-            0.995,
-            0.005,
-            "Bars: two Monte Carlo errors of the difference. Off: beyond three of them, or k too large.",
-            ha="right",
-            va="bottom",
-            fontsize=7,
-            color=GREY,
-        )
-    return figure
+__all__ = ["plot_learning_curve", "plot_leave_one_out", "plot_leave_one_site_out", "plot_prior_sensitivity"]
 
 
 def plot_prior_sensitivity(found: PriorSensitivity, /, *, time: float | None = None) -> Figure:
@@ -159,7 +45,7 @@ def plot_prior_sensitivity(found: PriorSensitivity, /, *, time: float | None = N
     most = max(survival["group"].nunique(), effects["group"].nunique() if len(effects) else 0)
     step = max(0.42, 0.13 * most + 0.12)
     width, legend = left + sum(wide[name] + 0.3 for name in panels) + 0.1, 0.19 * most + 0.1
-    height = 0.75 + step * len(priors) + 0.55 + legend
+    height = 0.35 + step * len(priors) + 0.55 + legend
     with styled():
         figure = new_figure(width, height)
         start = left
@@ -173,7 +59,12 @@ def plot_prior_sensitivity(found: PriorSensitivity, /, *, time: float | None = N
             if name == "spread":
                 _spread(axes, priors, found.metric)
             elif name == "survival":
-                _by_prior(axes, survival[survival["horizon"] == time], priors["prior"], f"Survival at {time:g}")
+                _by_prior(
+                    axes,
+                    survival[survival["horizon"] == time],
+                    priors["prior"],
+                    f"Survival at {time:g} {plain(found.time_unit, 20)}",
+                )
                 axes.set_xlim(0, 1)
             elif name == "effects":
                 _by_prior(axes, effects, priors["prior"], "Log hazard ratios")
@@ -238,24 +129,31 @@ def plot_learning_curve(found: LearningCurve, /) -> Figure:
     groups, counts = list(dict.fromkeys(table["group"])), sorted(table["site_count"].unique())
     smallest = table.groupby("group")["group_events"].mean().idxmin()
     lines = len(groups) * len(counts)
-    height = 3.9 + 0.17 * max(lines - 4, 0)
+    names_of = {
+        (group, count): plain(str(group), 34) + (f", {count} sites" if len(counts) > 1 else "")
+        for group in groups
+        for count in counts
+    }
+    beside = label_width(list(names_of.values()), least=0.9, size=8) + 0.45
+    width, height = 8.3 + beside, max(3.9, 0.7 + 0.19 * lines)
     with styled():
-        figure = new_figure(9.6, height)
-        axes, held = (figure.add_axes((left, 0.15, 0.37, 0.73)) for left in (0.075, 0.52))
+        figure = new_figure(width, height)
+        axes, held = (figure.add_axes((left / width, 0.17, 3.4 / width, 0.72)) for left in (0.75, 4.85))
         for place, group in enumerate(groups):
             for style, count in enumerate(counts):
                 own = table[(table["group"] == group) & (table["site_count"] == count)].sort_values("patients")
-                label = plain(str(group), 34) + (f", {count} sites" if len(counts) > 1 else "")
-                look = {
+                look: dict[str, Any] = {
                     "color": colour(place),
                     "marker": "osD^v"[style % 5],
-                    "ms": 5,
-                    "lw": 1.5,
+                    "ms": 4.5,
+                    "lw": 1.4,
                     "ls": ("-", "--", "-.", ":")[style % 4],
                 }
-                axes.errorbar(own["patients"], own["width"], yerr=2 * own["width_mcse"], label=label, **look)
-                shifted = own["patients"] * 1.02 ** (place * len(counts) + style - (lines - 1) / 2)
-                held.errorbar(shifted, own["coverage"], yerr=2 * own["coverage_mcse"], label=label, **{**look, "ls": "none"})
+                axes.errorbar(own["patients"], own["width"], yerr=2 * own["width_mcse"], label=names_of[group, count], **look)
+                shifted = own["patients"] * 1.045 ** (place * len(counts) + style - (lines - 1) / 2)
+                error = 2 * own["coverage_mcse"]
+                bars = [error, np.minimum(error, 1 - own["coverage"])]
+                held.errorbar(shifted, own["coverage"], yerr=bars, **{**look, "ls": "none"})
                 if group == smallest and style == 0:
                     reference = own["width"].iloc[0] * np.sqrt(sizes[0] / np.asarray(sizes, dtype=float))
                     axes.plot(sizes, reference, color=GREY, lw=1, ls=(0, (2, 2)), zorder=0)
@@ -279,7 +177,7 @@ def plot_learning_curve(found: LearningCurve, /) -> Figure:
         held.set_ylim(max(0.0, min(0.75, float((table["coverage"] - 2.5 * table["coverage_mcse"]).min()))), 1.02)
         held.set_title("Coverage")
         handles, texts = axes.get_legend_handles_labels()
-        figure.legend(handles, texts, fontsize=8, loc="upper left", bbox_to_anchor=(0.9, 0.9), borderaxespad=0)
+        figure.legend(handles, texts, fontsize=8, loc="upper left", bbox_to_anchor=(8.4 / width, 0.9), borderaxespad=0)
         replicates = int(table["replicates"].max())
         figure.text(
             0.995,

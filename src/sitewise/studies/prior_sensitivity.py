@@ -54,6 +54,8 @@ class PriorSensitivity:
         Site treatment of survival.
     metric : str
         The spec's metric, in which the priors live: hazard or time ratios.
+    time_unit : str
+        Unit of ``horizon``.
     replicates : Replicates
         The fits; ``replicates.fit(number)`` does one again with its draws.
     """
@@ -62,6 +64,7 @@ class PriorSensitivity:
     estimates: pd.DataFrame
     sites: str
     metric: str
+    time_unit: str
     replicates: Replicates
 
     @property
@@ -145,7 +148,8 @@ def prior_sensitivity(
     labels = [group.label for group in groups.groups(cohort)]
     known = {f"{names.SURVIVAL}[{group}, {time}]": (names.SURVIVAL, group, time) for group in labels for time in times}
     known |= {f"{EFFECT}[{term}]": (names.LOG_HAZARD_RATIO, term, float("nan")) for term in spec.resolved.columns}
-    return PriorSensitivity(_priors(grid, found), _estimates(grid, found, known), sites.label, spec.metric, found)
+    priors, estimates = _priors(grid, found), _estimates(grid, found, known)
+    return PriorSensitivity(priors, estimates, sites.label, spec.metric, cohort.time_unit, found)
 
 
 def _priors(grid: Sequence[GridPoint], found: Replicates) -> pd.DataFrame:

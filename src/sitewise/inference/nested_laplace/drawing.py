@@ -244,6 +244,11 @@ def draw(  # type: ignore[no-untyped-def]
                 value += events * reach * effect - hazard * math.exp(reach * effect)
             prior -= 0.5 * effect * effect + 0.5 * LOG_2_PI
             z[site] = effect
+        if math.isnan(value + prior):  # a site spread, or a hazard, beyond what a float holds: from the far tail of the wide t
+            log_weights[s] = -np.inf
+            densities[s] = -np.inf
+            points[s] = 0.0
+            continue
         log_weights[s] = value + prior - log_proposal
         densities[s, 0], densities[s, 1] = value + prior, value
         if priors.random_sites:  # the kernel's coordinate is the log of the site sd
