@@ -11,6 +11,7 @@ points a draw, not over all members and quadrature nodes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from sitewise.classical.compiled import compiled
 from sitewise.estimands.grid import MARGIN, POINTS, STEP, deposit, normal_kernel, normal_reach
 
 Floats = NDArray[np.float64]
@@ -239,30 +241,51 @@ def _convolve(whole: Block, rows: Rows, site_sd: Floats) -> Block:
 
 
 def _solve(block: Block, level: float) -> Floats:
-    """Return u at which the block's S(u) = ``level``, shape (b, G).
+    """Return u at which the block's S(u) = ``level``, shape (b, G)."""
+    result = np.empty(block.mass.shape[:2])
+    solve_level(block.points, block.mass, level, result)
+    return result
+
+
+@compiled
+def solve_level(points, mass, level, result):  # type: ignore[no-untyped-def]
+    """Fill ``result`` (b, G) with u at which sum of mass exp(-exp(u + point)) = ``level``.
 
     Newton steps on u = log H0 for log(-log S), which is u plus a constant for a single hazard and nearly straight for a
     mixture, with bisection wherever a step leaves the bracket.
     """
-    target = np.log(-np.log(level))
-    points = block.points[:, None, :]
-    point = target - (block.mass * points).sum(axis=-1)
-    low = np.broadcast_to(target - points.max(axis=-1) - 1.0, point.shape)
-    high = np.broadcast_to(target - points.min(axis=-1) + 1.0, point.shape)
-    for _ in range(80):
-        with np.errstate(all="ignore"):
-            hazard = np.exp(point[..., None] + points)
-            surviving = block.mass * np.exp(-hazard)
-            value = surviving.sum(axis=-1)
-            slope = np.where(surviving != 0, surviving * hazard, 0.0).sum(axis=-1)
-            cumulative = -np.log(value)
-            proposed = point + (target - np.log(cumulative)) * value * cumulative / slope
-        above = value > level
-        low, high = np.where(above, point, low), np.where(above, high, point)
-        inside = (proposed > low) & (proposed < high) & np.isfinite(proposed)
-        proposed = np.where(inside, proposed, 0.5 * (low + high))
-        moved = float(np.max(np.abs(proposed - point), initial=0.0))
-        point = proposed
-        if moved < 1e-8:  # the next Newton step would be of the order of its square
-            break
-    return np.asarray(point)
+    target = math.log(-math.log(level))
+    for draw in range(mass.shape[0]):
+        own = points[draw]
+        for group in range(mass.shape[1]):
+            share = mass[draw, group]
+            middle, least, most = 0.0, np.inf, -np.inf
+            for j in range(own.size):
+                if share[j] != 0.0:
+                    middle += share[j] * own[j]
+                    least, most = min(least, own[j]), max(most, own[j])
+            point, low, high = target - middle, target - most - 1.0, target - least + 1.0
+            for _ in range(80):
+                value, slope = 0.0, 0.0
+                for j in range(own.size):
+                    if share[j] != 0.0:
+                        hazard = math.exp(point + own[j])
+                        surviving = share[j] * math.exp(-hazard)
+                        value += surviving
+                        if surviving != 0.0:
+                            slope += surviving * hazard
+                if value > level:
+                    low = point
+                else:
+                    high = point
+                proposed = 0.5 * (low + high)
+                if 0.0 < value < 1.0 and slope > 0.0:
+                    cumulative = -math.log(value)
+                    newton = point + (target - math.log(cumulative)) * value * cumulative / slope
+                    if low < newton < high:
+                        proposed = newton
+                moved = abs(proposed - point)
+                point = proposed
+                if moved < 1e-8:  # the next Newton step would be of the order of its square
+                    break
+            result[draw, group] = point

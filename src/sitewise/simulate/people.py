@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
-from scipy.stats import qmc
 
 from sitewise.cohort import Cohort, Columns
 from sitewise.problems import ScenarioError, nearest
@@ -138,6 +137,8 @@ def _points(
     blocks = int(np.prod([point.size for point, _ in numeric]))
     fitting = int((MOST_POINTS / combinations / blocks) ** (1 / categorical)) if categorical else nodes
     if min(nodes, fitting) < LEAST_NODES or blocks * combinations > MOST_POINTS:
+        from scipy.stats import qmc  # half a second to load, and few commands come here
+
         points = qmc.Sobol(dimensions, seed=np.random.default_rng(0)).random_base2(SOBOL_POWER)
         return points, np.full(len(points), 1 / len(points)), len(points) if numeric else 1
     rules = [*numeric, *[_smooth_rule(min(nodes, fitting))] * categorical]
