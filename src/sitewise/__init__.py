@@ -83,6 +83,14 @@ if TYPE_CHECKING:
     from sitewise.studies.evidence_fit import EvidenceFit as EvidenceFit
     from sitewise.studies.evidence_fits import fit_evidence as fit_evidence
     from sitewise.studies.evidence_fits import stack_fits as stack_fits
+    from sitewise.studies.learning_curve import LearningCurve as LearningCurve
+    from sitewise.studies.learning_curve import learning_curve as learning_curve
+    from sitewise.studies.leave_one_out import LeaveOneOut as LeaveOneOut
+    from sitewise.studies.leave_one_out import leave_one_out as leave_one_out
+    from sitewise.studies.leave_one_site_out import LeaveOneSiteOut as LeaveOneSiteOut
+    from sitewise.studies.leave_one_site_out import leave_one_site_out as leave_one_site_out
+    from sitewise.studies.prior_sensitivity import PriorSensitivity as PriorSensitivity
+    from sitewise.studies.prior_sensitivity import prior_sensitivity as prior_sensitivity
     from sitewise.studies.published import published_summary as published_summary
     from sitewise.studies.replication import Replicates as Replicates
     from sitewise.studies.replication import Summaries as Summaries
@@ -169,6 +177,10 @@ _HOME = {
     ),
     "sitewise.studies.evidence_fit": ("EvidenceFit",),
     "sitewise.studies.evidence_fits": ("fit_evidence", "stack_fits"),
+    "sitewise.studies.learning_curve": ("LearningCurve", "learning_curve"),
+    "sitewise.studies.leave_one_out": ("LeaveOneOut", "leave_one_out"),
+    "sitewise.studies.leave_one_site_out": ("LeaveOneSiteOut", "leave_one_site_out"),
+    "sitewise.studies.prior_sensitivity": ("PriorSensitivity", "prior_sensitivity"),
     "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),
     "sitewise.studies.sbc": ("coverage", "posterior_sbc", "sbc"),
