@@ -30,14 +30,13 @@ class Cells(NamedTuple):
 
     Parameters
     ----------
-    rows : ndarray, shape (C, q)
-        Design row of each cell, columns divided by their sds; with fixed site effects their sum-to-zero basis follows.
-    site : ndarray of int, shape (C,)
-        Site of each cell; cells are sorted by site.
+    columns : ndarray, shape (q, C)
+        Design columns over cells, divided by their sds; with fixed site effects their sum-to-zero basis follows. Cells are sorted
+        by site.
     site_start : ndarray of int, shape (J + 1,)
         Where the cells of each site begin: one "site" without random effects.
-    events : ndarray, shape (C,)
-        Weighted events.
+    site_events, column_events : ndarray, shapes (J,) and (q,)
+        Weighted events of each site, and their sum times each column.
     log_time, sign_weight, start : ndarray, shapes (m,), (m,), (C + 1,)
         Log times and weights that make up the exposure of each cell, cell after cell; entries have negative weights. Log
         times are relative to ``middle``.
@@ -49,10 +48,10 @@ class Cells(NamedTuple):
         Sums of w d and of w d log t over the cohort, the latter in the cohort's own unit.
     """
 
-    rows: Floats
-    site: NDArray[np.int64]
+    columns: Floats
     site_start: NDArray[np.int64]
-    events: Floats
+    site_events: Floats
+    column_events: Floats
     log_time: Floats
     sign_weight: Floats
     start: NDArray[np.int64]
@@ -85,11 +84,12 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
     cell_rows = rows[first]
     if isinstance(spec.sites, FixedSites):
         cell_rows = np.hstack([cell_rows, sum_to_zero_basis(sites)[data.site[first]]])
+    groups = sites if random else 1
     return Cells(
-        rows=np.ascontiguousarray(cell_rows),
-        site=np.ascontiguousarray(site),
-        site_start=np.searchsorted(site, np.arange((sites if random else 1) + 1)).astype(np.int64),
-        events=events,
+        columns=np.ascontiguousarray(cell_rows.T),
+        site_start=np.searchsorted(site, np.arange(groups + 1)).astype(np.int64),
+        site_events=np.bincount(site, weights=events, minlength=groups),
+        column_events=events @ cell_rows,
         log_time=np.ascontiguousarray(log_time[order] - middle),
         sign_weight=np.ascontiguousarray(sign_weight[order]),
         start=np.concatenate([[0], np.cumsum(np.bincount(member, minlength=count))]).astype(np.int64),

@@ -21,14 +21,13 @@ from sitewise.inference.kernel import (
     LOG_LOG_2,
     prior_log_density,
 )
+from sitewise.inference.nested_laplace.hazards import add_pairs, fill_hazards, sum_of, sum_of_products
 from sitewise.inference.nested_laplace.priors import normal_stand_in
 
 MOST_STEPS = 60
 MOST_HALVINGS = 40
 CONVERGED = 1e-4
 """Newton stops after a step whose predicted gain of log density is below this; what is left is of the order of its square."""
-LARGEST = 600.0
-"""Log hazards beyond this mean a step far too long; exp of it is still a number."""
 
 
 @compiled
@@ -48,7 +47,7 @@ def derivatives(shape, site_sd, exposure, cells, priors, c, z, gradient, hessian
     """Return the log density of (c, z) given the hyperparameters, and fill its derivatives.
 
     ``gradient`` (q + 1,) and ``hessian`` (q + 1, q + 1, of minus the log density) are in c; ``site_gradient``, ``site_hessian``
-    (J,) and ``cross`` (J, q + 1) in z, untouched without random sites. Minus infinity where a hazard overflows.
+    (J,) and ``cross`` (J, q + 1) in z. Without random sites J is 0. ``exposure`` may be empty, as in :func:`fill_hazards`.
     """
     q = c.size - 1
     unit = -shape if priors.time_ratio else 1.0
@@ -70,39 +69,45 @@ def derivatives(shape, site_sd, exposure, cells, priors, c, z, gradient, hessian
         gradient[j] += slope / sd
         hessian[j, j] += precision / (sd * sd)
 
-    row[q] = -shape
+    base = shift - shape * c[q]
     reach = unit * site_sd
-    for site in range(cells.site_start.size - 1):
-        effect = reach * z[site] if priors.random_sites else 0.0
-        hazard_of_site, events_of_site = 0.0, 0.0
-        if priors.random_sites:
-            for i in range(q + 1):
-                cross[site, i] = 0.0
-        for cell in range(cells.site_start[site], cells.site_start[site + 1]):
-            log_hazard = effect + shift - shape * c[q]
-            for j in range(q):
-                row[j] = unit * cells.rows[cell, j]
-                log_hazard += row[j] * c[j]
-            if not log_hazard < LARGEST:
-                return -np.inf
-            hazard = exposure[cell] * math.exp(log_hazard)
-            events = cells.events[cell]
-            value += events * log_hazard - hazard
-            hazard_of_site += hazard
-            events_of_site += events
-            for i in range(q + 1):
-                part = hazard * row[i]
-                gradient[i] += events * row[i] - part
-                for j in range(i + 1):
-                    hessian[i, j] += part * row[j]
-                if priors.random_sites:
-                    cross[site, i] += part
-        if priors.random_sites:
-            value -= 0.5 * z[site] * z[site] + 0.5 * LOG_2_PI
-            site_gradient[site] = reach * (events_of_site - hazard_of_site) - z[site]
-            site_hessian[site] = 1.0 + reach * reach * hazard_of_site
-            for i in range(q + 1):
-                cross[site, i] *= reach
+    sites = z.size
+    effects = reach * z
+    hazard = np.empty(cells.columns.shape[1])
+    fill_hazards(shape, base, unit, c, effects, exposure, cells, hazard)
+    value += base * cells.total_events
+    for k in range(q):
+        value += unit * c[k] * cells.column_events[k]
+
+    # Sums over cells: of hazards by site, times columns, and times pairs of columns; the derivatives are linear in these.
+    total = 0.0
+    products = np.zeros(q)
+    for site in range(sites):
+        start, stop = cells.site_start[site], cells.site_start[site + 1]
+        of_site = sum_of(hazard, start, stop)
+        total += of_site
+        for k in range(q):
+            along = sum_of_products(hazard, cells.columns[k], start, stop)
+            products[k] += along
+            cross[site, k] = reach * unit * along
+        cross[site, q] = -reach * shape * of_site
+        value += cells.site_events[site] * effects[site] - 0.5 * z[site] * z[site] - 0.5 * LOG_2_PI
+        site_gradient[site] = reach * (cells.site_events[site] - of_site) - z[site]
+        site_hessian[site] = 1.0 + reach * reach * of_site
+    if sites == 0:
+        total = sum_of(hazard, 0, hazard.size)
+        for k in range(q):
+            products[k] = sum_of_products(hazard, cells.columns[k], 0, hazard.size)
+    value -= total
+    pairs = np.zeros((q, q))
+    add_pairs(hazard, cells.columns, pairs)
+    for k in range(q):
+        gradient[k] += unit * (cells.column_events[k] - products[k])
+        hessian[q, k] -= unit * shape * products[k]
+        for j in range(k + 1):
+            hessian[k, j] += unit * unit * pairs[k, j]
+    gradient[q] -= shape * (cells.total_events - total)
+    hessian[q, q] += shape * shape * total
     for i in range(q + 1):
         for j in range(i):
             hessian[j, i] = hessian[i, j]

@@ -18,8 +18,9 @@ from sitewise.inference.nested_laplace.conditional import (
     hyper_log_density,
     solve_upper,
 )
-from sitewise.inference.nested_laplace.exposure import exposures, exposures_at
+from sitewise.inference.nested_laplace.exposure import exposures_at
 from sitewise.inference.nested_laplace.grid import COLUMNS, ROWS
+from sitewise.inference.nested_laplace.hazards import fill_hazards, sum_of
 
 OUTSIDE_DEGREES = 3.0
 OUTSIDE_WIDTH = 2.0
@@ -100,7 +101,7 @@ def draw(  # type: ignore[no-untyped-def]
     others from the grid by systematic sampling. Site effects are standardised.
     """
     draws = points.shape[0]
-    d = cells.rows.shape[1] + 1
+    d = cells.columns.shape[0] + 1
     q = d - 1
     sites = cells.site_start.size - 1 if priors.random_sites else 0
     highest = grid.log_mass.max()
@@ -122,7 +123,9 @@ def draw(  # type: ignore[no-untyped-def]
     share_outside = outside / draws
     log_c_constant = math.lgamma(0.5 * (degrees + d)) - math.lgamma(0.5 * degrees) - 0.5 * d * math.log(math.pi * degrees)
 
-    exposure = np.empty(cells.events.size)
+    count = cells.columns.shape[1]
+    exposure, hazards = np.empty(0 if cells.single else count), np.empty(count)
+    no_effects = np.empty(0)
     c, z, factor, mode, deviation, row = np.empty(d), np.zeros(sites), np.zeros((d, d)), np.empty(d), np.empty(d), np.empty(d)
     halves = np.empty(2)
     position = 0
@@ -189,8 +192,6 @@ def draw(  # type: ignore[no-untyped-def]
         else:
             z[:] = 0.0
             mode[:] = grid.c[0]
-            if cells.single:
-                exposures(shape, cells, exposure)
             found = conditional(shape, site_sd, exposure, cells, priors, mode, z, factor)
             if math.isnan(found):
                 # Given up: a weight of zero, and numbers, so that weighted sums over draws remain numbers.
@@ -214,27 +215,19 @@ def draw(  # type: ignore[no-untyped-def]
         prior = exact_log_prior(c, priors, shape, cells.middle, row) + hyper_log_density(shape, site_sd, priors)
         if priors.random_sites:
             prior += math.log(grid.sd_unit * math.cosh(v))
-        value = cells.total_events * math.log(shape) - cells.events_log_time
-        value += shape * (cells.events_log_time - cells.middle * cells.total_events)
         unit = -shape if priors.time_ratio else 1.0
-        level = (LOG_LOG_2 if priors.baseline_kind == AT_MEANS_LOG_MEDIAN else 0.0) - shape * c[q]
+        base = (LOG_LOG_2 if priors.baseline_kind == AT_MEANS_LOG_MEDIAN else 0.0) - shape * c[q]
+        value = cells.total_events * (math.log(shape) + base) - cells.events_log_time
+        value += shape * (cells.events_log_time - cells.middle * cells.total_events)
+        for k in range(q):
+            value += unit * c[k] * cells.column_events[k]
+        fill_hazards(shape, base, unit, c, no_effects, exposure, cells, hazards)
         reach = unit * site_sd
-        for site in range(cells.site_start.size - 1):
-            hazard, events = 0.0, 0.0
-            for cell in range(cells.site_start[site], cells.site_start[site + 1]):
-                predictor = 0.0
-                for k in range(q):
-                    predictor += cells.rows[cell, k] * c[k]
-                log_hazard = level + unit * predictor
-                value += cells.events[cell] * log_hazard
-                events += cells.events[cell]
-                if cells.single:
-                    hazard += cells.sign_weight[cell] * math.exp(log_hazard + shape * cells.log_time[cell])
-                else:
-                    hazard += exposure[cell] * math.exp(log_hazard)
-            if not priors.random_sites:
-                value -= hazard
-                continue
+        if not priors.random_sites:
+            value -= sum_of(hazards, 0, count)
+        for site in range(sites):
+            events = cells.site_events[site]
+            hazard = sum_of(hazards, cells.site_start[site], cells.site_start[site + 1])
             middle = site_conditional(reach, events, hazard, halves)
             right = site_uniforms[s, site] * (halves[0] + halves[1]) > halves[0]
             normal = abs(normals[s, 2 + d + site])

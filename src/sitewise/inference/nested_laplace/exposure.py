@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
+from sitewise.classical.exponentials import exponentials
+from sitewise.inference.nested_laplace.hazards import CHUNK, LARGEST
 
 POINTS = 16
 MANY = 64
@@ -32,11 +34,19 @@ class ExposureTable(NamedTuple):
 @compiled
 def exposures(shape, cells, result):  # type: ignore[no-untyped-def]
     """Fill ``result`` (C,) with the exposure of each cell, times relative to ``middle``."""
-    for cell in range(result.size):
-        total = 0.0
-        for member in range(cells.start[cell], cells.start[cell + 1]):
-            total += cells.sign_weight[member] * math.exp(shape * cells.log_time[member])
-        result[cell] = total
+    x, power = np.empty(CHUNK), np.empty(CHUNK)
+    cell, total = 0, 0.0
+    for start in range(0, cells.log_time.size, CHUNK):
+        length = min(CHUNK, cells.log_time.size - start)
+        for i in range(length):
+            x[i] = min(max(shape * cells.log_time[start + i], -LARGEST), LARGEST)
+        exponentials(x, power, length)
+        for i in range(length):
+            while start + i >= cells.start[cell + 1]:
+                result[cell] = total
+                cell, total = cell + 1, 0.0
+            total += cells.sign_weight[start + i] * power[i]
+    result[cell] = total
 
 
 @compiled
@@ -72,7 +82,7 @@ def exposures_at(shape, cells, table, result):  # type: ignore[no-untyped-def]
 @compiled
 def make_table(cells, low, high):  # type: ignore[no-untyped-def]
     """Return a table over shapes from ``low`` to ``high``: empty where there are few members to a cell, or it is not exact."""
-    count = cells.events.size
+    count = cells.start.size - 1
     empty = ExposureTable(low, high, np.empty((0, POINTS)))
     if cells.log_time.size < MANY * count or not high > low:
         return empty

@@ -151,9 +151,9 @@ def edge_mass(masses, row_of, column_of, node, v_first, priors):  # type: ignore
 @compiled
 def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
     """Return the grid; ``edge_mass`` is not a number where no mode was found. ``scale`` stretches the cells."""
-    d = cells.rows.shape[1] + 1
+    d = cells.columns.shape[0] + 1
     sites = cells.site_start.size - 1 if priors.random_sites else 0
-    exposure = np.empty(cells.events.size)
+    exposure = np.empty(cells.start.size - 1)
     c, z, factor = np.zeros(d), np.zeros(sites), np.zeros((d, d))
     point, width = np.array([0.0, 1.0 if priors.random_sites else 0.0]), np.array([0.3, 0.5])
     top = find_mode(point, width, sd_unit, exposure, cells, priors, c, z, factor)

@@ -95,14 +95,14 @@ def weighted_draws(
         When the approximation finds no mode.
     """
     cells, priors = make_cells(spec, data), make_priors(spec, data)
-    scale = 1.0 if cells.events.size < MANY_CELLS else COARSER
+    scale = 1.0 if cells.start.size < MANY_CELLS else COARSER
     grid = make_grid(cells, priors, sd_unit_of(spec.resolved.site_sd), scale)
     if not (grid.log_mass.size > 0 and np.isfinite(grid.edge_mass)):
         raise NoModeError(
             "The nested Laplace approximation finds no mode of this posterior. "
             "Use engine=Nuts(), or look at the priors: one of them may leave a parameter unbounded."
         )
-    d = cells.rows.shape[1] + 1
+    d = cells.columns.shape[0] + 1
     sites = cells.site_start.size - 1 if priors.random_sites else 0
     free = int(priors.has_shape) + d + (1 + sites if priors.random_sites else 0)
     outside = max(1, round(SHARE_OUTSIDE * draws)) if priors.has_shape or priors.random_sites else 0
@@ -117,7 +117,7 @@ def weighted_draws(
     def work(start: int, stop: int) -> None:
         draw(cells, priors, grid, DEGREES, spread, outside, *numbers, start, stop, points, densities, log_weights)
 
-    over_rows(work, draws, (os.cpu_count() or 1) if cells.events.size * draws > LONG else 1)
+    over_rows(work, draws, (os.cpu_count() or 1) if cells.start.size * draws > LONG else 1)
     weights, pareto_k = pareto_smooth(log_weights)
     largest = log_weights.max()
     log_mean = largest + np.log(np.mean(np.exp(log_weights - largest)))
