@@ -9,7 +9,6 @@ import pytest
 import sitewise as sw
 from sitewise.inference import kernel, packing
 from sitewise.inference.nested_laplace import cells
-from sitewise.inference.nested_laplace.conditional import derivatives
 from sitewise.inference.nested_laplace.exposure import exposures, exposures_at, make_table
 from sitewise.inference.nested_laplace.priors import make_priors
 from sitewise.inference.nested_laplace.weighting import weighted_draws
@@ -30,16 +29,18 @@ def count(made: cells.Cells) -> int:
     return made.start.size - 1
 
 
-def all_derivatives(spec: sw.ModelSpec, data: ModelData, made: cells.Cells) -> list[np.ndarray]:
-    """Return value, gradients and Hessians at a point in the middle of things."""
-    priors = make_priors(spec, data)
-    rng = np.random.default_rng(2)
-    d, sites = priors.column_sd.size + 1, made.site_start.size - 1 if priors.random_sites else 0
-    exposure = np.empty(count(made))
-    exposures(1.3, made, exposure)
-    filled = [np.zeros(d), np.zeros((d, d)), np.zeros(sites), np.zeros(sites), np.zeros((sites, d))]
-    c, z = rng.uniform(-0.5, 0.5, d), rng.normal(size=sites)
-    return [np.array(derivatives(1.3, 0.4, exposure, made, priors, c, z, *filled)), *filled]
+@pytest.fixture(scope="module")
+def all_derivatives(differentiate):
+    """A function that returns value, gradient and Hessian at a point in the middle of things."""
+
+    def call(spec: sw.ModelSpec, data: ModelData, made: cells.Cells) -> tuple:
+        priors = make_priors(spec, data)
+        rng = np.random.default_rng(2)
+        sites = made.site_start.size - 1 if priors.random_sites else 0
+        c, z = rng.uniform(-0.5, 0.5, priors.column_sd.size + 1), rng.normal(size=sites)
+        return differentiate(made, priors, c, z, 1.3, 0.4)
+
+    return call
 
 
 def both_ways(spec: sw.ModelSpec, data: ModelData, monkeypatch) -> tuple[cells.Cells, cells.Cells]:
@@ -59,7 +60,7 @@ def forbid_cells(monkeypatch) -> None:
 @pytest.mark.parametrize("options", [{}, LATE_AND_WEIGHTED], ids=["plain", "late entry and weights"])
 @pytest.mark.parametrize("metric", ["hazard-ratio", "time-ratio"])
 @sites_of_every_kind
-def test_cells_have_the_density_of_their_patients(sites, metric, options, frame, read, monkeypatch):
+def test_cells_have_the_density_of_their_patients(sites, metric, options, frame, read, monkeypatch, all_derivatives):
     cohort = read(frame, covariates=["ecog", "stage"], **options)
     spec = sw.ModelSpec(terms=("ecog", "stage"), sites=sites, metric=metric).resolve(cohort)
     data = prepare(spec, cohort)
@@ -103,7 +104,7 @@ def test_numbers_of_cells(sites, frame, read):
 
 
 @sites_of_every_kind
-def test_a_patient_of_weight_two_is_two_patients(sites, frame, read):
+def test_a_patient_of_weight_two_is_two_patients(sites, frame, read, all_derivatives):
     """With one resolved spec: its priors do not move, and the sds by which columns are divided are the same either way."""
     once = read(frame, covariates=["ecog", "age"], **LATE_AND_WEIGHTED)
     twice = read(frame.assign(weight=2 * frame["weight"]), covariates=["ecog", "age"], **LATE_AND_WEIGHTED)
@@ -137,7 +138,7 @@ def test_a_site_that_lost_its_patients(sites, frame, read):
         assert effect.std() > fit.posterior["site_effect"].drop_sel(site="2").std(("chain", "draw")).max()
 
 
-def test_the_likelihood_of_nobody_late_is_that_without_entries(frame, read):
+def test_the_likelihood_of_nobody_late_is_that_without_entries(frame, read, all_derivatives):
     """Entries at zero, given as a column or not."""
     spec = sw.ModelSpec(terms=("ecog",))
     found = []

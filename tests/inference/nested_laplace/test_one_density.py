@@ -13,8 +13,7 @@ import sitewise as sw
 from sitewise.families import FAMILIES
 from sitewise.inference import kernel, packing
 from sitewise.inference.nested_laplace.cells import Cells, make_cells
-from sitewise.inference.nested_laplace.conditional import CONVERGED, conditional, derivatives, hyper_log_density
-from sitewise.inference.nested_laplace.exposure import exposures
+from sitewise.inference.nested_laplace.conditional import CONVERGED, hyper_log_density
 from sitewise.inference.nested_laplace.priors import PriorArrays, make_priors, normal_stand_in
 from sitewise.inference.nested_laplace.weighting import weighted_draws
 from sitewise.models.resolve import ModelData, prepare
@@ -65,7 +64,7 @@ def cohorts(make_frame, read) -> dict[str, sw.Cohort]:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A resolved spec, its arrays, and a point with the derivatives that the engine has there."""
+    """A resolved spec, with its arrays as the engine and as the kernel have them."""
 
     spec: sw.ModelSpec
     data: ModelData
@@ -88,22 +87,6 @@ class Case:
         point = np.concatenate([head, c[:q], middle, z, [c[q] + self.cells.middle]])
         first_site = before + q + len(middle)
         return point, np.array([*range(before, before + q), point.size - 1, *range(first_site, first_site + z.size)])
-
-    def exposure(self, shape: float) -> np.ndarray:
-        result = np.empty(self.cells.start.size - 1)
-        exposures(shape, self.cells, result)
-        return result
-
-    def derivatives(self, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float) -> tuple[float, np.ndarray, np.ndarray]:
-        """Return value, gradient and Hessian in (c, z), the arrow of the engine written out."""
-        d, sites = c.size, z.size
-        exposure = self.exposure(shape)
-        gradient, hessian = np.full(d, np.nan), np.full((d, d), np.nan)
-        by_site = np.full(sites, np.nan), np.full(sites, np.nan), np.full((sites, d), np.nan)
-        value = derivatives(shape, site_sd, exposure, self.cells, self.priors, c, z, gradient, hessian, *by_site)
-        site_gradient, site_hessian, cross = by_site
-        whole = np.block([[hessian, cross.T], [cross, np.diag(site_hessian)]])
-        return value, np.concatenate([gradient, site_gradient]), -whole
 
 
 def make_case(patients: sw.Cohort, data_kind: str = DATA[0], **options: Any) -> Case:
@@ -151,7 +134,7 @@ def test_every_positive_prior_of_the_kernel_is_tried():
 @pytest.mark.parametrize("priors", NORMAL.values(), ids=NORMAL.keys())
 @pytest.mark.parametrize("sites", [site for name, site in SITES.items() if name != "centred"], ids=["random", "fixed", "none"])
 @models
-def test_derivatives_are_the_kernels(family, metric, sites, priors, data_kind, cohorts):
+def test_derivatives_are_the_kernels(family, metric, sites, priors, data_kind, cohorts, differentiate):
     """Value and gradient exactly; the Hessian by differences of the kernel's gradient.
 
     Fourth-order differences with h = 1e-3: truncation h^4 / 30 times the fifth derivative and rounding eps / h both leave some
@@ -159,7 +142,7 @@ def test_derivatives_are_the_kernels(family, metric, sites, priors, data_kind, c
     """
     case = make_case(cohorts[data_kind], data_kind, family=family, metric=metric, sites=sites, priors=priors)
     c, z, shape, site_sd = case.draw_point()
-    value, gradient, hessian = case.derivatives(c, z, shape, site_sd)
+    value, gradient, hessian = differentiate(case.cells, case.priors, c, z, shape, site_sd)
     packed, free = packing.pack(case.spec, case.data)
     point, places = case.kernel_point(c, z, shape, site_sd)
     assert point.size == free
@@ -202,12 +185,12 @@ GRAPHS = [
     GRAPHS,
     ids=["-".join([family.name, *rest]) for family, *rest in GRAPHS],
 )
-def test_derivatives_are_the_graphs(family, metric, sites, priors, data_kind, cohorts):
+def test_derivatives_are_the_graphs(family, metric, sites, priors, data_kind, cohorts, differentiate):
     """Exact derivatives on both sides: PyTensor's of the PyMC graph, carried to the engine's coordinates, which are linear."""
     patients = cohorts[data_kind]
     case = make_case(patients, data_kind, family=family, metric=metric, sites=SITES[sites], priors=NORMAL[priors])
     c, z, shape, site_sd = case.draw_point()
-    _, gradient, hessian = case.derivatives(c, z, shape, site_sd)
+    _, gradient, hessian = differentiate(case.cells, case.priors, c, z, shape, site_sd)
     point, places = case.kernel_point(c, z, shape, site_sd)
     slope, curvature, to_graph = graph_derivatives(case, patients, point)
     to_graph = to_graph[:, places]
@@ -248,14 +231,9 @@ def graph_derivatives(case: Case, patients: sw.Cohort, point: np.ndarray) -> tup
     return gradient, np.hstack([block.reshape(gradient.size, -1) for block in blocks]), to_graph
 
 
-def dense_laplace(case: Case, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float) -> float:
-    value, _, hessian = case.derivatives(c, z, shape, site_sd)
-    return value - 0.5 * np.linalg.slogdet(-hessian)[1] + 0.5 * (c.size + z.size) * np.log(2 * np.pi)
-
-
 @pytest.mark.parametrize("sites", ["random", "fixed"])
 @models
-def test_laplace_is_that_of_the_whole_hessian(family, metric, sites, cohorts):
+def test_laplace_is_that_of_the_whole_hessian(family, metric, sites, cohorts, differentiate, approximate):
     """The arrow's determinant and precision are those of the dense matrix, at a point where the gradient is zero.
 
     Newton stops after a step that gains less than CONVERGED, of at most sqrt(2 CONVERGED) sds; the determinant and the factor
@@ -263,12 +241,12 @@ def test_laplace_is_that_of_the_whole_hessian(family, metric, sites, cohorts):
     """
     case = make_case(cohorts[DATA[1]], DATA[1], family=family, metric=metric, sites=SITES[sites])
     c, z, shape, site_sd = case.draw_point()
-    factor = np.zeros((c.size, c.size))
-    value = conditional(shape, site_sd, case.exposure(shape), case.cells, case.priors, c, z, factor)
-    _, gradient, hessian = case.derivatives(c, z, shape, site_sd)
+    found, factor = approximate(case.cells, case.priors, c, z, shape, site_sd)
+    value, gradient, hessian = differentiate(case.cells, case.priors, c, z, shape, site_sd)
     step = np.sqrt(2 * CONVERGED)
     assert np.abs(gradient).max() < step * np.sqrt(np.abs(hessian).max())
-    assert value == pytest.approx(dense_laplace(case, c, z, shape, site_sd), abs=step)
+    dense = value - 0.5 * np.linalg.slogdet(-hessian)[1] + 0.5 * gradient.size * np.log(2 * np.pi)
+    assert found == pytest.approx(dense, abs=step)
     marginal_precision = np.linalg.inv(np.linalg.inv(-hessian)[: c.size, : c.size])
     close(factor @ factor.T, marginal_precision, step)
 

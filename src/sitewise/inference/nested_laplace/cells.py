@@ -31,8 +31,8 @@ class Cells(NamedTuple):
     Parameters
     ----------
     columns : ndarray, shape (q, C)
-        Design columns over cells, divided by their sds; with fixed site effects their sum-to-zero basis follows. Cells are sorted
-        by site.
+        Design columns over cells, divided by their sds; with fixed site effects their sum-to-zero basis follows. Cells are
+        sorted by site.
     site_start : ndarray of int, shape (J + 1,)
         Where the cells of each site begin: one "site" without random effects.
     site_events, column_events : ndarray, shapes (J,) and (q,)

@@ -43,16 +43,16 @@ def baseline_row(shape, priors, row):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def derivatives(shape, site_sd, exposure, cells, priors, c, z, gradient, hessian, site_gradient, site_hessian, cross):  # type: ignore[no-untyped-def]
-    """Return the log density of (c, z) given the hyperparameters, and fill its derivatives.
+def derivatives(shape, site_sd, cells, priors, c, z, work):  # type: ignore[no-untyped-def]
+    """Return the log density of (c, z) given the hyperparameters, and fill its derivatives in the workspace.
 
-    ``gradient`` (q + 1,) and ``hessian`` (q + 1, q + 1, of minus the log density) are in c; ``site_gradient``, ``site_hessian``
-    (J,) and ``cross`` (J, q + 1) in z. Without random sites J is 0. ``exposure`` may be empty, as in :func:`fill_hazards`.
+    ``gradient`` and ``hessian`` (of minus the log density) are in c; ``site_gradient``, ``site_hessian`` and ``cross`` in z,
+    which is empty without random sites. The exposures in the workspace are of this shape.
     """
+    gradient, hessian, row, hazard = work.gradient, work.hessian, work.row, work.hazard
     q = c.size - 1
     unit = -shape if priors.time_ratio else 1.0
     shift = LOG_LOG_2 if priors.baseline_kind == AT_MEANS_LOG_MEDIAN else 0.0
-    row = np.empty(q + 1)
     baseline_row(shape, priors, row)
     about = cells.middle
     for j in range(q + 1):
@@ -72,35 +72,40 @@ def derivatives(shape, site_sd, exposure, cells, priors, c, z, gradient, hessian
     base = shift - shape * c[q]
     reach = unit * site_sd
     sites = z.size
-    effects = reach * z
-    hazard = np.empty(cells.columns.shape[1])
-    fill_hazards(shape, base, unit, c, effects, exposure, cells, hazard)
+    effects, products, pairs = work.effects, work.products, work.pairs
+    for site in range(sites):
+        effects[site] = reach * z[site]
+    columns, site_start = cells.columns, cells.site_start
+    fill_hazards(
+        shape, base, unit, c, effects, columns, site_start, cells.log_time, cells.sign_weight,
+        work.exposure, hazard, work.x, work.power,
+    )  # fmt: skip
     value += base * cells.total_events
     for k in range(q):
         value += unit * c[k] * cells.column_events[k]
 
     # Sums over cells: of hazards by site, times columns, and times pairs of columns; the derivatives are linear in these.
     total = 0.0
-    products = np.zeros(q)
+    products[:] = 0.0
     for site in range(sites):
-        start, stop = cells.site_start[site], cells.site_start[site + 1]
+        start, stop = site_start[site], site_start[site + 1]
         of_site = sum_of(hazard, start, stop)
         total += of_site
         for k in range(q):
-            along = sum_of_products(hazard, cells.columns[k], start, stop)
+            along = sum_of_products(hazard, columns[k], start, stop)
             products[k] += along
-            cross[site, k] = reach * unit * along
-        cross[site, q] = -reach * shape * of_site
+            work.cross[site, k] = reach * unit * along
+        work.cross[site, q] = -reach * shape * of_site
         value += cells.site_events[site] * effects[site] - 0.5 * z[site] * z[site] - 0.5 * LOG_2_PI
-        site_gradient[site] = reach * (cells.site_events[site] - of_site) - z[site]
-        site_hessian[site] = 1.0 + reach * reach * of_site
+        work.site_gradient[site] = reach * (cells.site_events[site] - of_site) - z[site]
+        work.site_hessian[site] = 1.0 + reach * reach * of_site
     if sites == 0:
         total = sum_of(hazard, 0, hazard.size)
         for k in range(q):
-            products[k] = sum_of_products(hazard, cells.columns[k], 0, hazard.size)
+            products[k] = sum_of_products(hazard, columns[k], 0, hazard.size)
     value -= total
-    pairs = np.zeros((q, q))
-    add_pairs(hazard, cells.columns, pairs)
+    pairs[:] = 0.0
+    add_pairs(hazard, columns, pairs, work.x)
     for k in range(q):
         gradient[k] += unit * (cells.column_events[k] - products[k])
         hessian[q, k] -= unit * shape * products[k]
@@ -156,23 +161,21 @@ def solve_upper(factor, x):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def conditional(shape, site_sd, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
+def conditional(shape, site_sd, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Move (c, z) to their mode given the hyperparameters; return the log density with (c, z) integrated out by Laplace.
 
     ``factor`` gets the Cholesky factor of the precision of c with z integrated out. The hyperparameters' own prior is not
     included. Not a number where Newton's method finds no mode.
     """
     d, sites = c.size, z.size
-    gradient, hessian = np.empty(d), np.empty((d, d))
-    site_gradient, site_hessian, cross = np.empty(sites), np.empty(sites), np.empty((sites, d))
-    step, site_step, old, site_old = np.empty(d), np.zeros(sites), c.copy(), z.copy()
+    gradient, hessian, step, old = work.gradient, work.hessian, work.step, work.old
+    site_gradient, site_hessian, cross = work.site_gradient, work.site_hessian, work.cross
+    site_step, site_old = work.site_step, work.site_old
     last = -np.inf
     halvings = 0
     log_determinant = np.nan
     for _ in range(MOST_STEPS + MOST_HALVINGS):
-        value = derivatives(
-            shape, site_sd, exposure, cells, priors, c, z, gradient, hessian, site_gradient, site_hessian, cross
-        )
+        value = derivatives(shape, site_sd, cells, priors, c, z, work)
         if not value >= last - 1e-9 * max(1.0, abs(last)):  # went down, or left the numbers: half the step
             halvings += 1
             if halvings > MOST_HALVINGS or last == -np.inf:

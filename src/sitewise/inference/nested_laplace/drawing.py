@@ -21,10 +21,13 @@ from sitewise.inference.nested_laplace.conditional import (
 from sitewise.inference.nested_laplace.exposure import exposures_at
 from sitewise.inference.nested_laplace.grid import COLUMNS, ROWS
 from sitewise.inference.nested_laplace.hazards import fill_hazards, sum_of
+from sitewise.inference.nested_laplace.workspace import make_workspace
 
 OUTSIDE_DEGREES = 3.0
 OUTSIDE_WIDTH = 2.0
 """Of the t that proposes a few hyperparameters anywhere: degrees of freedom, and its scale in sds of the grid."""
+NEARLY = 2
+"""Newton steps for the mode of a site's conditional: it need not be exact, only the same for density and draw."""
 SPLIT_AT = 1.7
 """Distance from the mode, in sds of the curvature, at which the two halves of a site's conditional are made to agree."""
 
@@ -46,15 +49,19 @@ def site_conditional(reach, events, hazard, halves):  # type: ignore[no-untyped-
     goal = math.log(hazard * square) + events * square
     y = goal - math.log(goal) if goal > 1.5 else math.exp(min(goal, 0.0)) / (1.0 + math.exp(min(goal, 0.0)))
     if y > 1e-12:
-        for _ in range(4):
+        for _ in range(NEARLY):
             y *= (1.0 + goal - math.log(y)) / (1.0 + y)
-    sd = 1.0 / math.sqrt(1.0 + y)
-    for side in range(2):
-        u = (SPLIT_AT if side else -SPLIT_AT) * sd
-        x = reach * u
-        bend = 0.5 * u * u if abs(x) < 1e-5 else (math.expm1(x) - x) / square
-        # A site without patients has y = 0, and its bend may be infinite.
-        halves[side] = abs(u) / math.sqrt(u * u + 2.0 * y * bend) if y > 0.0 else sd
+    u = SPLIT_AT / math.sqrt(1.0 + y)
+    x = abs(reach) * u
+    if x < 1e-4:
+        right, left = 0.5 * u * u, 0.5 * u * u
+    else:
+        grown = math.exp(x)
+        right, left = (grown - 1.0 - x) / square, (1.0 / grown - 1.0 + x) / square
+    if reach < 0.0:
+        left, right = right, left
+    halves[0] = u / math.sqrt(u * u + 2.0 * y * left)
+    halves[1] = u / math.sqrt(u * u + 2.0 * y * right)
     return events * reach - y / reach
 
 
@@ -124,7 +131,7 @@ def draw(  # type: ignore[no-untyped-def]
     log_c_constant = math.lgamma(0.5 * (degrees + d)) - math.lgamma(0.5 * degrees) - 0.5 * d * math.log(math.pi * degrees)
 
     count = cells.columns.shape[1]
-    exposure, hazards = np.empty(0 if cells.single else count), np.empty(count)
+    work = make_workspace(cells, sites, cells.single)
     no_effects = np.empty(0)
     c, z, factor, mode, deviation, row = np.empty(d), np.zeros(sites), np.zeros((d, d)), np.empty(d), np.empty(d), np.empty(d)
     halves = np.empty(2)
@@ -153,8 +160,7 @@ def draw(  # type: ignore[no-untyped-def]
             if priors.random_sites:
                 v = v_of[index] + (uniforms[s, 1] - 0.5) * grid.v_step
         shape, site_sd = math.exp(x), grid.sd_unit * math.sinh(v)
-        if not cells.single:
-            exposures_at(shape, cells, grid.exposure, exposure)
+        exposures_at(shape, cells, grid.exposure, work)
         proposal = (1.0 - share_outside) * mass[index] / cell_area if index >= 0 else 0.0
         if outside > 0:
             wide = share_outside
@@ -192,7 +198,7 @@ def draw(  # type: ignore[no-untyped-def]
         else:
             z[:] = 0.0
             mode[:] = grid.c[0]
-            found = conditional(shape, site_sd, exposure, cells, priors, mode, z, factor)
+            found = conditional(shape, site_sd, cells, priors, mode, z, factor, work)
             if math.isnan(found):
                 # Given up: a weight of zero, and numbers, so that weighted sums over draws remain numbers.
                 log_weights[s] = -np.inf
@@ -221,13 +227,16 @@ def draw(  # type: ignore[no-untyped-def]
         value += shape * (cells.events_log_time - cells.middle * cells.total_events)
         for k in range(q):
             value += unit * c[k] * cells.column_events[k]
-        fill_hazards(shape, base, unit, c, no_effects, exposure, cells, hazards)
+        fill_hazards(
+            shape, base, unit, c, no_effects, cells.columns, cells.site_start, cells.log_time, cells.sign_weight,
+            work.exposure, work.hazard, work.x, work.power,
+        )  # fmt: skip
         reach = unit * site_sd
         if not priors.random_sites:
-            value -= sum_of(hazards, 0, count)
+            value -= sum_of(work.hazard, 0, count)
         for site in range(sites):
             events = cells.site_events[site]
-            hazard = sum_of(hazards, cells.site_start[site], cells.site_start[site + 1])
+            hazard = sum_of(work.hazard, cells.site_start[site], cells.site_start[site + 1])
             middle = site_conditional(reach, events, hazard, halves)
             right = site_uniforms[s, site] * (halves[0] + halves[1]) > halves[0]
             normal = abs(normals[s, 2 + d + site])

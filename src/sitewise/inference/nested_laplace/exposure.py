@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
 from sitewise.classical.exponentials import exponentials
-from sitewise.inference.nested_laplace.hazards import CHUNK, LARGEST
+from sitewise.inference.nested_laplace.hazards import cut
+from sitewise.inference.nested_laplace.workspace import CHUNK
 
 POINTS = 16
 MANY = 64
@@ -32,21 +33,25 @@ class ExposureTable(NamedTuple):
 
 
 @compiled
-def exposures(shape, cells, result):  # type: ignore[no-untyped-def]
-    """Fill ``result`` (C,) with the exposure of each cell, times relative to ``middle``."""
-    x, power = np.empty(CHUNK), np.empty(CHUNK)
+def exposures(shape, log_time, sign_weight, first, x, power, result):  # type: ignore[no-untyped-def]
+    """Fill ``result`` (C,) with the exposure of each cell; scratch ``x`` and ``power``."""
     cell, total = 0, 0.0
-    for start in range(0, cells.log_time.size, CHUNK):
-        length = min(CHUNK, cells.log_time.size - start)
+    for start in range(0, log_time.size, CHUNK):
+        length = min(CHUNK, log_time.size - start)
+        own, weight = log_time[start : start + length], sign_weight[start : start + length]
         for i in range(length):
-            x[i] = min(max(shape * cells.log_time[start + i], -LARGEST), LARGEST)
+            x[i] = shape * own[i]
+        cut(x, length)
         exponentials(x, power, length)
-        for i in range(length):
-            while start + i >= cells.start[cell + 1]:
+        i = 0
+        while i < length:
+            stop = min(length, first[cell + 1] - start)
+            for j in range(i, stop):
+                total += weight[j] * power[j]
+            if start + stop == first[cell + 1]:
                 result[cell] = total
                 cell, total = cell + 1, 0.0
-            total += cells.sign_weight[start + i] * power[i]
-    result[cell] = total
+            i = stop
 
 
 @compiled
@@ -71,16 +76,18 @@ def interpolate(shape, table, result):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def exposures_at(shape, cells, table, result):  # type: ignore[no-untyped-def]
-    """Fill ``result`` (C,) with the exposures, interpolated where the table has this shape."""
+def exposures_at(shape, cells, table, work):  # type: ignore[no-untyped-def]
+    """Fill ``work.exposure``, interpolated where the table has this shape; do nothing where exposures are not kept."""
+    if work.exposure.size == 0:
+        return
     if table.values.size > 0 and table.low <= shape <= table.high:
-        interpolate(shape, table, result)
+        interpolate(shape, table, work.exposure)
     else:
-        exposures(shape, cells, result)
+        exposures(shape, cells.log_time, cells.sign_weight, cells.start, work.x, work.power, work.exposure)
 
 
 @compiled
-def make_table(cells, low, high):  # type: ignore[no-untyped-def]
+def make_table(cells, low, high, work):  # type: ignore[no-untyped-def]
     """Return a table over shapes from ``low`` to ``high``: empty where there are few members to a cell, or it is not exact."""
     count = cells.start.size - 1
     empty = ExposureTable(low, high, np.empty((0, POINTS)))
@@ -90,10 +97,10 @@ def make_table(cells, low, high):  # type: ignore[no-untyped-def]
     exact, found = np.empty(count), np.empty(count)
     for j in range(POINTS):
         shape = 0.5 * (low + high) + 0.5 * (high - low) * math.cos((2 * j + 1) * math.pi / (2 * POINTS))
-        exposures(shape, cells, exact)
+        exposures(shape, cells.log_time, cells.sign_weight, cells.start, work.x, work.power, exact)
         table.values[:, j] = exact
     for shape in (low, high):
-        exposures(shape, cells, exact)
+        exposures(shape, cells.log_time, cells.sign_weight, cells.start, work.x, work.power, exact)
         interpolate(shape, table, found)
         for cell in range(count):
             if not abs(found[cell] - exact[cell]) <= EXACT * abs(exact[cell]):

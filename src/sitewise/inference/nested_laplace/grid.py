@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sitewise.classical.compiled import compiled
 from sitewise.inference.nested_laplace.exposure import ExposureTable, exposures_at, make_table
 from sitewise.inference.nested_laplace.searching import fall, find_mode, log_mass
+from sitewise.inference.nested_laplace.workspace import make_workspace
 
 Floats = NDArray[np.float64]
 
@@ -65,12 +66,12 @@ def sweep(  # type: ignore[no-untyped-def]
     v_step,
     sd_unit,
     table,
-    exposure,
     cells,
     priors,
     c,
     z,
     factor,
+    work,
     node,
     masses,
     row_of,
@@ -92,7 +93,7 @@ def sweep(  # type: ignore[no-untyped-def]
             z[:] = 0.0
         while 0 <= row < ROWS and (priors.has_shape or row == ROWS // 2):
             log_shape = point[0] + (row - ROWS // 2) * log_shape_step
-            exposures_at(math.exp(log_shape), cells, table, exposure)
+            exposures_at(math.exp(log_shape), cells, table, work)
             start = min(max(best, 0), COLUMNS - 1)
             row_best = -np.inf
             row_c, row_z = c.copy(), z.copy()
@@ -107,7 +108,7 @@ def sweep(  # type: ignore[no-untyped-def]
                         value = masses[known]
                         c[:] = modes[known]
                     else:
-                        value = log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor)
+                        value = log_mass(log_shape, v, sd_unit, cells, priors, c, z, factor, work)
                         if math.isnan(value):
                             break
                         masses[count], row_of[count], column_of[count] = value, row, column
@@ -153,24 +154,24 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
     """Return the grid; ``edge_mass`` is not a number where no mode was found. ``scale`` stretches the cells."""
     d = cells.columns.shape[0] + 1
     sites = cells.site_start.size - 1 if priors.random_sites else 0
-    exposure = np.empty(cells.start.size - 1)
+    work = make_workspace(cells, sites, cells.single)
     c, z, factor = np.zeros(d), np.zeros(sites), np.zeros((d, d))
     point, width = np.array([0.0, 1.0 if priors.random_sites else 0.0]), np.array([0.3, 0.5])
-    top = find_mode(point, width, sd_unit, exposure, cells, priors, c, z, factor)
+    top = find_mode(point, width, sd_unit, cells, priors, c, z, factor, work)
     log_shape_step, v_step, v_first = 1.0, 1.0, 0.0
     if priors.has_shape and not math.isnan(top):
-        log_shape_step = fall(point, width, 0, 1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
-        log_shape_step += fall(point, width, 0, -1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
+        log_shape_step = fall(point, width, 0, 1.0, top, sd_unit, cells, priors, c, z, factor, work)
+        log_shape_step += fall(point, width, 0, -1.0, top, sd_unit, cells, priors, c, z, factor, work)
         log_shape_step *= scale * STEP
     if priors.random_sites and not math.isnan(top):
-        v_step = fall(point, width, 1, 1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
+        v_step = fall(point, width, 1, 1.0, top, sd_unit, cells, priors, c, z, factor, work)
         if point[1] > 0:
-            v_step += fall(point, width, 1, -1.0, top, sd_unit, exposure, cells, priors, c, z, factor)
+            v_step += fall(point, width, 1, -1.0, top, sd_unit, cells, priors, c, z, factor, work)
         v_step *= scale * STEP
         v_first = max(0.0, point[1] - 0.5 * COLUMNS * v_step)
 
     wide = RANGE * log_shape_step / (4.0 * scale * STEP)
-    table = make_table(cells, math.exp(point[0] - wide), math.exp(point[0] + wide))
+    table = make_table(cells, math.exp(point[0] - wide), math.exp(point[0] + wide), work)
 
     node = np.full((ROWS, COLUMNS), -1)
     capacity = MOST_NODES if priors.random_sites else ROWS
@@ -181,7 +182,7 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
     for _ in range(MOST_GROWTH if found else 0):
         count = sweep(
             top, drop, point, log_shape_step, v_first, v_step, sd_unit, table,
-            exposure, cells, priors, c, z, factor, node, masses, row_of, column_of, modes, factors, count,
+            cells, priors, c, z, factor, work, node, masses, row_of, column_of, modes, factors, count,
         )  # fmt: skip
         edge = edge_mass(masses[:count], row_of, column_of, node, v_first, priors)
         if not edge > EDGE_MASS:

@@ -16,10 +16,10 @@ NEAR_MODE = 0.15
 
 
 @compiled
-def log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
+def log_mass(log_shape, v, sd_unit, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Return the log density of (log shape, v) by Laplace; moves (c, z) to their mode. The exposures are of this shape."""
     shape, site_sd = math.exp(log_shape), sd_unit * math.sinh(v)
-    value = conditional(shape, site_sd, exposure, cells, priors, c, z, factor)
+    value = conditional(shape, site_sd, cells, priors, c, z, factor, work)
     value += hyper_log_density(shape, site_sd, priors)
     if priors.random_sites:
         value += math.log(sd_unit * math.cosh(v))
@@ -27,14 +27,16 @@ def log_mass(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor):  # t
 
 
 @compiled
-def at(log_shape, v, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
+def at(log_shape, v, sd_unit, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Return :func:`log_mass` with exposures made for this shape; v is taken without its sign."""
-    exposures(math.exp(log_shape), cells, exposure)
-    return log_mass(log_shape, abs(v), sd_unit, exposure, cells, priors, c, z, factor)
+    if work.exposure.size > 0:
+        shape = math.exp(log_shape)
+        exposures(shape, cells.log_time, cells.sign_weight, cells.start, work.x, work.power, work.exposure)
+    return log_mass(log_shape, abs(v), sd_unit, cells, priors, c, z, factor, work)
 
 
 @compiled
-def climb(point, width, axis, steps, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
+def climb(point, width, axis, steps, sd_unit, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Move one coordinate of ``point`` (log shape, v) towards the mode by parabolas; ``width[axis]`` becomes its sd there.
 
     Returns the last step over the sd, or not a number.
@@ -43,11 +45,11 @@ def climb(point, width, axis, steps, sd_unit, exposure, cells, priors, c, z, fac
     for _ in range(steps):
         middle = point[axis]
         delta = 0.7 * width[axis]
-        here = at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
+        here = at(point[0], point[1], sd_unit, cells, priors, c, z, factor, work)
         point[axis] = middle + delta
-        above = at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
+        above = at(point[0], point[1], sd_unit, cells, priors, c, z, factor, work)
         point[axis] = middle - delta
-        below = at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
+        below = at(point[0], point[1], sd_unit, cells, priors, c, z, factor, work)
         point[axis] = middle
         if not (math.isfinite(here) and math.isfinite(above) and math.isfinite(below)):
             return np.nan
@@ -69,7 +71,7 @@ def climb(point, width, axis, steps, sd_unit, exposure, cells, priors, c, z, fac
 
 
 @compiled
-def fall(point, width, axis, sign, top, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
+def fall(point, width, axis, sign, top, sd_unit, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Return how far from the mode, along an axis, the log density has fallen by about 2."""
     distance = 2 * width[axis]
     middle = point[axis]
@@ -77,7 +79,7 @@ def fall(point, width, axis, sign, top, sd_unit, exposure, cells, priors, c, z, 
         if axis == 1 and sign < 0 and distance > middle:
             distance = middle
         point[axis] = middle + sign * distance
-        fallen = top - at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
+        fallen = top - at(point[0], point[1], sd_unit, cells, priors, c, z, factor, work)
         point[axis] = middle
         if math.isnan(fallen):
             distance *= 0.5
@@ -89,14 +91,14 @@ def fall(point, width, axis, sign, top, sd_unit, exposure, cells, priors, c, z, 
 
 
 @compiled
-def find_mode(point, width, sd_unit, exposure, cells, priors, c, z, factor):  # type: ignore[no-untyped-def]
+def find_mode(point, width, sd_unit, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Move ``point`` to the mode, an axis at a time; return the log density there, not a number where none is found."""
     for _ in range(MODE_STEPS):
         moved = 0.0
         if priors.has_shape:
-            moved = abs(climb(point, width, 0, 4, sd_unit, exposure, cells, priors, c, z, factor))
+            moved = abs(climb(point, width, 0, 4, sd_unit, cells, priors, c, z, factor, work))
         if priors.random_sites:
-            moved = max(moved, abs(climb(point, width, 1, 4, sd_unit, exposure, cells, priors, c, z, factor)))
+            moved = max(moved, abs(climb(point, width, 1, 4, sd_unit, cells, priors, c, z, factor, work)))
         if not moved > 2 * NEAR_MODE:
             break
-    return at(point[0], point[1], sd_unit, exposure, cells, priors, c, z, factor)
+    return at(point[0], point[1], sd_unit, cells, priors, c, z, factor, work)
