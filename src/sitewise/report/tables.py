@@ -158,32 +158,33 @@ def _estimand_rows(analysis: Analysis, label: str, name: str, horizon: float, dr
 
 
 def _contrast_rows(analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray) -> list[pd.DataFrame]:
-    """Return every pair of groups that exclude each other, as difference and as ratio."""
-    parts = []
+    """Return every pair of groups that exclude each other, as difference and as ratio; all are summarised at once."""
     partitions = [str(item) for item in draws.coords["partition"].to_numpy()]
     labels = [str(item) for item in draws[names.GROUP].to_numpy()]
     margin = analysis.margins.get(name, float("nan"))
+    rows: list[dict[str, object]] = []
+    parts: list[xr.DataArray] = []
     for partition in dict.fromkeys(item for item in partitions if item):
         members = [group for group, own in zip(labels, partitions, strict=True) if own == partition]
         for position, reference in enumerate(members[1:], start=1):
             chosen = draws.sel({names.GROUP: [*members[:position], reference]})
-            for scale, null in NULL.items():
-                compared = contrast(chosen, reference=reference, scale=scale)  # type: ignore[arg-type]
-                table = summarise(compared, prob=analysis.prob, diagnostics=("mcse_mean",)).reset_index()
-                bound = margin if scale == "difference" else float("nan")
-                parts.append(
-                    table.assign(
-                        reference_group=reference,
-                        sites=label,
-                        estimand=name,
-                        scale=scale,
-                        horizon=horizon,
-                        prob_above_null=prob_above(compared, null).to_numpy(),
-                        margin=bound,
-                        prob_above_margin=np.nan if np.isnan(bound) else prob_above(compared, bound).to_numpy(),
-                    )
-                )
-    return parts
+            for scale in NULL:
+                parts.append(contrast(chosen, reference=reference, scale=scale))  # type: ignore[arg-type]
+                for group in members[:position]:
+                    row = {"group": group, "reference_group": reference, "sites": label, "estimand": name, "scale": scale}
+                    rows.append({**row, "horizon": horizon, "margin": margin if scale == "difference" else float("nan")})
+    if not parts:
+        return []
+    order = (names.CHAIN, names.DRAW, names.GROUP)
+    values = np.concatenate([part.transpose(*order).to_numpy() for part in parts], axis=-1)
+    compared = xr.DataArray(values, dims=order, attrs=draws.attrs)
+    told = pd.DataFrame(rows)
+    null = told["scale"].map(NULL).to_numpy()
+    bound = told["margin"].to_numpy(dtype=float)
+    told["prob_above_null"] = (values > null).mean(axis=(0, 1))
+    told["prob_above_margin"] = np.where(np.isnan(bound), np.nan, (values > bound).mean(axis=(0, 1)))
+    table = summarise(compared, prob=analysis.prob, diagnostics=("mcse_mean",))
+    return [pd.concat([told, table.reset_index(drop=True)], axis=1)]
 
 
 def groups(analysis: Analysis) -> pd.DataFrame:
