@@ -11,7 +11,6 @@ points a draw, not over all members and quadrature nodes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -19,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from sitewise.classical.compiled import compiled
 from sitewise.estimands.grid import MARGIN, POINTS, STEP, deposit, normal_kernel, normal_reach
+from sitewise.estimands.mixture_kernels import add_means, solve_level
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -90,7 +89,7 @@ class Mixture:
 
     def survival(self, log_cumulative_hazard: Floats) -> Floats:
         """Return S at baseline log cumulative hazards, shape (s, T), as (s, G, T)."""
-        mean = self._mean(log_cumulative_hazard, np.zeros_like)
+        mean = self._mean(log_cumulative_hazard, tilted=False)
         # Interpolation has a small absolute error, large against survival in the far tail. The mean lies between the members'
         # own values; averaged over sites it is at least half the lowest of them, as half of the sites are better.
         with np.errstate(over="ignore", under="ignore"):
@@ -100,18 +99,13 @@ class Mixture:
 
     def density_factor(self, log_cumulative_hazard: Floats) -> Floats:
         """Return sum_j m_j exp(g_j) S_j, by which the baseline hazard is multiplied to give the density, (s, G, T)."""
-        return np.maximum(self._mean(log_cumulative_hazard, lambda grid: grid), 0.0)
+        return np.maximum(self._mean(log_cumulative_hazard, tilted=True), 0.0)
 
-    def _mean(self, log_cumulative_hazard: Floats, log_weight: Callable[[Floats], Floats]) -> Floats:
-        """Return the mean over the mixture of exp(log weight) exp(-H), weights being functions of the log hazard."""
+    def _mean(self, log_cumulative_hazard: Floats, *, tilted: bool) -> Floats:
+        """Return the mean over the mixture of exp(-H), or of exp(log hazard) exp(-H) when ``tilted``."""
         result = np.empty((self.draws, self.groups, log_cumulative_hazard.shape[1]))
         for block in self.blocks:
-            for piece in block.pieces(log_cumulative_hazard.shape[1]):
-                with np.errstate(over="ignore", under="ignore"):
-                    baseline = np.exp(log_cumulative_hazard[piece.rows])
-                    each = np.exp(-np.exp(piece.points)[:, :, None] * baseline[:, None, :])
-                    weight = np.exp(log_weight(piece.points))
-                result[piece.rows] = (piece.mass * weight[:, None, :]) @ each
+            add_means(block.rows, block.points, block.mass, log_cumulative_hazard, tilted, result)
         return result
 
     def expectation(self, values: Callable[[Rows, Floats], Floats]) -> Floats:
@@ -245,47 +239,3 @@ def _solve(block: Block, level: float) -> Floats:
     result = np.empty(block.mass.shape[:2])
     solve_level(block.points, block.mass, level, result)
     return result
-
-
-@compiled
-def solve_level(points, mass, level, result):  # type: ignore[no-untyped-def]
-    """Fill ``result`` (b, G) with u at which sum of mass exp(-exp(u + point)) = ``level``.
-
-    Newton steps on u = log H0 for log(-log S), which is u plus a constant for a single hazard and nearly straight for a
-    mixture, with bisection wherever a step leaves the bracket.
-    """
-    target = math.log(-math.log(level))
-    for draw in range(mass.shape[0]):
-        own = points[draw]
-        for group in range(mass.shape[1]):
-            share = mass[draw, group]
-            middle, least, most = 0.0, np.inf, -np.inf
-            for j in range(own.size):
-                if share[j] != 0.0:
-                    middle += share[j] * own[j]
-                    least, most = min(least, own[j]), max(most, own[j])
-            point, low, high = target - middle, target - most - 1.0, target - least + 1.0
-            for _ in range(80):
-                value, slope = 0.0, 0.0
-                for j in range(own.size):
-                    if share[j] != 0.0:
-                        hazard = math.exp(point + own[j])
-                        surviving = share[j] * math.exp(-hazard)
-                        value += surviving
-                        if surviving != 0.0:
-                            slope += surviving * hazard
-                if value > level:
-                    low = point
-                else:
-                    high = point
-                proposed = 0.5 * (low + high)
-                if 0.0 < value < 1.0 and slope > 0.0:
-                    cumulative = -math.log(value)
-                    newton = point + (target - math.log(cumulative)) * value * cumulative / slope
-                    if low < newton < high:
-                        proposed = newton
-                moved = abs(proposed - point)
-                point = proposed
-                if moved < 1e-8:  # the next Newton step would be of the order of its square
-                    break
-            result[draw, group] = point
