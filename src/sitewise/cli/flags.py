@@ -45,7 +45,7 @@ class FamilyName(StrEnum):
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files; made when missing.")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed; default the study's, else 1.")]
 Draws = Annotated[
-    int | None, typer.Option("--draws", min=4, help="Draws per chain; default 1000. Of the fast engine: in all; default 4000.")
+    int | None, typer.Option("--draws", min=4, help="Draws per chain; default 1000. Of the fast engine: in all; default 2000.")
 ]
 Chains = Annotated[int | None, typer.Option("--chains", min=1, help="Chains; default 4.")]
 Prob = Annotated[float | None, typer.Option("--prob", help="Probability of intervals; default 0.95.")]

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 ENGINES = ("nuts", "nested-laplace", "auto")
 FAILED = 1
-DRAWS_COMPARED = 2000
-"""Of the fast engine, for the other treatments of sites: as many as nuts makes for them."""
 FEWEST_COLUMNS = 5
 """Of the terminal's table: everything but the milestones."""
 NARROWEST_GROUP = 10
@@ -121,7 +119,7 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
 
             report("Fitting without site effects, and with fixed ones")
             middle = analysis.milestones[(len(analysis.milestones) - 1) // 2]
-            other = None if isinstance(engine, Nuts) else NestedLaplace(draws=DRAWS_COMPARED, fallback=True)
+            other = None if isinstance(engine, Nuts) else NestedLaplace(fallback=True)
             compared = site_models(posterior, groups=analysis.population, times=[middle], prob=prob, engine=other)
             analysis = replace(analysis, site_models=compared)
         written = write_all(analysis, out, page=not flags.no_report, report=report)

@@ -43,7 +43,7 @@ class NestedLaplace:
     """
 
     name: ClassVar[str] = "nested-laplace"
-    draws: int = 4000
+    draws: int = 2000
     fallback: bool = False
 
     def __post_init__(self) -> None:
