@@ -8,13 +8,19 @@ import numpy as np
 import pytest
 
 from sitewise.inference.nested_laplace.conditional import conditional, derivatives
-from sitewise.inference.nested_laplace.exposure import exposures
+from sitewise.inference.nested_laplace.exposure import ExposureTable, exposures_at, make_table
+from sitewise.inference.nested_laplace.workspace import Workspace, make_workspace
+
+NO_TABLE = ExposureTable(0.0, 0.0, np.empty((0, 0)))
 
 
-def exposure_at(shape: float, cells: Any) -> np.ndarray:
-    result = np.empty(cells.start.size - 1)
-    exposures(shape, cells, result)
-    return result
+def workspace(cells: Any, sites: int, shape: float, *, single: bool = False, table: ExposureTable = NO_TABLE) -> Workspace:
+    """Return scratch with the exposures of this shape, in which nothing else is a number yet."""
+    work = make_workspace(cells, sites, single)
+    for array in work:
+        array[...] = np.nan
+    exposures_at(shape, cells, table, work)
+    return work
 
 
 @pytest.fixture(scope="session")
@@ -22,25 +28,14 @@ def differentiate():
     """A function that returns value, gradient and Hessian in (c, z), with the engine's arrow written out."""
 
     def call(cells: Any, priors: Any, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float) -> tuple[Any, ...]:
-        d, sites = c.size, z.size
-        gradient, hessian = np.full(d, np.nan), np.full((d, d), np.nan)
-        site_gradient, site_hessian, cross = np.full(sites, np.nan), np.full(sites, np.nan), np.full((sites, d), np.nan)
-        value = derivatives(
-            shape,
-            site_sd,
-            exposure_at(shape, cells),
-            cells,
-            priors,
-            c,
-            z,
-            gradient,
-            hessian,
-            site_gradient,
-            site_hessian,
-            cross,
-        )
-        precision = np.block([[hessian, cross.T], [cross, np.diag(site_hessian)]])
-        return value, np.concatenate([gradient, site_gradient]), -precision
+        work = workspace(cells, z.size, shape)
+        value = derivatives(shape, site_sd, cells, priors, c, z, work)
+        precision = np.block([[work.hessian, work.cross.T], [work.cross, np.diag(work.site_hessian)]])
+        if cells.single:  # exposures are taken with the hazards then, which changes nothing
+            at_once = workspace(cells, z.size, shape, single=True)
+            assert derivatives(shape, site_sd, cells, priors, c, z, at_once) == pytest.approx(value, rel=1e-13)
+            np.testing.assert_allclose(at_once.hessian, work.hessian, rtol=1e-10, atol=1e-10 * np.abs(work.hessian).max())
+        return value, np.concatenate([work.gradient, work.site_gradient]), -precision
 
     return call
 
@@ -51,6 +46,17 @@ def approximate():
 
     def call(cells: Any, priors: Any, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float) -> tuple[float, np.ndarray]:
         factor = np.zeros((c.size, c.size))
-        return conditional(shape, site_sd, exposure_at(shape, cells), cells, priors, c, z, factor), factor
+        return conditional(shape, site_sd, cells, priors, c, z, factor, workspace(cells, z.size, shape)), factor
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tabulate():
+    """A function that returns a table of exposures over a range of shapes, and a function that reads it or, without, sums."""
+
+    def call(cells: Any, low: float, high: float) -> tuple[ExposureTable, Any]:
+        table = make_table(cells, low, high, workspace(cells, 0, low))
+        return table, lambda shape, table=table: workspace(cells, 0, shape, table=table).exposure
 
     return call

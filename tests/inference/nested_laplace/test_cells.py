@@ -9,7 +9,6 @@ import pytest
 import sitewise as sw
 from sitewise.inference import kernel, packing
 from sitewise.inference.nested_laplace import cells
-from sitewise.inference.nested_laplace.exposure import exposures, exposures_at, make_table
 from sitewise.inference.nested_laplace.priors import make_priors
 from sitewise.inference.nested_laplace.weighting import weighted_draws
 from sitewise.models.resolve import ModelData, prepare
@@ -125,7 +124,7 @@ def test_a_site_that_lost_its_patients(sites, frame, read):
     cohort = read(frame, covariates=["ecog"])
     left = frame[frame["hospital"] != 2]
     spec = sw.ModelSpec(terms=("ecog",), sites=sites).resolve(cohort)
-    fit = sw.fit(spec, read(left, covariates=["ecog"]), engine=sw.NestedLaplace(), seed=3)
+    fit = sw.fit(spec, read(left, covariates=["ecog"]), engine=sw.NestedLaplace(draws=4000), seed=3)
     assert fit.verdict.level == "ok"
     effect = fit.posterior["site_effect"].sel(site="2")
     if isinstance(sites, sw.RandomSites):
@@ -151,23 +150,24 @@ def test_the_likelihood_of_nobody_late_is_that_without_entries(frame, read, all_
 
 
 @pytest.mark.parametrize("options", [{}, LATE_AND_WEIGHTED], ids=["plain", "late entry and weights"])
-def test_interpolated_exposures_are_the_sums(options, make_frame, read):
-    """Of a cohort with many patients to a cell: inside the table's range by a polynomial, outside by the sums."""
+def test_exposures_are_sums_of_powers(options, make_frame, read, tabulate):
+    """Of a cohort with many patients to a cell: by a polynomial inside the table's range, summed outside."""
     cohort = read(make_frame(2000, seed=6), covariates=["ecog"], **options)
     spec = sw.ModelSpec(terms=("ecog",)).resolve(cohort)
     made = cells.make_cells(spec, prepare(spec, cohort))
-    table = make_table(made, 1.2, 1.4)
+    table, exposures = tabulate(made, 1.2, 1.4)
     assert table.values.shape == (8, 16)
-    exact, found = np.empty(8), np.empty(8)
-    for shape in (0.7, 1.2, 1.201, 1.33, table.low, 1.3, 1.4, 1.9):
-        exposures(shape, made, exact)
-        exposures_at(shape, made, table, found)
-        np.testing.assert_allclose(found, exact, rtol=1e-10)
+    place, ecog = cohort.site_index, (cohort.covariates["ecog"] == ">=1").to_numpy()
+    for shape in (0.7, 1.2, 1.201, 1.3, 1.33, 1.4, 1.9):
+        power = (cohort.time**shape - cohort.entry**shape) * cohort.weights * np.exp(-shape * made.middle)
+        expected = [power[(place == site) & (ecog == level)].sum() for site in range(4) for level in (False, True)]
+        # Within a site the cells are in the order in which they appear.
+        np.testing.assert_allclose(np.sort(exposures(shape).reshape(4, 2)), np.sort(np.reshape(expected, (4, 2))), rtol=1e-10)
     # Sixteen points are too few for shapes from a tenth to ten: no table, rather than an inexact one.
-    assert make_table(made, 0.1, 10.0).values.size == 0
+    assert tabulate(made, 0.1, 10.0)[0].values.size == 0
 
 
-def test_a_cohort_of_few_patients_to_a_cell_is_summed(frame, read):
+def test_a_cohort_of_few_patients_to_a_cell_is_summed(frame, read, tabulate):
     cohort = read(frame, covariates=["ecog"])
     spec = sw.ModelSpec(terms=("ecog",)).resolve(cohort)
-    assert make_table(cells.make_cells(spec, prepare(spec, cohort)), 1.2, 1.4).values.size == 0
+    assert tabulate(cells.make_cells(spec, prepare(spec, cohort)), 1.2, 1.4)[0].values.size == 0

@@ -29,7 +29,7 @@ def spec(cohort) -> sw.ModelSpec:
 
 @pytest.fixture(scope="module")
 def fit(spec, cohort) -> sw.FitResult:
-    return sw.fit(spec, cohort, engine=sw.NestedLaplace(), seed=5)
+    return sw.fit(spec, cohort, engine=sw.NestedLaplace(draws=4000), seed=5)
 
 
 @pytest.fixture
@@ -103,10 +103,10 @@ def test_the_density_of_the_draws_is_likelihood_times_prior(fit):
 
 
 def test_the_same_seed_gives_the_same_draws(spec, cohort, fit):
-    again = sw.fit(spec, cohort, engine=sw.NestedLaplace(), seed=5)
+    again = sw.fit(spec, cohort, engine=sw.NestedLaplace(draws=4000), seed=5)
     for group in ("posterior", "weighted_posterior", "sample_stats"):
         xr.testing.assert_identical(again.tree[group].to_dataset(), fit.tree[group].to_dataset())
-    other = sw.fit(spec, cohort, engine=sw.NestedLaplace(), seed=6)
+    other = sw.fit(spec, cohort, engine=sw.NestedLaplace(draws=4000), seed=6)
     assert not np.array_equal(other.posterior["shape"], fit.posterior["shape"])
 
 
@@ -135,7 +135,7 @@ def test_resampled_draws_are_in_random_order(fit):
 
 def test_centring_changes_nothing(spec, cohort, fit):
     """A centred spec has the same posterior; the fit's spec says how its draws are stored."""
-    centred = sw.fit(replace(spec, sites=sw.RandomSites(centred=True)), cohort, engine=sw.NestedLaplace(), seed=5)
+    centred = sw.fit(replace(spec, sites=sw.RandomSites(centred=True)), cohort, engine=sw.NestedLaplace(draws=4000), seed=5)
     assert centred.spec == fit.spec
     xr.testing.assert_identical(centred.posterior, fit.posterior)
 
@@ -226,7 +226,7 @@ def test_what_the_engine_does_not_know_is_refused(unknown, cohort):
 
 
 def test_auto_takes_the_fast_engine_where_it_answers(spec, cohort, fit):
-    found = sw.fit(spec, cohort, engine=sw.Auto(), seed=5)
+    found = sw.fit(spec, cohort, engine=sw.Auto(fast=sw.NestedLaplace(draws=4000)), seed=5)
     assert found.engine == "nested-laplace"
     assert found.verdict == fit.verdict
     xr.testing.assert_identical(found.posterior, fit.posterior)
@@ -292,5 +292,5 @@ def test_a_failing_verdict_goes_to_nuts(engine, spec, cohort):
 @pytest.mark.usefixtures("no_mode")
 def test_a_posterior_without_mode(spec, cohort):
     with pytest.raises(sw.SitewiseError, match=r"There is no mode here\. Use engine=Nuts\(\)\."):
-        sw.fit(spec, cohort, engine=sw.NestedLaplace())
+        sw.fit(spec, cohort, engine=sw.NestedLaplace(draws=4000))
     by_nuts(sw.fit(spec, cohort, engine=sw.Auto(exact=NUTS)), "There is no mode here.")

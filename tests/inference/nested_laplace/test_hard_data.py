@@ -54,7 +54,7 @@ class Case:
 
     def fit(self, engine: Any = None) -> sw.FitResult:
         spec = sw.ModelSpec(**{"terms": ("ecog", "age"), **self.spec})
-        return sw.fit(spec, self.cohort, engine=engine or sw.NestedLaplace(), seed=2)
+        return sw.fit(spec, self.cohort, engine=engine or sw.NestedLaplace(draws=4000), seed=2)
 
 
 def separated() -> pd.DataFrame:
@@ -327,5 +327,5 @@ def test_without_events_there_is_nothing_to_fit():
     spec = sw.ModelSpec(terms=("ecog",)).resolve(cohort)
     lines: list[str] = []
     with pytest.raises(sw.CohortError, match="Without events nothing can be estimated"):
-        sw.fit(spec, replace(cohort, event=np.zeros(len(cohort))), engine=sw.NestedLaplace(), report=lines.append)
+        sw.fit(spec, replace(cohort, event=np.zeros(len(cohort))), engine=sw.NestedLaplace(draws=4000), report=lines.append)
     assert lines == []

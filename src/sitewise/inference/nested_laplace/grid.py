@@ -28,6 +28,8 @@ STEP = 0.21
 DROP = 13.0
 """Log density below the mode's at which the grid first ends."""
 FURTHER = 5.0
+LARGEST_UNIT = 0.5
+"""A vague prior of the site sd has its middle where no data are: the search begins no further out than this."""
 RANGE = 8.0
 """Sds of log shape on either side of the mode for which a table of exposures is made."""
 MOST_GROWTH = 6
@@ -165,7 +167,7 @@ def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
         log_shape_step *= scale * STEP
     if priors.random_sites and not math.isnan(top):
         v_step = fall(point, width, 1, 1.0, top, sd_unit, cells, priors, c, z, factor, work)
-        if point[1] > 0:
+        if point[1] > 0.0:
             v_step += fall(point, width, 1, -1.0, top, sd_unit, cells, priors, c, z, factor, work)
         v_step *= scale * STEP
         v_first = max(0.0, point[1] - 0.5 * COLUMNS * v_step)
@@ -220,4 +222,4 @@ def sd_unit_of(prior: Any) -> float:
         "InverseGamma": lambda: values["beta"] / (values["alpha"] + 1),
         "HalfCauchy": lambda: values["beta"],
     }
-    return float(rough[prior.dist]())
+    return min(float(rough[prior.dist]()), LARGEST_UNIT)

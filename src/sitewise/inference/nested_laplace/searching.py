@@ -11,6 +11,8 @@ from sitewise.inference.nested_laplace.conditional import conditional, hyper_log
 from sitewise.inference.nested_laplace.exposure import exposures
 
 MODE_STEPS = 40
+NEAR_ZERO, NEARLY_ALL = 0.02, 0.99
+"""A site sd of exactly zero is never asked for: some priors have no density there."""
 NEAR_MODE = 0.15
 """The search ends when no coordinate moves by more than this many sds, or twice that on the other axis."""
 
@@ -19,6 +21,11 @@ NEAR_MODE = 0.15
 def log_mass(log_shape, v, sd_unit, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Return the log density of (log shape, v) by Laplace; moves (c, z) to their mode. The exposures are of this shape."""
     shape, site_sd = math.exp(log_shape), sd_unit * math.sinh(v)
+    if site_sd > work.last_site_sd[0]:
+        # Standardised effects at hand would mean larger ones now, and Newton's method is slow to come back from e^500.
+        for site in range(z.size):
+            z[site] *= work.last_site_sd[0] / site_sd
+    work.last_site_sd[0] = site_sd
     value = conditional(shape, site_sd, cells, priors, c, z, factor, work)
     value += hyper_log_density(shape, site_sd, priors)
     if priors.random_sites:
@@ -60,9 +67,7 @@ def climb(point, width, axis, steps, sd_unit, cells, priors, c, z, factor, work)
         moved = min(max(slope * sd * sd, -3 * sd), 3 * sd)
         point[axis] = middle + moved
         if axis == 1:
-            point[axis] = abs(point[axis])
-            if point[axis] < 0.05 * sd:
-                point[axis] = 0.0
+            point[axis] = max(abs(point[axis]), NEAR_ZERO * sd)
         width[axis] = min(max(sd, 1e-6), 1.5)
         moved /= width[axis]
         if abs(moved) < NEAR_MODE:
@@ -76,15 +81,15 @@ def fall(point, width, axis, sign, top, sd_unit, cells, priors, c, z, factor, wo
     distance = 2 * width[axis]
     middle = point[axis]
     for _ in range(12):
-        if axis == 1 and sign < 0 and distance > middle:
-            distance = middle
+        if axis == 1 and sign < 0:
+            distance = min(distance, NEARLY_ALL * middle)
         point[axis] = middle + sign * distance
         fallen = top - at(point[0], point[1], sd_unit, cells, priors, c, z, factor, work)
         point[axis] = middle
         if math.isnan(fallen):
             distance *= 0.5
             continue
-        if 1.4 < fallen < 2.8 or (fallen <= 2.8 and axis == 1 and sign < 0 and distance >= middle):
+        if 1.4 < fallen < 2.8 or (fallen <= 2.8 and axis == 1 and sign < 0 and distance >= NEARLY_ALL * middle):
             break
         distance *= min(max(math.sqrt(2.0 / max(fallen, 0.02)), 0.3), 3.0)
     return distance

@@ -20,7 +20,7 @@ class Workspace(NamedTuple):
     ``exposure`` (C,), or empty where every cell is one log time and its power is taken with its hazard, and ``hazard`` (C,);
     ``gradient, step, old, row`` (q + 1,) and ``hessian`` (q + 1, q + 1) of coefficients and baseline; ``products`` (q,) and
     ``pairs`` (q, q), sums over cells; ``effects, site_gradient, site_hessian, site_step, site_old`` (J,) and ``cross``
-    (J, q + 1) of the sites; ``x, power`` (CHUNK,) for exponentials.
+    (J, q + 1) of the sites; ``x, power`` (CHUNK,) for exponentials; ``last_site_sd`` (1,), of the site effects at hand.
     """
 
     exposure: Floats
@@ -40,6 +40,7 @@ class Workspace(NamedTuple):
     cross: Floats
     x: Floats
     power: Floats
+    last_site_sd: Floats
 
 
 @compiled
@@ -65,4 +66,5 @@ def make_workspace(cells, sites, single):  # type: ignore[no-untyped-def]
         np.empty((sites, d)),
         np.empty(CHUNK),
         np.empty(CHUNK),
+        np.ones(1),
     )
