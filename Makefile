@@ -50,6 +50,7 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/calibration_coverage.py
 	$(PY) benchmarks/pseudo_papers.py
 	$(PY) benchmarks/fast_accuracy.py
+	$(PY) benchmarks/sbc_faults.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

@@ -57,7 +57,9 @@ class Uncensored(NestedLaplace):
 
 def doubled(spec: ModelSpec) -> ModelSpec:
     """Return the resolved spec with the sd of the coefficients' prior doubled."""
-    wider = tuple(Prior("Normal", mu=prior.values["mu"], sigma=2 * prior.values["sigma"]) for prior in spec.resolved.coefficients)
+    wider = tuple(
+        Prior("Normal", mu=prior.values["mu"], sigma=2 * prior.values["sigma"]) for prior in spec.resolved.coefficients
+    )
     return replace(spec, resolution=replace(spec.resolved, coefficients=wider))
 
 

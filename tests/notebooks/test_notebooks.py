@@ -16,7 +16,7 @@ import pytest
 import sitewise as sw
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NAMES = ("01_krog_20_04", "02_real_patients_lung", "03_what_a_paper_says")
+NAMES = ("01_krog_20_04", "02_real_patients_lung", "03_what_a_paper_says", "04_thousands_of_posteriors")
 MOST_BYTES = 600_000
 PLACES = ("/work", "/root", "/tmp", "/home", "/Users", "\\Users", "site-packages")
 

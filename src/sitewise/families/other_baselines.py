@@ -37,6 +37,7 @@ class _ByQuadrature:
     name: ClassVar[str]
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, POSITIVE),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO})
+    log_concave: ClassVar[bool] = False
 
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         raise NotImplementedError

@@ -30,6 +30,7 @@ class Weibull:
     name: ClassVar[str] = "weibull"
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, ("LogNormal", {"mu": 0.0, "sigma": 0.5})),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO, TIME_RATIO})
+    log_concave: ClassVar[bool] = True
 
     @staticmethod
     def _exponent(shape: tuple[Array, ...]) -> Array:

@@ -164,7 +164,7 @@ def require_known(spec: ModelSpec) -> None:
     SpecError
         With what to use instead.
     """
-    if not kernel_reads(spec):
+    if not (spec.family.log_concave and kernel_reads(spec)):
         raise SpecError(
             f"NestedLaplace does not know this model ({spec.family.name}, or one of its priors: it reads Normal, StudentT, "
             "Cauchy and Laplace on the whole line, and HalfNormal, HalfStudentT, HalfCauchy, LogNormal, Exponential, Gamma and "
