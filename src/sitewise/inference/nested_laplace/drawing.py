@@ -26,6 +26,8 @@ from sitewise.inference.nested_laplace.workspace import make_workspace
 OUTSIDE_DEGREES = 3.0
 OUTSIDE_WIDTH = 2.0
 """Of the t that proposes a few hyperparameters anywhere: degrees of freedom, and its scale in sds of the grid."""
+CUT = 1e290
+"""A site's hazard beyond this, or below its inverse where there are events, comes from log hazards that were cut."""
 NEARLY = 2
 """Newton steps for the mode of a site's conditional: it need not be exact, only the same for density and draw."""
 SPLIT_AT = 1.7
@@ -237,6 +239,8 @@ def draw(  # type: ignore[no-untyped-def]
         for site in range(sites):
             events = cells.site_events[site]
             hazard = sum_of(work.hazard, cells.site_start[site], cells.site_start[site + 1])
+            if hazard > CUT or (events > 0.0 and hazard < 1.0 / CUT):  # log hazards were cut: the sum is not what it should be
+                value = np.nan
             middle = site_conditional(reach, events, hazard, halves)
             right = site_uniforms[s, site] * (halves[0] + halves[1]) > halves[0]
             normal = abs(normals[s, 2 + d + site])
