@@ -9,6 +9,9 @@ import typer
 
 from sitewise.cli.flags import AllowFail, Chains, Draws, Engine, FamilyName, NoReport, Out, Prob, ProductName, Seed, Ties
 
+SELDOM = 500_000
+"""New objects between collections of cyclic garbage: loading libraries makes many and leaves little, and commands end soon."""
+
 app = typer.Typer(
     name="sitewise",
     help="Bayesian survival in small cohorts from several hospitals: fit, check, report risk-group survival.",
@@ -244,8 +247,11 @@ def sbc(
 
 def main() -> None:
     """Run the command line; problems in what the user gave are a message and exit code 2."""
+    import gc
+
     from sitewise.problems import SitewiseError
 
+    gc.set_threshold(SELDOM)
     try:
         app()
     except SitewiseError as error:

@@ -48,7 +48,7 @@ class Family(Protocol):
     metrics: ClassVar[frozenset[str]]
     log_concave: ClassVar[bool]
     """Whether, given the shape, the log likelihood of right-censored times with delayed entry is concave in linear predictor
-    and log scale, in every metric. Then a posterior with log-concave priors has one mode, where Laplace's approximation stands."""
+    and log scale, in every metric. A posterior with log-concave priors then has one mode, where Laplace stands."""
 
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log H(t)."""
