@@ -15,8 +15,8 @@
 # %% [markdown]
 # # Thousands of posteriors
 #
-# One fit answers a question about one cohort. Whether the answer can be trusted, what it owes to one hospital or to the prior,
-# and what more patients would buy are questions about *many* fits of the same model. This notebook asks them:
+# One fit answers a question about one cohort. Whether the answer can be trusted, what it owes to one hospital or to the
+# prior, and what more patients would buy are questions about *many* fits of the same model. This notebook asks them:
 #
 # 1. the fast engine beside NUTS: the same posterior, with a certificate;
 # 2. is the model's computation right when the truth is known? (simulation-based calibration), and would we notice if not?
@@ -25,8 +25,8 @@
 # 5. how much of it is the prior of the spread between hospitals?
 # 6. how narrow would the interval of the smallest group be with more patients?
 #
-# **Every cohort is synthetic**, of a process that agrees with the numbers of KROG 20-04 within sampling error. Nothing here is for
-# decisions on single patients.
+# **Every cohort is synthetic**, of a process that agrees with the numbers of KROG 20-04 within sampling error. Nothing here
+# is for decisions on single patients.
 
 # %%
 import os
@@ -35,6 +35,7 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from IPython import get_ipython
 from IPython.display import Markdown
 
 import sitewise as sw
@@ -43,6 +44,7 @@ from sitewise.report.plot_left_out import plot_leave_one_out, plot_leave_one_sit
 from sitewise.report.plot_sbc import plot_coverage, plot_ecdf
 from sitewise.report.plot_studies import plot_learning_curve, plot_prior_sensitivity
 
+get_ipython().run_line_magic("matplotlib", "inline")
 plt.rcParams.update({**style.SETTINGS, "figure.dpi": 72, "font.size": 9})
 pd.set_option("display.max_colwidth", None)
 
@@ -59,8 +61,8 @@ SIZE = SIZES[os.environ.get("SITEWISE_NOTEBOOK_SIZE", "full")]
 # %% [markdown]
 # ## The cohort and the model
 #
-# One hundred patients of five centres, the paper's two leading factors, a random effect of the centre. The guarantee time is the
-# process's own: nobody could leave the cohort before.
+# One hundred patients of five centres, the paper's two leading factors, a random effect of the centre. The guarantee time is
+# the process's own: nobody could leave the cohort before.
 
 # %%
 scenario = sw.load_scenario("krog-20-04")
@@ -102,16 +104,15 @@ pd.DataFrame(rows).set_index(["quantity", "engine"]).unstack()
 # %% [markdown]
 # ## Is the computation right?
 #
-# Truths are drawn from the model's own prior, cohorts are simulated from them, and each is fitted. If all is right, the posterior
-# probability below the truth is uniform over many truths, for every quantity.
+# Truths are drawn from the model's own prior, cohorts are simulated from them, and each is fitted. If all is right, the
+# posterior probability below the truth is uniform over many truths, for every quantity.
 
 # %%
 found = sw.sbc(spec, cohort, replicates=SIZE["truths"], seed=1, workers=2)
 Markdown(f"Calibration **{found.sentence}**")
 
 # %%
-with style.styled():
-    figure = plot_ecdf(found)
+figure = plot_ecdf(found)
 figure
 
 # %% [markdown]
@@ -128,28 +129,26 @@ Markdown(f"Calibration **{wrong.sentence}**")
 #
 # ## What is found of a fixed truth
 #
-# When the scenario is the truth, instead of draws from the prior, the prior pulls. Intervals of small cohorts cover more than they
-# say where the truth is near the prior's middle, and the spread between centres is overestimated where it is small.
+# When the scenario is the truth, instead of draws from the prior, the prior pulls. Intervals of small cohorts cover more than
+# they say where the truth is near the prior's middle, and the spread between centres is overestimated where it is small.
 
 # %%
 terms = " + ".join(item.name for item in scenario.covariates)
-whole = sw.ModelSpec.from_formula(
-    f"Surv(time, event) ~ {terms} + (1 | site)", guarantee_time=scenario.baseline.guarantee_time
-)
+whole = sw.ModelSpec.from_formula(f"Surv(time, event) ~ {terms} + (1 | site)", guarantee_time=scenario.baseline.guarantee_time)
 by_size = sw.coverage(whole, scenario, patients=(50, 100, 200), sites=(5, 10), replicates=SIZE["fixed"], seed=1, workers=2)
-with style.styled():
-    figure = plot_coverage(by_size)
+figure = plot_coverage(by_size)
 figure
 
 # %% [markdown]
 # ## Which centre do the answers depend on?
 #
-# Each centre is left out in turn. How well the others predict it is the log of the mean over draws of its likelihood, integrated
-# over its effect: nobody knows the effect of a centre that has not been seen.
+# Each centre is left out in turn. How well the others predict it is the log of the mean over draws of its likelihood,
+# integrated over its effect: nobody knows the effect of a centre that has not been seen.
 
 # %%
 without = sw.leave_one_site_out(fast)
 figure = plot_leave_one_site_out(without)
+figure.set_dpi(72)
 figure
 
 # %% [markdown]
@@ -158,6 +157,7 @@ figure
 # %%
 patients = sw.leave_one_out(fast)
 figure = plot_leave_one_out(patients)
+figure.set_dpi(72)
 figure
 
 # %% [markdown]
@@ -168,23 +168,26 @@ figure
 # %%
 sensitivity = sw.prior_sensitivity(fast, times=[24], groups=groups)
 figure = plot_prior_sensitivity(sensitivity)
+figure.set_dpi(72)
 figure
 
 # %% [markdown]
 # ## What would more patients buy?
 #
-# Cohorts of growing size from the same process, each fitted: the width of the 95 % interval of survival at two years, by risk group.
+# Cohorts of growing size from the same process, each fitted: the width of the 95 % interval of survival at two years, by risk
+# group.
 
 # %%
 curve = sw.learning_curve(
     scenario, groups=groups, time=24.0, patients=SIZE["sizes"], spec=model, replicates=SIZE["curve"], seed=1, workers=2
 )
 figure = plot_learning_curve(curve)
+figure.set_dpi(72)
 figure
 
 # %%
 count = SIZE["truths"] * 2 + SIZE["fixed"] * 6 + len(cohort) + 5 + 5 + SIZE["curve"] * len(SIZE["sizes"])
 Markdown(
-    f"Some {count:,} posteriors were computed for this notebook. One fit of 8,000 weighted draws took {seconds['fast']:.2f} s with all "
-    f"its tables of densities, one by NUTS {seconds['NUTS']:.2f} s on this machine."
+    f"Some {count:,} posteriors were computed for this notebook. One fit of 8,000 weighted draws, with all its densities, took "
+    f"{seconds['fast']:.2f} s, one by NUTS {seconds['NUTS']:.2f} s on this machine."
 )
