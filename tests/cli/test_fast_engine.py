@@ -72,6 +72,8 @@ def test_the_same_answer_as_nuts(sitewise, table, tmp_path, without_pictures) ->
     said = json.loads((tmp_path / "nested-laplace" / "diagnostics.json").read_text())
     assert said["engine"] == "nested-laplace"
     assert {check["name"] for check in said["checks"]} == {"importance_ess", "pareto_k", "edge_mass", "mcse"}
+    assert said["weighted_draws"]["r_hat"].startswith("empty")
+    assert "weighted_draws" not in json.loads((tmp_path / "nuts" / "diagnostics.json").read_text())
     coefficients = pd.read_csv(tmp_path / "nested-laplace" / "coefficients.csv")
     assert coefficients["r_hat"].isna().all()
     assert (coefficients["ess_bulk"].round(6) == round(said["checks"][0]["value"], 6)).all()

@@ -345,9 +345,9 @@ class TestSlips:
         assert run.code == 2
         assert "1. covariate 'ecog': has no level '2'. Levels: '0', '1'." in run.err
 
-    def test_an_engine_of_another_version(self, fit, tmp_path):
-        (tmp_path / "study.toml").write_text(f'[sampler]\nengine = "nested-laplace"\n[model]\nformula = "{PLAIN}"')
-        message = "There is no engine 'nested-laplace' in this version; use nuts."
+    def test_an_engine_that_does_not_exist(self, fit, tmp_path):
+        (tmp_path / "study.toml").write_text(f'[sampler]\nengine = "laplace"\n[model]\nformula = "{PLAIN}"')
+        message = "There is no engine 'laplace'. Did you mean 'nested-laplace'?"
         assert_refused(fit("none", "--config", tmp_path / "study.toml"), message)
 
     def test_an_interval_in_percent(self, fit):

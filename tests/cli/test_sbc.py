@@ -26,7 +26,7 @@ def study(tmp_path_factory):
 
 
 def test_files_and_words(sitewise, study, tmp_path) -> None:
-    ended = sitewise("sbc", "--config", study, "--out", tmp_path)
+    ended = sitewise("sbc", "--config", study, "--seed", 1, "--out", tmp_path)
     assert ended.code == 0
     assert {path.name for path in tmp_path.iterdir()} == FILES | BY_SIZE
     assert "Calibration pass: PIT values of all 25 quantities are uniform over 60 replicates" in ended.said
@@ -55,8 +55,8 @@ def test_whose_patients(sitewise, study, tmp_path) -> None:
     wrong.write_text(text + "[sbc]\nreplicates = 5\nrepeats = 3\n", encoding="utf-8")
     ended = sitewise("sbc", "--config", wrong, "--out", tmp_path / "out")
     assert ended.code == 2
-    assert "[sbc] replicates must be at least 20" in ended.error
-    assert "repeats is not a known key" in ended.error
+    assert "[sbc] replicates: must be at least 20" in ended.error
+    assert "[sbc] repeats: is not a known key" in ended.error
 
 
 def test_around_the_posterior_of_a_table(sitewise, study, tmp_path) -> None:

@@ -408,7 +408,7 @@ def test_diagnostics_hold_every_key_that_is_published(diagnostics):
         if line.startswith("| `")
         for name in line.split("|")[1].replace("`", "").split(",")
     }
-    assert set(diagnostics) == published
+    assert set(diagnostics) == published - {"weighted_draws"}  # of the fast engine only
 
 
 def test_the_posterior_can_be_loaded(folder, lung_fit):

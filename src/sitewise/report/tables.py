@@ -272,4 +272,20 @@ def diagnostics(fit: FitResult, *, prob: float) -> dict[str, object]:
         },
         "warnings": [*fit.warnings, *early_events(fit)],
         "seconds": dict(fit.seconds),
+        **_weighted_draws(fit),
+    }
+
+
+def _weighted_draws(fit: FitResult) -> dict[str, object]:
+    """Return what is to be said of draws that were resampled from weighted ones."""
+    if names.WEIGHTED_POSTERIOR not in fit.tree.children:
+        return {}
+    attributes = fit.tree[names.WEIGHTED_POSTERIOR].attrs
+    return {
+        "weighted_draws": {
+            "ess_bulk": "in every table, the effective sample size of the importance weights",
+            "r_hat": "empty: draws are independent, there are no chains to compare",
+            "mcse_mean": "sd / sqrt(effective sample size of the weights)",
+            "log_marginal_likelihood": attributes["log_marginal_likelihood"],
+        }
     }
