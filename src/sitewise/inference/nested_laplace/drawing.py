@@ -53,6 +53,9 @@ def site_conditional(reach, events, hazard, halves):  # type: ignore[no-untyped-
     if y > 1e-12:
         for _ in range(NEARLY):
             y *= (1.0 + goal - math.log(y)) / (1.0 + y)
+    else:  # next to nobody: the prior
+        halves[:] = 1.0
+        return events * reach - y / reach
     u = SPLIT_AT / math.sqrt(1.0 + y)
     x = abs(reach) * u
     if x < 1e-4:
@@ -250,7 +253,8 @@ def draw(  # type: ignore[no-untyped-def]
                 value += events * reach * effect - hazard * math.exp(reach * effect)
             prior -= 0.5 * effect * effect + 0.5 * LOG_2_PI
             z[site] = effect
-        if math.isnan(value + prior):  # a site spread, or a hazard, beyond what a float holds: from the far tail of the wide t
+        # Beyond what a float holds: a site spread, or a hazard, from the far tail of the wide t.
+        if math.isnan(value + prior - log_proposal):
             log_weights[s] = -np.inf
             densities[s] = -np.inf
             points[s] = 0.0
