@@ -214,7 +214,7 @@ def comparison_tables(rows: pd.DataFrame, cohorts: pd.DataFrame) -> tuple[list[s
         )
     lines += [
         "\n## The cohorts\n",
-        "Verdict: at the default {sw.NestedLaplace().draws:,} draws / in the long run. Effective draws: worst scalar.\n",
+        f"Verdict: at the default {sw.NestedLaplace().draws:,} draws / in the long run. Effective draws: worst scalar.\n",
         "| cohort | patients | sites | columns | events | special | verdict | importance ESS | fast: effective draws | NUTS: effective draws, bulk / tail "
         "| worst R-hat | divergences | s, fast / NUTS |",
         "|---" * 13 + "|",
