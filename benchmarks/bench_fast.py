@@ -291,7 +291,8 @@ def main() -> int:
     asked = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # one core, for the processes that this one starts too
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    command = "python " + " ".join(["benchmarks/bench_fast.py", *sys.argv[1:]])
+    told = ["FOLDER" if asked.extras is not None and word == str(asked.extras) else word for word in sys.argv[1:]]
+    command = "python " + " ".join(["benchmarks/bench_fast.py", *told])
     lines = ["# Speed of the fast engine\n", __doc__.split("\n\n", 1)[1].strip() + "\n", provenance(command) + "\n"]
     more, missed = small(asked)
     lines += more
