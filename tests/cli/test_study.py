@@ -151,6 +151,7 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
         *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
         *(("model", "sites"), ("sampler", "engine"), ("sampler", "tune"), ("sampler", "target_accept"), ("sampler", "seed")),
         *(("report", "prob"), ("report", "margins"), ("report", "question")),
+        *(("sbc", key) for key in SCHEMA["sbc"]),  # tests/cli/test_sbc.py
     }
 
 
@@ -378,7 +379,7 @@ SLIPS = {
     "table": ('[daat]\ntime = "x"', HEAD + "[daat]: is no table of a study. Did you mean 'data'?"),
     "no table": (
         'time = "x"',
-        HEAD + "[time]: is no table of a study. Known: 'data', 'covariates', 'model', 'sampler', 'report', 'priors'.",
+        HEAD + "[time]: is no table of a study. Known: 'data', 'covariates', 'model', 'sampler', 'report', 'sbc', 'priors'.",
     ),
     "key for a table": ("data = 3", HEAD + "[data]: must be a table; it is 3."),
     "key": ('[data]\ntiem = "x"', HEAD + "[data] tiem: is not a known key. Did you mean 'time'?"),
@@ -460,6 +461,11 @@ SLIPS = {
         "  2. [data] missing: must be text; it is 1.\n"
         "  3. [modle]: is no table of a study. Did you mean 'model'?\n"
         "  4. [sampler] draws: must be a whole number; it is 'many'.",
+    ),
+    "few replicates": ("[sbc]\nreplicates = 3", HEAD + "[sbc] replicates: must be at least 20; it is 3."),
+    "sites of a coverage": (
+        "[sbc]\ncoverage_sites = [1, 5]",
+        HEAD + "[sbc] coverage_sites: must be a list of whole numbers, 2 or more; it is [1, 5].",
     ),
     "no TOML": (
         "[data\n",
