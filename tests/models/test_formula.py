@@ -99,3 +99,8 @@ def test_how_sites_enter():
 def test_an_offset_is_not_fitted_as_a_coefficient():
     with pytest.raises(sw.SpecError, match="offsets are not supported"):
         sw.ModelSpec.from_formula("Surv(t, d) ~ a + offset(b)")
+
+
+def test_terms_that_formulae_cannot_read_are_a_spec_error() -> None:
+    with pytest.raises(sw.SpecError, match="cannot be read"):
+        sw.ModelSpec(terms=("ecog:(age > 50)",)).variables  # noqa: B018 - asking is what fails

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sitewise.problems import SpecError
+from sitewise.problems import SpecError, listed
 
 SHAPE_OF_A_FORMULA = "Write it as Surv(time, event) ~ ecog + age + (1 | site), or Surv(entry, time, event) ~ ..."
 _SURV = re.compile(r"^\s*Surv\s*\(([^()]*)\)\s*$")
@@ -117,15 +117,25 @@ def _spelled(term: Any) -> str:
 
 
 def variables_of(terms: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns that terms use, in order of appearance."""
+    """Return the columns that terms use, in order of appearance.
+
+    Raises
+    ------
+    SpecError
+        When formulae cannot read them.
+    """
     if not terms:
         return ()
     from formulae import model_description
     from formulae.terms.call import Call
     from formulae.terms.variable import Variable
 
+    try:
+        described = model_description("y ~ " + " + ".join(terms))
+    except Exception as error:  # formulae raises several kinds
+        raise SpecError(f"The terms {listed(terms)} cannot be read: {error}") from error
     found: list[str] = []
-    for term in model_description("y ~ " + " + ".join(terms)).common_terms:
+    for term in described.common_terms:
         for component in getattr(term, "components", ()):
             if isinstance(component, Variable):
                 found.append(component.name)
