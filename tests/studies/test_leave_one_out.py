@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import sitewise as sw
+from sitewise.inference.densities import log_likelihood_of_draws
 from sitewise.models.resolve import prepare
 from sitewise.studies.leave_one_out import leave_one_out
 from sitewise.studies.leaving_out import Parts, log_mean, refits, some_of
-from sitewise.studies.predictive import log_likelihood_of_patients
 
 FORMULA = "Surv(months, died) ~ ecog + age + (1 | hospital)"
 FAST = sw.NestedLaplace(draws=1000)
@@ -34,7 +34,7 @@ def test_refits_agree_with_nuts(fit, found):
     parts = Parts.of(fit, [np.arange(60) == row for row in worst])
 
     def score(number, draws):
-        each = log_likelihood_of_patients(parts.spec, draws.variables, parts.left_out(number))[:, 0]
+        each = log_likelihood_of_draws(parts.spec, draws.variables, parts.left_out(number))[:, 0]
         return dict(zip(("elpd", "mcse"), log_mean(each, draws), strict=True))
 
     engine = sw.Nuts(draws=1000, tune=500, chains=4, cores=2)

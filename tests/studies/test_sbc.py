@@ -10,9 +10,9 @@ from scipy import stats
 
 import sitewise as sw
 from sitewise.inference import NestedLaplace
+from sitewise.inference.densities import log_likelihood_of_draws
 from sitewise.inference.nested_laplace.weighting import weighted_draws
 from sitewise.problems import SpecError
-from sitewise.studies.replication.work import total_log_likelihood
 from sitewise.studies.sbc import coverage, posterior_sbc, sbc
 from sitewise.studies.sbc.follow_up import FollowUp
 from sitewise.studies.sbc.source import simulated
@@ -112,7 +112,7 @@ def test_log_likelihood_of_the_truth_is_that_of_the_densities(spec, cohort) -> N
     fit = sw.fit(spec, cohort, engine=sw.NestedLaplace(draws=100))
     flat = {str(name): values.to_numpy()[0] for name, values in fit.posterior.data_vars.items()}
     expected = pointwise_log_likelihood(spec, fit.posterior, data)["survival_time"].sum("patient").to_numpy()[0]
-    np.testing.assert_allclose(total_log_likelihood(spec, flat, data), expected, rtol=1e-12)
+    np.testing.assert_allclose(log_likelihood_of_draws(spec, flat, data).sum(axis=1), expected, rtol=1e-12)
 
 
 def test_follow_up_goes_beyond_events_and_keeps_censored_times(cohort) -> None:

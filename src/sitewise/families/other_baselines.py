@@ -9,6 +9,7 @@ time (log-normal) or its logistic scale (log-logistic). Cured: a share pi of ref
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from scipy import special
 
 from sitewise.families.base import Array, ShapeParameter
 from sitewise.names import HAZARD_RATIO, SHAPE
+from sitewise.problems import SpecError
 
 POSITIVE = ("LogNormal", {"mu": 0.0, "sigma": 0.5})
 NODES = 256
@@ -31,7 +33,7 @@ def _legendre() -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(NODES)
 
 
-class _ByQuadrature:
+class _ByQuadrature(ABC):
     """What has no closed form for these baselines."""
 
     name: ClassVar[str]
@@ -39,12 +41,13 @@ class _ByQuadrature:
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO})
     log_concave: ClassVar[bool] = False
 
+    @abstractmethod
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
-        raise NotImplementedError
+        """Return log H(t) of the reference patient."""
 
     def log_hazard_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
-        """Say that a stretched time is no multiplied hazard here."""
-        raise NotImplementedError(f"A time ratio is no hazard ratio of the {self.name} distribution.")
+        """Refuse: a stretched time is no multiplied hazard here."""
+        raise SpecError(f"A time ratio is no hazard ratio of the {self.name} distribution: use hazard ratios.")
 
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier), by Gauss-Legendre rule."""

@@ -6,6 +6,7 @@ distributions that the graph was built from.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,20 +36,41 @@ def shape_draws(spec: ModelSpec, posterior: xr.Dataset) -> tuple[Floats, ...]:
 
 def linear_predictor(spec: ModelSpec, posterior: xr.Dataset, data: ModelData) -> Floats:
     """Return each patient's linear predictor relative to the covariate means, shape (chain, draw, patient)."""
-    sizes = (posterior.sizes[names.CHAIN], posterior.sizes[names.DRAW], data.log_time.size)
-    predictor = np.zeros(sizes)
+    return predictor_of_draws(spec, arrays_of(posterior), data)
+
+
+def arrays_of(posterior: xr.Dataset) -> dict[str, Floats]:
+    """Return a posterior's variables by name, shapes (chain, draw) or (chain, draw, terms or sites)."""
+    return {
+        str(name): values.transpose(names.CHAIN, names.DRAW, ...).to_numpy() for name, values in posterior.data_vars.items()
+    }
+
+
+def predictor_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], data: ModelData) -> Floats:
+    """Return each patient's linear predictor relative to the covariate means, shape (..., n).
+
+    ``variables`` are the posterior's, by name, shapes (...) or (..., terms or sites).
+    """
+    predictor = np.zeros((*variables[names.LOG_SCALE_AT_MEANS].shape, data.log_time.size))
     if spec.resolved.columns:
-        effect = posterior[coefficient_name(spec)].transpose(names.CHAIN, names.DRAW, names.TERM).to_numpy()
-        predictor += effect @ data.covariates.T
+        predictor += variables[coefficient_name(spec)] @ data.covariates.T
     if spec.has_sites:
-        site_effect = posterior[names.SITE_EFFECT].transpose(names.CHAIN, names.DRAW, names.SITE).to_numpy()
-        predictor += site_effect[..., data.site]
+        predictor += variables[names.SITE_EFFECT][..., data.site]
     return predictor
 
 
-def pointwise_log_likelihood(spec: ModelSpec, posterior: xr.Dataset, data: ModelData) -> xr.Dataset:
-    """Return each patient's log likelihood, variable ``survival_time``, dims (chain, draw, patient)."""
-    scale = posterior[names.LOG_SCALE_AT_MEANS].transpose(names.CHAIN, names.DRAW).to_numpy()
+def log_likelihood_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], data: ModelData) -> Floats:
+    """Return each patient's (weighted) log likelihood under each draw, at their site's effect in it, shape (..., n).
+
+    Parameters
+    ----------
+    spec : ModelSpec
+        Resolved.
+    variables : mapping of str to ndarray, shape (...) or (..., terms or sites)
+        Draws of the posterior's variables, by name.
+    data : ModelData
+        The patients' arrays.
+    """
     values = log_likelihood(
         spec.family,
         spec.metric,
@@ -57,10 +79,16 @@ def pointwise_log_likelihood(spec: ModelSpec, posterior: xr.Dataset, data: Model
         log_entry=data.log_entry,
         entered_late=data.entered_late,
         weight=data.weight,
-        linear_predictor=linear_predictor(spec, posterior, data),
-        log_scale=scale[..., None],
-        shape=tuple(item[..., None] for item in shape_draws(spec, posterior)),
+        linear_predictor=predictor_of_draws(spec, variables, data),
+        log_scale=variables[names.LOG_SCALE_AT_MEANS][..., None],
+        shape=tuple(variables[item.name][..., None] for item in spec.family.shape_parameters),
     )
+    return np.asarray(values)
+
+
+def pointwise_log_likelihood(spec: ModelSpec, posterior: xr.Dataset, data: ModelData) -> xr.Dataset:
+    """Return each patient's log likelihood, variable ``survival_time``, dims (chain, draw, patient)."""
+    values = log_likelihood_of_draws(spec, arrays_of(posterior), data)
     return xr.Dataset({names.SURVIVAL_TIME: ((names.CHAIN, names.DRAW, names.PATIENT), values)})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -115,13 +116,13 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
         *(n, p, free_effects, sites, spec.metric == names.TIME_RATIO, bool(resolution.shape), kind),
         *(data.log_entry is not None, data.weight is not None, BASELINES[resolution.baseline]),
     ]
-    header[10:14] = _encoded(resolution.shape[0], POSITIVE) if resolution.shape else 0.0
-    header[14:18] = _encoded(resolution.site_sd, POSITIVE) if resolution.site_sd is not None else 0.0
-    header[18:22] = _encoded(resolution.baseline_prior, REAL)
+    header[10:14] = encoded(resolution.shape[0], POSITIVE) if resolution.shape else 0.0
+    header[14:18] = encoded(resolution.site_sd, POSITIVE) if resolution.site_sd is not None else 0.0
+    header[18:22] = encoded(resolution.baseline_prior, REAL)
     header[22] = resolution.site_effects.values["sigma"] if resolution.site_effects is not None else 0.0
     terms = np.zeros((p, 6))
     for row, prior in enumerate(resolution.coefficients):
-        terms[row, :4] = _encoded(prior, REAL)
+        terms[row, :4] = encoded(prior, REAL)
     terms[:, 4] = column_scales(data)
     terms[:, 5] = np.asarray(resolution.means) - np.asarray(resolution.reference)
     parts = [header, terms, data.log_time, data.event, data.site]
@@ -138,11 +139,12 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
     return packed, free
 
 
-def _encoded(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float]:
-    encoded = encode(prior, known)
-    if encoded is None:  # callers ask kernel_reads first
+def encoded(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float]:
+    """Return a prior as code, a, b, c; the kernel knows it (``kernel_reads`` was asked before)."""
+    numbers = encode(prior, known)
+    if numbers is None:  # callers ask kernel_reads first
         raise ValueError(f"the kernel does not know the prior {prior}")
-    return encoded
+    return numbers
 
 
 def centre(spec: ModelSpec, data: ModelData, free: int) -> Floats:
@@ -159,18 +161,22 @@ def centre(spec: ModelSpec, data: ModelData, free: int) -> Floats:
 
 def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
     """Return the graph's variables from the kernel's points, shape (chain, draw, free): the inverse of its transforms."""
-    resolution = spec.resolved
+    return as_dataset(spec, unpack_arrays(spec, column_scales(data), points))
+
+
+def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
+    """Return variables by name, shapes (chain, draw) or (chain, draw, terms or sites), with dims and labels."""
     sample = (names.CHAIN, names.DRAW)
-    result = {
-        name: ((*sample, *((DIMENSION[name],) if values.ndim == 3 else ())), values)
-        for name, values in unpack_arrays(spec, column_scales(data), points).items()
+    content = {
+        name: ((*sample, *((DIMENSION[name],) if values.ndim == 3 else ())), values) for name, values in variables.items()
     }
-    coords: dict[str, Any] = {names.CHAIN: np.arange(points.shape[0]), names.DRAW: np.arange(points.shape[1])}
-    if resolution.columns:
-        coords[names.TERM] = list(resolution.columns)
+    chains, draws = variables[names.LOG_SCALE_AT_MEANS].shape
+    coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws)}
+    if spec.resolved.columns:
+        coords[names.TERM] = list(spec.resolved.columns)
     if spec.has_sites:
-        coords[names.SITE] = list(resolution.site_labels)
-    return xr.Dataset(result, coords=coords)
+        coords[names.SITE] = list(spec.resolved.site_labels)
+    return xr.Dataset(content, coords=coords)
 
 
 def unpack_arrays(spec: ModelSpec, scales: Floats, points: Floats) -> dict[str, Floats]:

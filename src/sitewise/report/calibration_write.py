@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from sitewise.report.calibration_page import render_calibration, settings
 from sitewise.report.calibration_results import CalibrationResults
 from sitewise.report.calibration_toml import scenario_toml
 from sitewise.report.calibration_verdict import CalibrationVerdict, calibration_verdict
+from sitewise.report.json_files import write_json
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED
 
 if TYPE_CHECKING:
@@ -78,8 +77,7 @@ def write_calibration(
     report("Writing the report")
     vector = {path.stem: path for path in drawn if path.suffix == ".svg"}
     written["report.html"] = _text(folder / "report.html", render_calibration(results, verdict, vector))
-    content = json.dumps(_finite(diagnostics(results, verdict)), indent=2, ensure_ascii=False, allow_nan=False)
-    written["diagnostics.json"] = _text(folder / "diagnostics.json", content + "\n")
+    written["diagnostics.json"] = write_json(folder / "diagnostics.json", diagnostics(results, verdict))
     return written
 
 
@@ -189,15 +187,6 @@ def diagnostics(results: CalibrationResults, verdict: CalibrationVerdict) -> dic
         "evidence_hash": evidence_hash(evidence),
         "versions": {name: metadata.version(name) for name in ("sitewise", "numpy", "scipy", "pandas", "xarray", "numba")},
     }
-
-
-def _finite(value: Any) -> Any:
-    """Return data that JSON can hold: numbers that are not finite become null."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def short_calibration(results: CalibrationResults, verdict: CalibrationVerdict) -> list[tuple[str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pandas as pd
 
 from sitewise.inference.result import installed_versions
 from sitewise.report.classical_page import render_classical
-from sitewise.report.write import _finite
+from sitewise.report.json_files import write_json
 from sitewise.studies.classical_analysis import ClassicalTables
 from sitewise.studies.classical_analysis.hidden import BesideTheModel
 
@@ -70,10 +69,7 @@ def write_classical(
     path = folder / "report.html"
     path.write_text(render_classical(tables, pictures, beside=beside, question=question), encoding="utf-8")
     written[path.name] = path
-    path = folder / "analysis.json"
-    text = json.dumps(_finite(described(tables, beside)), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
-    written[path.name] = path
+    written["analysis.json"] = write_json(folder / "analysis.json", described(tables, beside))
     return written
 
 

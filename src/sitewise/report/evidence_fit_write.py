@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from sitewise.inference.result import installed_versions
 from sitewise.report.evidence_fit_page import render
 from sitewise.report.evidence_fit_plots import write_pictures
 from sitewise.report.evidence_fit_tables import all_tables, of_each_cohort
+from sitewise.report.json_files import write_json
 from sitewise.report.write import format_median
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED
 from sitewise.studies.evidence_fit import EvidenceFit
@@ -69,10 +68,7 @@ def write_evidence_fit(
     for path in fit.produced.save(folder / "cohorts.parquet"):
         written[path.name] = path
     written["posterior.nc"] = fit.save(folder / "posterior.nc")
-    path = folder / "diagnostics.json"
-    content = _finite(diagnostics(fit, verdict, prob=prob))
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    written[path.name] = path
+    written["diagnostics.json"] = write_json(folder / "diagnostics.json", diagnostics(fit, verdict, prob=prob))
     return written
 
 
@@ -103,15 +99,6 @@ def diagnostics(fit: EvidenceFit, verdict: StackVerdict, /, *, prob: float) -> d
         "covariates_are": fit.suggested.why,
         "synthetic": True,
     }
-
-
-def _finite(value: Any) -> Any:
-    """Return data that JSON can hold: numbers that are not finite become null."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def terminal_rows(fit: EvidenceFit, folder: str | Path, /) -> list[list[str]]:

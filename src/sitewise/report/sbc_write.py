@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,9 +12,9 @@ from sitewise.cohort import Cohort
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.result import installed_versions
 from sitewise.models import ModelSpec
+from sitewise.report.json_files import write_json
 from sitewise.report.page_first import NOT_FOR_PATIENTS
 from sitewise.report.page_parts import Section, Table, embedded, rows_of
-from sitewise.report.write import _finite
 from sitewise.studies.sbc import Calibration
 
 SOMETIMES = ("coverage_by_size.csv", "coverage_by_size.png", "coverage_by_size.svg")
@@ -86,9 +85,7 @@ def write_sbc(
         "spec": spec.to_dict(),
         "versions": installed_versions(),
     }
-    written["sbc.json"] = folder / "sbc.json"
-    text = json.dumps(_finite(about), indent=2, ensure_ascii=False, allow_nan=False)
-    written["sbc.json"].write_text(text + "\n", encoding="utf-8")
+    written["sbc.json"] = write_json(folder / "sbc.json", about)
     written["report.html"] = folder / "report.html"
     written["report.html"].write_text(_page(found, spec, cohort, seed, by_size, written), encoding="utf-8")
     return written

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.report.analysis import Analysis
+from sitewise.report.json_files import write_json
 from sitewise.report.tables import all_tables, diagnostics
 from sitewise.report.truth_table import truth_table
 
@@ -72,10 +71,7 @@ def write_all(
     seconds["save"] = time.perf_counter() - started
     content = diagnostics(analysis.fit, prob=analysis.prob)
     content["seconds"] = {**analysis.fit.seconds, **seconds}
-    path = folder / "diagnostics.json"
-    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
-    written[path.name] = path
+    written["diagnostics.json"] = write_json(folder / "diagnostics.json", content)
     return written
 
 
@@ -104,17 +100,6 @@ def _write_page(
     path.write_text(render_page(analysis, tables, truth, pictures), encoding="utf-8")
     written[path.name] = path
     seconds["report"] = time.perf_counter() - started
-
-
-def _finite(value: Any) -> Any:
-    """Return data that JSON can hold: numbers that are not finite (not reached, not defined) become null."""
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def write_plots(analysis: Analysis, folder: Path) -> list[Path]:

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference import Engine, FitResult, NestedLaplace
+from sitewise.inference.densities import log_likelihood_of_draws
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.verdict import pareto_k_bound
 from sitewise.models.spec import ModelSpec
 from sitewise.studies.given import full_fit
 from sitewise.studies.leaving_out import Parts, log_mean, refits
-from sitewise.studies.predictive import log_likelihood_of_patients
 from sitewise.studies.replication.work import Weighted
 
 Floats = NDArray[np.float64]
@@ -128,7 +128,7 @@ def leave_one_out(
 
     def score(number: int, found: Weighted) -> dict[str, Any]:
         patient = parts.left_out(number)
-        elpd, error = log_mean(log_likelihood_of_patients(parts.spec, found.variables, patient)[:, 0], found)
+        elpd, error = log_mean(log_likelihood_of_draws(parts.spec, found.variables, patient)[:, 0], found)
         return {"elpd": elpd, "elpd_mcse": error}
 
     rows = refits(parts, score, engine=engine, seed=seed, workers=workers, what="patient", report=report)

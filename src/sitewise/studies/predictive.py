@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.families.metric import log_cumulative_hazard, log_hazard, log_likelihood
+from sitewise.families.metric import log_cumulative_hazard, log_hazard
 from sitewise.inference.densities import coefficient_name
 from sitewise.models.resolve import ModelData
 from sitewise.models.spec import ModelSpec
@@ -15,30 +15,6 @@ from sitewise.studies.site_integral import log_site_integral
 Floats = NDArray[np.float64]
 Variables = dict[str, Floats]
 """Draws by name, shapes (S,) or (S, terms or sites)."""
-
-
-def log_likelihood_of_patients(spec: ModelSpec, variables: Variables, patients: ModelData) -> Floats:
-    """Return each patient's (weighted) log likelihood under each draw, at their site's effect in it, shape (S, n)."""
-    scale = variables[names.LOG_SCALE_AT_MEANS][:, None]
-    predictor = np.zeros((scale.size, patients.log_time.size))
-    if spec.resolved.columns:
-        predictor += variables[coefficient_name(spec)] @ patients.covariates.T
-    if spec.has_sites:
-        predictor += variables[names.SITE_EFFECT][:, patients.site]
-    return np.asarray(
-        log_likelihood(
-            spec.family,
-            spec.metric,
-            log_time=patients.log_time,
-            event=patients.event,
-            log_entry=patients.log_entry,
-            entered_late=patients.entered_late,
-            weight=patients.weight,
-            linear_predictor=predictor,
-            log_scale=scale,
-            shape=tuple(variables[item.name][:, None] for item in spec.family.shape_parameters),
-        )
-    )
 
 
 def log_likelihood_of_site(spec: ModelSpec, variables: Variables, patients: ModelData) -> Floats:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.classical.compiled import compiled
 from sitewise.inference.kernel import CAUCHY, LAPLACE, NORMAL, STUDENT_T, prior_log_density
-from sitewise.inference.packing import BASELINES, POSITIVE, REAL, column_scales, encode
-from sitewise.models.priors import Prior
+from sitewise.inference.packing import BASELINES, POSITIVE, REAL, column_scales, encoded
 from sitewise.models.resolve import ModelData
 from sitewise.models.spec import FixedSites, ModelSpec
 
@@ -52,7 +51,7 @@ class PriorArrays(NamedTuple):
 def make_priors(spec: ModelSpec, data: ModelData) -> PriorArrays:
     """Return the priors of a spec that the kernel reads."""
     resolution = spec.resolved
-    coefficients = [_encoded(prior, REAL) for prior in resolution.coefficients]
+    coefficients = [encoded(prior, REAL) for prior in resolution.coefficients]
     column_sd = list(column_scales(data))
     distance = list((np.asarray(resolution.means) - np.asarray(resolution.reference)) / np.asarray(column_sd))
     if isinstance(spec.sites, FixedSites) and resolution.site_effects is not None:
@@ -65,21 +64,14 @@ def make_priors(spec: ModelSpec, data: ModelData) -> PriorArrays:
         coefficients=np.asarray(coefficients, dtype=float).reshape(-1, 4),
         column_sd=np.asarray(column_sd, dtype=float),
         distance=np.asarray(distance, dtype=float),
-        shape=np.asarray(_encoded(resolution.shape[0], POSITIVE)) if resolution.shape else nothing,
-        site_sd=np.asarray(_encoded(resolution.site_sd, POSITIVE)) if resolution.site_sd is not None else nothing,
-        baseline=np.asarray(_encoded(resolution.baseline_prior, REAL)),
+        shape=np.asarray(encoded(resolution.shape[0], POSITIVE)) if resolution.shape else nothing,
+        site_sd=np.asarray(encoded(resolution.site_sd, POSITIVE)) if resolution.site_sd is not None else nothing,
+        baseline=np.asarray(encoded(resolution.baseline_prior, REAL)),
         baseline_kind=BASELINES[resolution.baseline],
         time_ratio=spec.metric == names.TIME_RATIO,
         has_shape=bool(resolution.shape),
         random_sites=resolution.site_sd is not None,
     )
-
-
-def _encoded(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float]:
-    encoded = encode(prior, known)
-    if encoded is None:  # callers ask kernel_reads first
-        raise ValueError(f"the kernel does not know the prior {prior}")
-    return encoded
 
 
 @compiled

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.cohort import Cohort
-from sitewise.families.metric import log_likelihood
 from sitewise.inference import Engine, NestedLaplace
-from sitewise.inference.densities import coefficient_name
+from sitewise.inference.densities import log_likelihood_of_draws
 from sitewise.inference.engine import silent
 from sitewise.inference.nested_laplace.engine import non_centred
-from sitewise.inference.packing import DIMENSION, column_scales, unpack_arrays
+from sitewise.inference.packing import as_dataset, column_scales, unpack_arrays
 from sitewise.inference.verdict import Verdict
-from sitewise.models.resolve import ModelData
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SitewiseError
 from sitewise.studies.replication.quantities import (
@@ -148,46 +146,13 @@ def draw(item: Item, job: Job) -> Weighted:
         for name, values in posterior.data_vars.items()
     }
     if job.summaries.products:
-        variables[LOG_LIKELIHOOD] = total_log_likelihood(spec, variables, data)
+        variables[LOG_LIKELIHOOD] = log_likelihood_of_draws(spec, variables, data).sum(axis=-1)
     marginal = np.nan if draws.weighted is None else draws.weighted.attrs["log_marginal_likelihood"]
     return Weighted(variables, np.full(size, 1 / size), draws.verdict, float(marginal))
-
-
-def total_log_likelihood(spec: ModelSpec, variables: dict[str, Floats], data: ModelData) -> Floats:
-    """Return the log likelihood of a cohort under each draw, shape (S,)."""
-    scale = variables[names.LOG_SCALE_AT_MEANS]
-    predictor = np.zeros((scale.size, data.log_time.size))
-    if spec.resolved.columns:
-        predictor += variables[coefficient_name(spec)] @ data.covariates.T
-    if spec.has_sites:
-        predictor += variables[names.SITE_EFFECT][:, data.site]
-    values = log_likelihood(
-        spec.family,
-        spec.metric,
-        log_time=data.log_time,
-        event=data.event,
-        log_entry=data.log_entry,
-        entered_late=data.entered_late,
-        weight=data.weight,
-        linear_predictor=predictor,
-        log_scale=scale[:, None],
-        shape=tuple(variables[parameter.name][:, None] for parameter in spec.family.shape_parameters),
-    )
-    return np.asarray(values.sum(axis=1))
 
 
 def _light(item: Item, found: Weighted, source: Source) -> LightFit:
     """Return draws and cohort as estimands read them; the weights are applied to what they make of the draws."""
     spec = item.spec
-    sample = (names.CHAIN, names.DRAW)
-    content = {
-        name: ((*sample, *((DIMENSION[name],) if values.ndim == 2 else ())), values[None])
-        for name, values in found.variables.items()
-        if name != LOG_LIKELIHOOD
-    }
-    coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: np.arange(found.weights.size)}
-    if spec.resolved.columns:
-        coords[names.TERM] = list(spec.resolved.columns)
-    if spec.has_sites:
-        coords[names.SITE] = list(spec.resolved.site_labels)
-    return LightFit(xr.Dataset(content, coords=coords), non_centred(spec), source.cohort(item.number), 0)
+    content = {name: values[None] for name, values in found.variables.items() if name != LOG_LIKELIHOOD}
+    return LightFit(as_dataset(spec, content), non_centred(spec), source.cohort(item.number), 0)

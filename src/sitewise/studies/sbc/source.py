@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.families.metric import log_cumulative_hazard
-from sitewise.inference.densities import coefficient_name
+from sitewise.inference.densities import log_likelihood_of_draws, predictor_of_draws
 from sitewise.models.resolve import ModelData
 from sitewise.models.spec import ModelSpec
 from sitewise.names import TIME_RATIO
 from sitewise.problems import SpecError
 from sitewise.studies.replication.quantities import LOG_LIKELIHOOD
 from sitewise.studies.replication.sources import Item
-from sitewise.studies.replication.work import branch, total_log_likelihood
+from sitewise.studies.replication.work import branch
 from sitewise.studies.sbc.follow_up import FollowUp
 
 Floats = NDArray[np.float64]
@@ -73,7 +73,7 @@ class TruthSource:
         data = simulated(self.spec, truth, self.data, self.follow_up, rng)
         if self.known is not None:
             data = together(self.known, data)
-        truth[LOG_LIKELIHOOD] = total_log_likelihood(self.spec, truth, data)
+        truth[LOG_LIKELIHOOD] = log_likelihood_of_draws(self.spec, truth, data).sum(axis=-1)
         return Item(number, self.analysis, data, truth=truth, label=f"truth {number}")
 
     def cohort(self, number: int) -> Cohort:
@@ -99,11 +99,7 @@ def simulated(
     """
     scale = truth[names.LOG_SCALE_AT_MEANS][0]
     shape = tuple(truth[item.name][0] for item in spec.family.shape_parameters)
-    predictor = np.zeros(data.log_time.size)
-    if spec.resolved.columns:
-        predictor += data.covariates @ truth[coefficient_name(spec)][0]
-    if spec.has_sites:
-        predictor += truth[names.SITE_EFFECT][0][data.site]
+    predictor = predictor_of_draws(spec, truth, data)[0]
     log_hazard = np.log(rng.standard_exponential(predictor.size))
     if data.log_entry is not None and data.entered_late is not None:
         before = log_cumulative_hazard(spec.family, spec.metric, data.log_entry, predictor, scale, shape)
