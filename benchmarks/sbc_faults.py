@@ -76,9 +76,9 @@ def main() -> int:
     asked = {"replicates": arguments.replicates, "workers": arguments.workers, "seed": 1}
     runs: dict[str, Callable[[], Calibration]] = {
         "as it is": lambda: sbc(spec, cohort, **asked),
-        "half the Laplace variance, no weights": lambda: sbc(spec, cohort, engine=Unweighted(draws=500), **asked),
+        "half the Laplace variance, no weights": lambda: sbc(spec, cohort, engine=Unweighted(draws=1000), **asked),
         "prior sd doubled in the analysis": lambda: sbc(spec, cohort, analysis=doubled(spec), **asked),
-        "censored patients dropped": lambda: sbc(spec, cohort, engine=Uncensored(draws=500), **asked),
+        "censored patients dropped": lambda: sbc(spec, cohort, engine=Uncensored(draws=1000), **asked),
     }
     rows, tables = [], []
     for name, make in runs.items():

@@ -231,7 +231,7 @@ def sbc(
     ] = None,
     replicates: Annotated[int | None, typer.Option("--replicates", min=20, help="Truths drawn; default 1000.")] = None,
     engine: Engine = None,
-    draws: Annotated[int | None, typer.Option("--draws", min=4, help="Draws of each fit; default 500.")] = None,
+    draws: Annotated[int | None, typer.Option("--draws", min=4, help="Draws of each fit; default 1000.")] = None,
     around_posterior: Annotated[
         bool, typer.Option("--posterior", help="Truths from the posterior of the patients' own data, not from the prior.")
     ] = False,

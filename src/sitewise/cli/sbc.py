@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sitewise.inference import Engine
     from sitewise.models import ModelSpec
 
-REPLICATES, DRAWS, ALPHA = 1000, 500, 0.05
+REPLICATES, DRAWS, ALPHA = 1000, 1000, 0.05
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sitewise.report.style import GREY, PALETTE, new_figure, plain
+from sitewise.studies.replication.quantities import AVERAGE_PATIENT
 from sitewise.studies.sbc import Calibration
 from sitewise.studies.sbc.uniformity import bands
 
@@ -49,11 +51,19 @@ def plot_ecdf(found: Calibration) -> Figure:
         reach = max(limit, 1.1 * float(np.abs(difference).max()))
         panel.set(ylim=(-reach, reach), xlim=(0, 1), xticks=[0, 0.5, 1])
         panel.tick_params(labelsize=7)
-        panel.set_title(f"{plain(name, 28)}\np {row['p_holm']:.2g}", fontsize=8)
+        panel.set_title(f"{plain(short(name), 28)}\np {row['p_holm']:.2g}", fontsize=8)
     figure.supxlabel("PIT value: posterior probability below the truth", fontsize=9)
     figure.supylabel("ECDF minus uniform", fontsize=9)
     figure.tight_layout()
     return figure
+
+
+def short(quantity: str) -> str:
+    """Return a quantity's name for a panel: effects by their terms, without whose curve it is."""
+    effect = re.fullmatch(r"(abs\()?log_(?:hazard|time)_ratio\[(.*?)\]\)?", quantity)
+    if effect:
+        return f"size of {effect[2]}" if effect[1] else f"effect of {effect[2]}"
+    return quantity.removesuffix(f", {AVERAGE_PATIENT}")
 
 
 def plot_coverage(table: pd.DataFrame) -> Figure:
@@ -71,7 +81,7 @@ def plot_coverage(table: pd.DataFrame) -> Figure:
         left.errorbar(own["coverage"], y, xerr=1.96 * own["coverage_mcse"], fmt="o", ms=3, lw=0.8, color=shade, label=label)
         right.plot(own["bias"] / own["rmse"], y, "o", ms=3, color=shade)
     left.set(yticks=np.arange(len(quantities)), xlabel="Coverage of the intervals, with its Monte Carlo interval")
-    left.set_yticklabels([plain(str(name), 44) for name in quantities], fontsize=8)
+    left.set_yticklabels([plain(short(str(name)), 44) for name in quantities], fontsize=8)
     left.xaxis.set_major_locator(MaxNLocator(5))
     left.axvline(0.95, color=GREY, lw=0.8, ls="--")
     right.axvline(0.0, color=GREY, lw=0.8, ls="--")

@@ -53,18 +53,13 @@ def truth_table(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> pd.Da
 def _coefficients(analysis: Analysis, cohort: SyntheticCohort, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the scenario's log hazard ratios of single terms, and shape and site spread where they mean the same."""
     scenario = cohort.scenario
-    rows: dict[str, tuple[str, float]] = {}
     omitted = (
         {item.name for item in cohort.scenario.covariates} - set(analysis.fit.spec.variables) if cohort.scenario else set()
     )
     if scenario is None or omitted:  # without some covariates coefficients and shape are other quantities
         return pd.DataFrame(columns=COLUMNS[:-1])
-    for item in scenario.categorical:
-        reference = cohort.levels(item.name)[0]
-        base = item.log_hazard_ratios[item.levels.index(reference)]
-        for level, value in zip(item.levels, item.log_hazard_ratios, strict=True):
-            rows[f"{item.name}[{level}]"] = ("log hazard ratio", value - base)
-    rows |= {item.name: ("log hazard ratio", item.log_hazard_ratio) for item in scenario.numeric}
+    effects = scenario.log_hazard_ratios({item.name: cohort.levels(item.name)[0] for item in scenario.categorical})
+    rows = {term: ("log hazard ratio", value) for term, value in effects.items()}
     table = tables["coefficients"]
     table = table[table["metric"] == names.LOG_HAZARD_RATIO].set_index("term")
     made = [(term, *rows[term], *table.loc[term, ["median", "lower", "upper"]]) for term in table.index if term in rows]

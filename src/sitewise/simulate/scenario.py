@@ -86,6 +86,27 @@ class Scenario(Record):
             matrix[row, column] = matrix[column, row] = item.latent
         return matrix
 
+    def log_hazard_ratios(self, reference: Mapping[str, str], /) -> dict[str, float]:
+        """Return the log hazard ratio of every level against a reference level, and of one unit of a number.
+
+        Parameters
+        ----------
+        reference : mapping of str to str
+            Reference level of each categorical covariate.
+
+        Returns
+        -------
+        dict of str to float
+            By the names that formulae gives to design columns: ``ecog[>=1]``, ``age``.
+        """
+        found = {item.name: item.log_hazard_ratio for item in self.numeric}
+        for item in self.categorical:
+            base = item.log_hazard_ratios[item.levels.index(reference[item.name])]
+            found |= {
+                f"{item.name}[{level}]": value - base for level, value in zip(item.levels, item.log_hazard_ratios, strict=True)
+            }
+        return found
+
     @property
     def hash(self) -> str:
         """SHA-256 of the scenario's content: its identity in every output."""

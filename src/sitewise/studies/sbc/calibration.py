@@ -22,7 +22,7 @@ from sitewise.studies.sbc.follow_up import FollowUp
 from sitewise.studies.sbc.source import TruthSource
 from sitewise.studies.sbc.uniformity import covered, tests
 
-ENGINE = NestedLaplace(draws=500)
+ENGINE = NestedLaplace(draws=1000)
 FEWEST = 20
 ALPHA = 0.05
 
@@ -110,7 +110,7 @@ def sbc(
     replicates : int
         Number of truths.
     engine : Engine
-        How posteriors are computed; default the fast engine with 500 draws.
+        How posteriors are computed; default the fast engine with 1000 draws.
     times, horizon : optional
         Times of survival and horizon of the restricted mean of the reference patient; default the middle and the end of the
         cohort's follow-up.
@@ -199,8 +199,8 @@ def _checked(spec: ModelSpec, cohort: Cohort, replicates: int) -> ModelData:
 
 
 def _summaries(cohort: Cohort, times: tuple[float, ...] | None, horizon: float | None) -> Summaries:
-    longest = float(cohort.time.max())
-    return Summaries(times=times or (longest / 2,), horizon=horizon or longest, products=True)
+    middle, end = (float(f"{share * cohort.time.max():.2g}") for share in (0.5, 0.99))  # round numbers, inside the follow-up
+    return Summaries(times=times or (middle,), horizon=horizon or end, products=True)
 
 
 def _calibrated(

@@ -64,12 +64,7 @@ def scenario_truth(spec: ModelSpec, scenario: Scenario) -> Mapping[str, Floats]:
         raise SpecError(
             "The model must have the scenario's covariates, all of them: else its coefficients are other quantities."
         )
-    effects: dict[str, float] = {item.name: item.log_hazard_ratio for item in scenario.numeric}
-    for item in scenario.categorical:
-        base = item.log_hazard_ratios[item.levels.index(spec.resolved.levels[item.name][0])]
-        effects |= {
-            f"{item.name}[{level}]": value - base for level, value in zip(item.levels, item.log_hazard_ratios, strict=True)
-        }
+    effects = scenario.log_hazard_ratios({item.name: spec.resolved.levels[item.name][0] for item in scenario.categorical})
     lacking = [column for column in spec.resolved.columns if column not in effects]
     if lacking:
         raise SpecError(f"The scenario says nothing of the columns {', '.join(lacking)}.")
