@@ -286,7 +286,7 @@ $advice"
 
 beat=
 cleanup() {
-    [ -z "$beat" ] || kill "$beat" 2>/dev/null || :
+    [ -z "$beat" ] || kill -KILL "$beat" 2>/dev/null || :
     [ "$(cat .tools/setup-lock/pid 2>/dev/null)" != "$$" ] || rm -rf .tools/setup-lock
 }
 
@@ -311,7 +311,8 @@ take_lock() {
 
 # with_heartbeat COMMAND…: a sign of life every 20 seconds while a long command runs. The sleep is cut off from
 # our output: it outlives the kill by some seconds, and whoever reads that output through a pipe should not have
-# to wait for it.
+# to wait for it. KILL and not TERM: a TERM that arrives before the new subshell has reset our trap is lost, and the
+# wait would never end.
 with_heartbeat() {
     (
         elapsed=0
@@ -323,7 +324,7 @@ with_heartbeat() {
     beat=$!
     status=0
     "$@" || status=$?
-    kill "$beat" 2>/dev/null || :
+    kill -KILL "$beat" 2>/dev/null || :
     wait "$beat" 2>/dev/null || :
     beat=
     return "$status"

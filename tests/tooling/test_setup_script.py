@@ -228,6 +228,19 @@ def test_the_preferred_version_is_taken(machine: Machine, minors: tuple[int, ...
     assert python_of_venv(machine.uv_calls()) == f"/opt/my python/3.{best}"
 
 
+def test_the_sign_of_life_ends_with_its_command_however_short_that_is(tmp_path: Path):
+    # A signal sent before the subshell of the heartbeat has reset the script's traps used to be lost, about once
+    # in a thousand commands, and the setup then waited for ever.
+    script = (ROOT / "scripts/setup.sh").read_text()
+    function = re.search(r"^with_heartbeat\(\) \{\n.*?^\}\n", script, re.DOTALL | re.MULTILINE)
+    assert function is not None
+    short = tmp_path / "short.sh"
+    loop = "i=0\nwhile [ $i -lt 1500 ]; do with_heartbeat true; i=$((i + 1)); done\necho done\n"
+    short.write_text("set -eu\ntrap : EXIT\ntrap 'exit 143' TERM\n" + function.group() + loop)
+    result = subprocess.run(["/bin/sh", str(short)], capture_output=True, text=True, timeout=60, check=False)
+    assert result.stdout == "done\n"
+
+
 # --- what it does, and when it does nothing -------------------------------------------------------
 
 
