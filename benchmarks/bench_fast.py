@@ -40,7 +40,8 @@ from sitewise.inference.nested_laplace import weighting
 from sitewise.inference.packing import unpack
 from sitewise.inference.verdict import diagnose
 from sitewise.models.graph import build
-from sitewise.models.resolve import ModelData, data_arrays, prepare
+from sitewise.models.model_data import ModelData, data_arrays
+from sitewise.models.resolve import prepare
 
 HERE = Path(__file__).parent
 CLI = Path(sys.executable).parent / "sitewise"

@@ -29,7 +29,7 @@ import sitewise as sw
 from sitewise.inference import NestedLaplace
 from sitewise.inference.nested_laplace.weighting import WeightedDraws, weighted_draws
 from sitewise.models import ModelSpec, Prior
-from sitewise.models.resolve import ModelData
+from sitewise.models.model_data import ModelData
 from sitewise.studies.sbc import Calibration, sbc
 
 RESULTS = Path(__file__).parent / "results"

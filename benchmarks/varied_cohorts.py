@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ from cohorts import covariate_table, survival_times
 import sitewise as sw
 
 FEWEST_EVENTS = 3
+PLAIN = 52
+"""Cohorts from this number on may have intervals, random slopes and priors without a compiled formula too."""
 OUTCOME = {"time": "time", "event": "event", "site": "site"}
 KROG_FORMULA = "Surv(time, event) ~ ecog + child_pugh + (1 | site)"
 
@@ -65,10 +67,28 @@ def varied_cohort(number: int, seed: int, most_patients: int = 1000) -> VariedCo
     if ratio:
         special.append("time ratios")
     priors, named = _priors(rng)
+    arguments = ["time", "event"]
+    slopes: tuple[str, ...] = ()
+    if number >= PLAIN:
+        hidden, sloping, odd = rng.random(3) < (0.6, 0.6, 0.3)
+        if hidden:
+            table = _between_visits(table, guarantee_time, rng)
+            options = {name: own for name, own in options.items() if name not in ("time", "event")}
+            options |= {"lower": "lower", "upper": "upper"}
+            arguments = ["lower", "upper"]
+            special.append("intervals")
+        # A slope costs a hyperparameter a column, so of a covariate of one column.
+        single = [name for name in covariates if table[name].nunique() != 3]
+        if sloping and single:
+            slopes = (single[0],)
+            special.append("slopes")
+        if odd:
+            priors = replace(priors, site_sd=sw.Prior("Uniform", lower=0.0, upper=1.5))
+            named = (*(item for item in named if "site sd" not in item), "Uniform site sd")
     cohort = sw.Cohort.from_frame(table, **options)
-    response = "Surv(entry, time, event)" if late else "Surv(time, event)"
+    inside = [*(["entry"] if late else []), *arguments, *(['type="interval"'] if "lower" in options else [])]
     spec = sw.ModelSpec.from_formula(
-        f"{response} ~ {' + '.join(covariates)} + (1 | site)",
+        f"Surv({', '.join(inside)}) ~ {' + '.join(covariates)} + ({' + '.join(['1', *slopes])} | site)",
         family=sw.Exponential() if exponential else sw.Weibull(),
         metric="time-ratio" if ratio else "hazard-ratio",
         guarantee_time=guarantee_time,
@@ -76,6 +96,18 @@ def varied_cohort(number: int, seed: int, most_patients: int = 1000) -> VariedCo
         sites=sw.RandomSites(centred=bool(centred)),
     )
     return VariedCohort(cohort, spec.resolve(cohort), (*special, *named))
+
+
+def _between_visits(table: pd.DataFrame, guarantee_time: float, rng: np.random.Generator) -> pd.DataFrame:
+    """Return the table with most events hidden between two visits, as far apart as a drawn share of a typical time."""
+    every = float(rng.uniform(0.1, 0.6) * table["time"].median())
+    first = guarantee_time + rng.uniform(0.2, 1.0, len(table)) * every
+    before = first + every * np.floor((table["time"] - first) / every)
+    start = np.maximum(table.get("entry", 0.0), guarantee_time)
+    hidden = (table["event"] == 1) & (rng.random(len(table)) < 0.8)
+    lower = np.where(hidden, np.where(before > start, before, table.get("entry", 0.0)), table["time"])
+    upper = np.where(hidden, before + every, np.where(table["event"] == 1, table["time"], np.nan))
+    return table.assign(lower=lower, upper=upper).drop(columns=["time", "event"])
 
 
 def krog_size_cohort(number: int, seed: int, **truth: float) -> VariedCohort:

@@ -12,7 +12,17 @@ import xarray as xr
 from sitewise.inference.verdict import flatten
 
 LOWER, UPPER = 0.025, 0.975
-COMPARED = ("shape", "log_hazard_ratio", "log_time_ratio", "log_scale_at_means", "log_scale", "site_sd", "site_effect")
+COMPARED = (
+    "shape",
+    "log_hazard_ratio",
+    "log_time_ratio",
+    "log_scale_at_means",
+    "log_scale",
+    "site_sd",
+    "site_effect",
+    "site_slope_sd",
+    "site_slope",
+)
 
 
 def scalars(posterior: xr.Dataset) -> tuple[list[str], np.ndarray]:

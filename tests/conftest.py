@@ -83,6 +83,21 @@ def read():
 
 
 @pytest.fixture(scope="session")
+def between_visits():
+    """A function that hides most events of a table between two visits: columns ``lower`` and ``upper``, all kinds mixed."""
+
+    def hide(frame: pd.DataFrame, *, time: str, event: str, start: float = 0.0, every: float = 3.0) -> pd.DataFrame:
+        exact, died = frame[time].to_numpy(), frame[event].to_numpy() > 0
+        before = start + every * np.floor((exact - start) / every)
+        hidden = died & (np.arange(len(frame)) % 4 != 0)
+        lower = np.where(hidden, np.maximum(before, frame.get("start", 0.0)), exact)
+        upper = np.where(hidden, before + every, np.where(died, exact, np.nan))
+        return frame.assign(lower=lower, upper=upper).drop(columns=[time, event])
+
+    return hide
+
+
+@pytest.fixture(scope="session")
 def hand_made():
     """A function that makes a fit from draws given as arrays of shape (draw, ...) or (chain, draw, ...).
 

@@ -79,12 +79,10 @@ def test_the_same_answer_as_nuts(sitewise, table, tmp_path, without_pictures) ->
     assert (coefficients["ess_bulk"].round(6) == round(said["checks"][0]["value"], 6)).all()
 
 
-def test_a_prior_that_it_does_not_know(sitewise, table, tmp_path, without_pictures) -> None:
+def test_a_model_that_it_does_not_know(sitewise, table, tmp_path, without_pictures) -> None:
     study = tmp_path / "study.toml"
-    study.write_text(
-        f'[model]\nformula = "{FORMULA}"\n[priors]\nsite_sd = {{ dist = "Uniform", lower = 0.0, upper = 2.0 }}\n'
-        "[sampler]\ndraws = 500\ntune = 300\nchains = 2\n"
-    )
+    slopes = FORMULA.replace("(1 |", "(1 + ecog + child_pugh |")
+    study.write_text(f'[model]\nformula = "{slopes}"\n[sampler]\ndraws = 500\ntune = 300\nchains = 2\n')
     refused = sitewise("fit", table, "--config", study, "--engine", "nested-laplace", "--out", tmp_path / "refused")
     assert refused.code == 2
     assert "engine=Nuts()" in refused.error

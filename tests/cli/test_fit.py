@@ -330,9 +330,18 @@ class TestSlips:
     def test_a_formula_that_is_none(self, fit):
         message = (
             "The left side 'months' must be Surv(...). Write it as Surv(time, event) ~ ecog + age + (1 | site), or "
-            "Surv(entry, time, event) ~ ..."
+            'Surv(entry, time, event) ~ ..., or Surv(lower, upper, type="interval") ~ ...'
         )
         assert_refused(fit("none", "--model", "months ~ ecog"), message)
+
+    def test_both_ways_of_naming_times(self, fit, tmp_path):
+        (tmp_path / "study.toml").write_text('[data]\nlower = "months"\nupper = "died"\n')
+        run = fit("none", "--config", tmp_path / "study.toml", "--model", "Surv(months, died) ~ ecog")
+        message = (
+            "The cohort has 1 problem:\n  1. columns: named are time = 'months', event = 'died', lower = 'months', upper = "
+            "'died'. Name time and event, or lower and upper for times that are known to lie in an interval."
+        )
+        assert_refused(run, message)
 
     def test_a_study_with_slips(self, fit, tmp_path):
         (tmp_path / "study.toml").write_text('[data]\ntiem = "months"\n')

@@ -149,6 +149,7 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
     beyond = {(name, key) for name, keys in SCHEMA.items() for key in keys} - shown
     assert beyond == {
         *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
+        *(("data", "lower"), ("data", "upper")),  # tests/cli/test_fit.py
         *(("model", "sites"), ("sampler", "engine"), ("sampler", "tune"), ("sampler", "target_accept"), ("sampler", "seed")),
         *(("report", "prob"), ("report", "margins"), ("report", "question")),
         *(("sbc", key) for key in SCHEMA["sbc"]),  # tests/cli/test_sbc.py

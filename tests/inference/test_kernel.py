@@ -6,19 +6,26 @@ import pytest
 from scipy import stats
 
 import sitewise as sw
-from sitewise.inference import kernel, packing
+from sitewise.inference import kernel, packing, prior_densities
 from sitewise.inference.densities import _log_density_by_pymc, log_density
 from sitewise.models.resolve import prepare
 
 FAMILIES = (sw.Weibull(), sw.Exponential())
 METRICS = ("hazard-ratio", "time-ratio")
-SITES = (sw.RandomSites(), sw.RandomSites(centred=True), sw.FixedSites(), sw.NoSites())
+SITES = {
+    "non-centred": sw.RandomSites(),
+    "centred": sw.RandomSites(centred=True),
+    "fixed": sw.FixedSites(),
+    "none": sw.NoSites(),
+    "slope": sw.RandomSites(slopes=("ecog",)),
+    "centred slopes": sw.RandomSites(centred=True, slopes=("age", "ecog")),
+}
 BASELINES = (
     sw.Priors(),
     sw.Priors(log_scale_at_means=sw.Prior("Normal", mu=3, sigma=1)),
     sw.Priors(log_scale=sw.Prior("StudentT", nu=4, mu=3, sigma=1), coefficients=sw.Prior("Laplace", mu=0, b=0.7)),
 )
-DATA = ("right censored", "late entry and weights", "guarantee time")
+DATA = ("right censored", "late entry and weights", "guarantee time", "intervals", "intervals, late entry and weights")
 
 
 def cohort(kind: str) -> sw.Cohort:
@@ -35,7 +42,15 @@ def cohort(kind: str) -> sw.Cohort:
         }
     )
     table["entry"] = np.where(rng.random(n) < 0.5, 0.0, 0.3 * table["time"])
-    extra = {"entry": "entry", "weights": "weight"} if kind == "late entry and weights" else {}
+    extra = {"entry": "entry", "weights": "weight"} if "late entry and weights" in kind else {}
+    if "intervals" in kind:
+        hidden = (table["event"] == 1) & (rng.random(n) < 0.7)
+        first = table["entry"] if extra else 0.0
+        lower = np.where(rng.random(n) < 0.3, first, np.maximum(0.6 * table["time"], 0.8))
+        table["lower"] = np.where(hidden, np.maximum(lower, first), table["time"])
+        table["upper"] = np.where(table["event"] == 1, table["time"], np.nan)
+        columns = ["ecog", "age"]
+        return sw.Cohort.from_frame(table, lower="lower", upper="upper", site="site", covariates=columns, **extra)
     return sw.Cohort.from_frame(table, time="time", event="event", site="site", covariates=["ecog", "age"], **extra)
 
 
@@ -56,7 +71,7 @@ def graph_density(spec: sw.ModelSpec, patients: sw.Cohort, parameters) -> float:
 
 @pytest.mark.parametrize("data_kind", DATA)
 @pytest.mark.parametrize("priors", BASELINES, ids=("log median", "log scale at means", "log scale"))
-@pytest.mark.parametrize("sites", SITES, ids=("non-centred", "centred", "fixed", "none"))
+@pytest.mark.parametrize("sites", SITES.values(), ids=SITES.keys())
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_kernel_and_graph_are_one_density(family, metric, sites, priors, data_kind) -> None:
@@ -67,7 +82,7 @@ def test_kernel_and_graph_are_one_density(family, metric, sites, priors, data_ki
         family=family,
         metric=metric,
         priors=priors,
-        guarantee_time=0.9 if data_kind == "guarantee time" else 0.0,
+        guarantee_time=0.9 if data_kind in ("guarantee time", "intervals") else 0.0,
     ).resolve(patients)
     assert packing.kernel_reads(spec)
     data = prepare(spec, patients)
@@ -110,8 +125,8 @@ def test_prior_densities_are_scipy_s_and_pymc_s(prior: sw.Prior, oracle) -> None
     np.testing.assert_allclose(_log_density_by_pymc(prior, values), expected, rtol=1e-12, atol=2e-9)
     code, a, b, c = packing.encode(prior, {**packing.REAL, **packing.POSITIVE})
     for x in values.ravel():
-        below, above = (kernel.prior_log_density(int(code), a, b, c, x + step)[0] for step in (-1e-6, 1e-6))
-        slope = kernel.prior_log_density(int(code), a, b, c, x)[1]
+        below, above = (prior_densities.prior_log_density(int(code), a, b, c, x + step)[0] for step in (-1e-6, 1e-6))
+        slope = prior_densities.prior_log_density(int(code), a, b, c, x)[1]
         assert slope == pytest.approx((above - below) / 2e-6, rel=1e-6, abs=1e-7)
 
 

@@ -3,9 +3,12 @@
 import pytest
 
 import sitewise as sw
-from sitewise.models.formula import parse_formula, variables_of
+from sitewise.models.formula import parse_formula, response_columns, variables_of
 
-HELP = "Write it as Surv(time, event) ~ ecog + age + (1 | site), or Surv(entry, time, event) ~ ..."
+HELP = (
+    "Write it as Surv(time, event) ~ ecog + age + (1 | site), or Surv(entry, time, event) ~ ..., or "
+    'Surv(lower, upper, type="interval") ~ ...'
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ HELP = "Write it as Surv(time, event) ~ ecog + age + (1 | site), or Surv(entry, 
 )
 def test_parts_of_a_formula(text, entry, terms, group, variables):
     read = parse_formula(text)
-    assert (read.entry, read.time, read.event) == (entry, "t", "d")
+    assert response_columns(read.response) == {"time": "t", "event": "d"} | ({"entry": entry} if entry else {})
     assert (read.terms, read.group, read.variables) == (terms, group, variables)
     assert variables_of(terms) == variables
 
@@ -45,7 +48,7 @@ def test_parts_of_a_formula(text, entry, terms, group, variables):
         ("Surv(t) ~ a", f"Surv(t) must have (time, event) or (entry, time, event). {HELP}"),
         ("Surv(t,,d) ~ a", f"Surv(t,,d) must have (time, event) or (entry, time, event). {HELP}"),
         ("Surv(a,b,c,d) ~ a", f"Surv(a,b,c,d) must have (time, event) or (entry, time, event). {HELP}"),
-        ("Surv(t, d) ~ (a | s)", "(a|s) is a random slope; this version fits random intercepts such as (1 | site)."),
+        ("Surv(t, d) ~ (a | s)", "'a' has a random slope but no effect at an average site. Add it to the terms."),
         ("Surv(t, d) ~ (1 | s) + (1 | u)", "One site term can be fitted, not 2: s, u."),
         ("Surv(t, d) ~ 0 + a", "A survival model has a baseline; remove '0' or '- 1' from the formula."),
         ("Surv(t, d) ~ a - 1", "A survival model has a baseline; remove '0' or '- 1' from the formula."),

@@ -7,7 +7,7 @@ import sitewise as sw
 from sitewise.inference.densities import log_likelihood_of_draws
 from sitewise.models.resolve import prepare
 from sitewise.studies.leave_one_out import leave_one_out
-from sitewise.studies.leaving_out import Parts, log_mean, refits, some_of
+from sitewise.studies.leaving_out import Parts, log_mean, refits
 
 FORMULA = "Surv(months, died) ~ ecog + age + (1 | hospital)"
 FAST = sw.NestedLaplace(draws=1000)
@@ -49,7 +49,7 @@ def test_density_is_the_ratio_of_marginal_likelihoods(fit, found, cohort):
     engine = sw.NestedLaplace(draws=8000)
     everyone = engine.weighted(fit.spec, data, seed=1).log_marginal_likelihood
     for row in (0, 17, 40):
-        others = engine.weighted(fit.spec, some_of(data, np.arange(60) != row), seed=2).log_marginal_likelihood
+        others = engine.weighted(fit.spec, data.some(np.arange(60) != row), seed=2).log_marginal_likelihood
         own = found.table.loc[row]
         assert own["elpd"] == pytest.approx(everyone - others, abs=4 * np.hypot(own["elpd_mcse"], 0.01))
 
@@ -113,7 +113,7 @@ def test_weights_multiply_the_log_likelihood_in_both(make_frame, read):
     data = prepare(spec, weighted)
     engine = sw.NestedLaplace(draws=4000)
     everyone = engine.weighted(spec, data, seed=1).log_marginal_likelihood
-    others = engine.weighted(spec, some_of(data, np.arange(20) != 3), seed=1).log_marginal_likelihood
+    others = engine.weighted(spec, data.some(np.arange(20) != 3), seed=1).log_marginal_likelihood
     assert found.table["elpd"][3] == pytest.approx(everyone - others, abs=0.06)
     assert found.table["psis_elpd"][3] == pytest.approx(everyone - others, abs=0.1)
 

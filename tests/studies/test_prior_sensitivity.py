@@ -122,8 +122,6 @@ def test_errors(fit, cohort, groups):
         prior_sensitivity(plain, cohort, times=[12])
     with pytest.raises(sw.SpecError, match="positive numbers"):
         prior_sensitivity(fit, times=[12], coefficient_factors=(0.0,))
-    with pytest.raises(sw.SpecError, match="NestedLaplace does not know"):
-        prior_sensitivity(fit, times=[12], groups=groups, site_sd={"a": sw.Prior("Weibull", alpha=1, beta=1)})
     odd = sw.ModelSpec.from_formula(FORMULA, priors=sw.Priors(coefficients=sw.Prior("Uniform", lower=-1, upper=1)))
     with pytest.raises(sw.SpecError, match="scale of the prior"):
         with_priors(odd.resolve(cohort), coefficient_factor=2)

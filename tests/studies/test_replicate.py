@@ -134,7 +134,7 @@ def test_what_does_not_go_together_is_said(spec, many) -> None:
         sw.replicate(sw.ModelSpec.from_formula(FORMULA), [cohort])
     with pytest.raises(SpecError, match="Several specs take one cohort"):
         sw.replicate([spec], [cohort])
-    unknown = replace(spec, resolution=replace(spec.resolved, site_sd=sw.Prior("Uniform", lower=0, upper=2)))
+    unknown = sw.ModelSpec(terms=("ecog", "child_pugh"), sites=sw.RandomSites(slopes=("ecog", "child_pugh"))).resolve(cohort)
     with pytest.raises(SpecError, match=r"engine=Nuts\(\)"):
         sw.replicate(unknown, many)
 

@@ -29,13 +29,40 @@ def compiled_for_rows(function: Callable[..., Any]) -> Any:
     return _compiled(function, fastmath={"reassoc", "contract"})
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile as ``compiled`` does, into its callers: for functions of large tuples, whose passing would cost more than a sum.
+
+    Every array of a tuple is counted anew, with an atomic operation, when the tuple is passed.
+    """
+    return _compiled(function, inline="always")
+
+
+def compiled_callback(signature: Any, function: Callable[..., Any]) -> Any:
+    """Compile as a C function, and keep the machine code as ``compiled`` does.
+
+    As ``numba.cfunc``, which has no moment between finding its cache and using it at which the sources could be tied to it.
+    """
+    from numba.core.ccallback import CFunc
+    from numba.core.sigutils import normalize_signature
+
+    try:
+        made = CFunc(function, normalize_signature(signature), locals={}, options={"error_model": "numpy"})
+        made.enable_caching()
+    except RuntimeError:
+        return numba.cfunc(signature, error_model="numpy")(function)
+    if not _of_this_source(made, function):
+        return numba.cfunc(signature, error_model="numpy")(function)
+    made.compile()
+    return made
+
+
 def _compiled(function: Callable[..., Any], **options: Any) -> Any:
     settings = {"error_model": "numpy", "nogil": True, **options}
     try:
         kept = numba.njit(cache=True, **settings)(function)
     except RuntimeError:
         return numba.njit(**settings)(function)
-    return kept if _of_this_source(kept) else numba.njit(**settings)(function)
+    return kept if _of_this_source(kept, function) else numba.njit(**settings)(function)
 
 
 @cache
@@ -47,7 +74,7 @@ def _source_of(folder: Path) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
-def _of_this_source(kept: Any) -> bool:
+def _of_this_source(kept: Any, function: Callable[..., Any]) -> bool:
     """Tie the machine code on disk to the sources it may hold; return False where this numba has no place for that.
 
     A kernel's machine code holds that of the kernels that it calls, but numba's stamp on it is of its own file only: after a
@@ -58,7 +85,7 @@ def _of_this_source(kept: Any) -> bool:
     stamp = getattr(file, "_source_stamp", None)
     if file is None or stamp is None:
         return False
-    file._source_stamp = (stamp, _source_of(Path(kept.py_func.__code__.co_filename).parent))
+    file._source_stamp = (stamp, _source_of(Path(function.__code__.co_filename).parent))
     return True
 
 

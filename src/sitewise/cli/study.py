@@ -97,9 +97,11 @@ class Study:
     def cohort(self, path: str | Path, spec: ModelSpec) -> Cohort:
         """Return the cohort in ``path``, with the columns that the formula uses."""
         from sitewise.cohort import Cohort, Recode, read_table
+        from sitewise.models.formula import response_columns
 
         data = dict(self.data)
-        *entry, time, event = spec.response
+        roles = ("time", "event", "lower", "upper", "entry")
+        times = {**response_columns(spec.response), **{role: data[role] for role in roles if role in data}}
         site = data.get("site", spec.group)
         recode = {
             name: Recode(item["column"], {str(level): values for level, values in item["levels"].items()})
@@ -116,9 +118,7 @@ class Study:
         }
         return Cohort.from_frame(
             frame,
-            time=data.get("time", time),
-            event=data.get("event", event),
-            entry=data.get("entry", entry[0] if entry else None),
+            **times,
             site=site,
             weights=data.get("weights"),
             id=data.get("id"),

@@ -20,6 +20,8 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "time": (str,),
         "event": (str,),
         "event_level": ANY,
+        "lower": (str,),
+        "upper": (str,),
         "site": (str,),
         "id": (str,),
         "entry": (str,),

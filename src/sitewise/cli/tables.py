@@ -126,6 +126,7 @@ def cohort_of(
     study file its covariates must be complete, or their incomplete rows are dropped; without, each table uses who has a value.
     """
     from sitewise.cohort import Cohort, Recode
+    from sitewise.models.formula import response_columns
     from sitewise.studies.classical_analysis import ENDPOINT_COLUMNS
 
     data = dict(study.data)
@@ -133,10 +134,10 @@ def cohort_of(
     group = None
     if "formula" in study.model:
         spec = study.spec()
-        *entry, names["time"], names["event"] = spec.response
+        names = response_columns(spec.response)
         group = spec.group
-        if entry:
-            data.setdefault("entry", entry[0])
+        if "entry" in names:
+            data.setdefault("entry", names.pop("entry"))
     site = data.get("site", group or ("site" if "site" in frame.columns else None))
     patient = data.get("id", next((name for name in ("patient", "id") if name in frame.columns), None))
     recode = {
@@ -148,11 +149,11 @@ def cohort_of(
     kept = frame[[name for name in frame.columns if name not in excluded or name == "synthetic"]]
     reference = study.covariates.get("reference", {})
     wanted = covariates_of(study)
+    times: dict[str, Any] = {**names, **{role: data[role] for role in ("time", "event", "lower", "upper") if role in data}}
     complete = "missing" in data and wanted is not None
     return Cohort.from_frame(
         kept,
-        time=data.get("time", names["time"]),
-        event=data.get("event", names["event"]),
+        **times,
         entry=data.get("entry"),
         site=site,
         weights=data.get("weights"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from sitewise.cohort.columns import Columns, Recode, correct, rows_where
 from sitewise.cohort.levels import label, natural_order
 from sitewise.problems import CohortError, Problems, listed, nearest, plural
+
+if TYPE_CHECKING:
+    from sitewise.cohort.table import Cohort
 
 Floats = NDArray[np.float64]
 RowNumbers = Callable[[NDArray[np.bool_]], list[int]]
@@ -38,18 +41,18 @@ def check_header(
             "Give each column a name of its own.",
         )
         problems.raise_if_any(CohortError, "The cohort")
-    for role, name in vars(columns).items():
-        if name and name not in known:
+    for role, name in columns.named.items():
+        if name not in known:
             problems.add(f"column '{name}'", f"does not exist; it was named as {role}", nearest(name, known))
-    used = [name for name in vars(columns).values() if name]
+    used = list(columns.named.values())
     for name in natural_order(name for name in used if used.count(name) > 1):
-        *roles, last = [role for role, value in vars(columns).items() if value == name]
+        *roles, last = [role for role, value in columns.named.items() if value == name]
         problems.add(f"column '{name}'", f"is used as {', '.join(roles)} and {last}", "Name a column for each.")
     for name in covariates or ():
         if name not in known and name not in recode:
             problems.add(f"column '{name}'", "does not exist; it was named as covariate", nearest(name, [*known, *recode]))
-        elif name in (columns.time, columns.event) and name not in recode:
-            role = "time" if name == columns.time else "event"
+        elif name in (columns.time, columns.event, columns.lower) and name not in recode:
+            role = next(role for role, value in columns.named.items() if value == name)
             problems.add(f"column '{name}'", f"is the {role} and cannot be a covariate too", "Remove it from the model.")
     available = {*known, *recode}
     for option, mapping in (("levels", levels), ("reference", reference)):
@@ -80,11 +83,14 @@ def find_missing(
     covariates: Sequence[str],
 ) -> dict[str, NDArray[np.bool_]]:
     """Return, for each used column of the table with missing values, which rows lack it."""
-    used = [name for field in read if (name := getattr(columns, field))]
+    times = ("time", "lower") if columns.lower is not None else ()  # where missing says something: see `read_interval`
+    used = [name for field in read if field not in times and (name := getattr(columns, field, None))]
     used += [columns.site] if site is not None and columns.site else []
     used += [columns.id] if patient is not None and columns.id else []
     used += [recode[name].column if name in recode else name for name in covariates]
     lacking = {name: frame[name].isna().to_numpy() for name in dict.fromkeys(used) if name in frame.columns}
+    if times and "time" in read:
+        lacking[columns.time] = np.isnan(read["time"])
     return {name: rows for name, rows in lacking.items() if rows.any()}
 
 
@@ -132,6 +138,17 @@ def check_times(
                 correct(negative),
                 rows_where(negative),
             )
+        if "lower" in read:
+            early = keep & (read["lower"] > 0) & (read["lower"] < np.minimum(entry, read["time"]))
+            if early.any():
+                problems.add(
+                    f"column '{columns.lower}'",
+                    f"{plural(early.sum(), 'lower end is', 'lower ends are')} before the entry time",
+                    "Patients enter without the event, so nothing before entry is observed. " + correct(early),
+                    rows_where(early),
+                )
+            # Left-censored patients who entered late had their event after that.
+            read["lower"] = np.where(read["lower"] == 0, np.minimum(entry, read["time"]), read["lower"])
         late = keep & (entry >= read["time"])
         if late.any():
             problems.add(
@@ -180,6 +197,37 @@ def covariate_problems(name: str, values: pd.Series, problems: Problems, rows: R
             rows(missing),
         )
     check_varies(name, values, problems)
+
+
+def require(covariates: pd.DataFrame, names: Sequence[str], rows: RowNumbers) -> None:
+    """Check that covariates exist, vary and are complete; see :meth:`Cohort.require`."""
+    problems = Problems()
+    for name in names:
+        if name in covariates.columns:
+            covariate_problems(name, covariates[name], problems, rows)
+        else:
+            problems.add(f"column '{name}'", "does not exist", nearest(name, covariates.columns))
+    problems.raise_if_any(CohortError, "The cohort")
+
+
+def require_exact_times(cohort: Cohort, what: str) -> None:
+    """Refuse, for ``what`` cannot take them, events that lie in an interval.
+
+    Raises
+    ------
+    CohortError
+        Naming the rows.
+    """
+    rows = cohort.table_rows(cohort.interval)
+    problems = Problems()
+    if rows:
+        problems.add(
+            f"columns '{cohort.columns.lower}' and '{cohort.columns.time}'",
+            f"{plural(len(rows), 'event lies', 'events lie')} in an interval, which {what} cannot take",
+            "Fit a model, which can (sw.fit, sitewise fit); one time for each event instead would bias the answer.",
+            rows,
+        )
+    problems.raise_if_any(CohortError, "The cohort")
 
 
 def check_varies(name: str, values: pd.Series, problems: Problems) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sitewise.cohort.levels import label, labels, natural_order
-from sitewise.problems import Problems, listed, nearest, plural
+from sitewise.problems import CohortError, Problems, listed, nearest, plural
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ class Recode:
 
 @dataclass(frozen=True)
 class Columns:
-    """The names under which the table's special columns are known (in a formula, and in messages)."""
+    """The names under which the table's special columns are known (in a formula, and in messages).
+
+    With interval censoring ``time`` is the column of the upper ends, ``lower`` that of the lower ones, and ``event`` is empty.
+    """
 
     time: str
     event: str
@@ -39,6 +42,37 @@ class Columns:
     entry: str | None = None
     weights: str | None = None
     id: str | None = None
+    lower: str | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Names by role, as the user gave them."""
+        roles = {"time": "upper"} if self.lower is not None else {}
+        return {roles.get(role, role): name for role, name in vars(self).items() if name}
+
+
+def named_columns(time: str | None, event: str | None, lower: str | None, upper: str | None, **others: str | None) -> Columns:
+    """Return the columns of a table with time and event, or with lower and upper ends.
+
+    Raises
+    ------
+    CohortError
+        When neither pair, or both, are named.
+    """
+    if time is not None and event is not None and lower is None and upper is None:
+        return Columns(time, event, **others)
+    if lower is not None and upper is not None and time is None and event is None:
+        return Columns(upper, "", lower=lower, **others)
+    problems = Problems()
+    given = {"time": time, "event": event, "lower": lower, "upper": upper}
+    named = [f"{role} = '{name}'" for role, name in given.items() if name is not None]
+    problems.add(
+        "columns",
+        f"named are {', '.join(named)}" if named else "no times are named",
+        "Name time and event, or lower and upper for times that are known to lie in an interval.",
+    )
+    problems.raise_if_any(CohortError, "The cohort")
+    raise AssertionError("unreachable")
 
 
 def rows_where(mask: NDArray[np.bool_]) -> list[int]:

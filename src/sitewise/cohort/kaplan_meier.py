@@ -32,6 +32,8 @@ class KaplanMeier:
         Largest observed time; beyond it nothing is known.
     prob : float
         Probability of the limits.
+    has_limits : bool
+        Whether there are limits; without, all of them are not a number.
     """
 
     time: Floats
@@ -42,6 +44,7 @@ class KaplanMeier:
     upper: Floats
     last: float
     prob: float
+    has_limits: bool = True
 
     def at(self, times: ArrayLike) -> Floats:
         """Return S at ``times``; not a number beyond the last observed time."""
@@ -57,6 +60,8 @@ class KaplanMeier:
         The first time at which the curve is at or below ``1 - level``; infinite when not reached.
         """
         target = 1 - level
+        if not self.has_limits:
+            return self._first_at_or_below(self.survival, target), float("nan"), float("nan")
         return (
             self._first_at_or_below(self.survival, target),
             self._first_at_or_below(self.lower, target),

@@ -24,6 +24,7 @@ from sitewise.cohort.columns import (
     read_number,
     rows_where,
 )
+from sitewise.cohort.intervals import read_interval
 from sitewise.cohort.levels import label, labels, natural_order
 from sitewise.cohort.synthetic import SYNTHETIC, is_synthetic
 from sitewise.cohort.table import Cohort
@@ -56,12 +57,15 @@ def read_cohort(
     frame = blank_to_missing(frame)
     check_options(missing, zero_times, problems)
 
-    special = {name for name in vars(columns).values() if name}
-    read = {
-        field: read_number(frame, name, problems)
-        for field, name in (("time", columns.time), ("entry", columns.entry), ("weights", columns.weights))
-        if name and name in frame.columns
-    }
+    special = set(columns.named.values())
+    numbers = {"time": columns.time, "entry": columns.entry, "weights": columns.weights}
+    if columns.lower is not None:
+        del numbers["time"]
+    read = {field: read_number(frame, name, problems) for field, name in numbers.items() if name and name in frame.columns}
+    if columns.lower is not None and {columns.time, columns.lower} <= set(frame.columns):
+        read |= read_interval(frame, columns, problems)
+    if event_level is not None and columns.lower is not None:
+        problems.add("event_level", "belongs to an event column", "Remove it: lower and upper say what is an event.")
     if columns.event in frame.columns and list(vars(columns).values()).count(columns.event) == 1:
         read["event"] = read_event(frame, columns.event, event_level, problems)
     site = labels(frame[columns.site]) if columns.site and columns.site in frame.columns else None
@@ -106,9 +110,11 @@ def read_cohort(
         )
     if "event" in read and not np.nansum(read["event"][keep]) and not problems.found:
         problems.add(
-            f"column '{columns.event}'",
+            f"column '{columns.event or columns.time}'",
             "has no events among the rows used",
-            "Check event_level; without events nothing can be estimated.",
+            "Check event_level; without events nothing can be estimated."
+            if columns.lower is None
+            else "Give the upper ends of some events; without events nothing can be estimated.",
         )
     table, level_notes = _without_empty_levels(table, keep, reference, problems)
     notes += level_notes
@@ -147,7 +153,17 @@ def read_cohort(
         rows_read=len(frame),
         rows_dropped=int((~keep).sum()),
         rows=tuple(rows_where(keep)),
+        lower=_lower_ends(read, keep),
     )
+
+
+def _lower_ends(read: Mapping[str, NDArray[np.float64]], keep: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """Return the lower ends, equal to the time where that is exact or censored; None when no event lies in an interval."""
+    if "lower" not in read:
+        return None
+    time = read["time"][keep]
+    lower = np.where(read["within"][keep] > 0, read["lower"][keep], time)
+    return lower if (lower < time).any() else None
 
 
 def _read_covariates(

@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sitewise.cohort.columns import Columns, Recode
+from sitewise.cohort.columns import Columns, Recode, named_columns
 from sitewise.cohort.files import read_table
-from sitewise.cohort.kaplan_meier import KaplanMeier, kaplan_meier
-from sitewise.cohort.synthetic import SYNTHETIC
+from sitewise.cohort.kaplan_meier import KaplanMeier
 from sitewise.cohort.text import csv_text
-from sitewise.problems import CohortError, Problems, nearest
 
 Floats = NDArray[np.float64]
 
@@ -53,6 +51,9 @@ class Cohort:
         Whether the patients were simulated; true of a table whose column ``synthetic`` is true in every row.
     rows : tuple of int
         Row numbers, from 1, that the patients had in the table that was read, for messages; empty when not known.
+    lower : ndarray, shape (n,), or None
+        Last time without the event; equal to ``time`` but where an event lies in an interval, of which ``time`` is the upper
+        end. None when every event time is exact.
     """
 
     time: Floats
@@ -71,10 +72,12 @@ class Cohort:
     rows_dropped: int = 0
     synthetic: bool = False
     rows: tuple[int, ...] = ()
+    lower: Floats | None = None
 
     def __post_init__(self) -> None:
-        for array in (self.time, self.event, self.entry, self.weights):
-            array.setflags(write=False)
+        for array in (self.time, self.event, self.entry, self.weights, self.lower):
+            if array is not None:
+                array.setflags(write=False)
 
     # Making -------------------------------------------------------------------------------------------
     @classmethod
@@ -83,8 +86,10 @@ class Cohort:
         frame: pd.DataFrame,
         /,
         *,
-        time: str,
-        event: str,
+        time: str | None = None,
+        event: str | None = None,
+        lower: str | None = None,
+        upper: str | None = None,
         site: str | None = None,
         entry: str | None = None,
         weights: str | None = None,
@@ -108,6 +113,9 @@ class Cohort:
             One row a patient.
         time, event : str
             Columns of the follow-up time and of the event. Events are 0/1, booleans, or labels with ``event_level``.
+        lower, upper : str
+            Instead of ``time`` and ``event``: columns of the last time without the event and of the first time with it. Equal
+            for an exact time, ``upper`` missing or infinite for right censoring, ``lower`` missing or 0 for left censoring.
         site, entry, weights, id : str, optional
             Columns of the site label, of the time of delayed entry, of the weight and of the patient label.
         event_level : object, optional
@@ -143,7 +151,7 @@ class Cohort:
 
         return read_cohort(
             frame,
-            columns=Columns(time, event, site, entry, weights, id),
+            columns=named_columns(time, event, lower, upper, site=site, entry=entry, weights=weights, id=id),
             event_level=event_level,
             time_unit=time_unit,
             covariates=covariates,
@@ -204,7 +212,17 @@ class Cohort:
     @property
     def person_time(self) -> float:
         """Total weighted time at risk, in ``time_unit``."""
-        return float(np.sum(self.weights * (self.time - self.entry)))
+        return float(np.sum(self.weights * (self.time_at_risk_to - self.entry)))
+
+    @cached_property
+    def interval(self) -> NDArray[np.bool_]:
+        """Whether each patient's event is only known to lie after ``lower`` and by ``time``, shape (n,)."""
+        return np.zeros(len(self), dtype=bool) if self.lower is None else self.lower < self.time
+
+    @cached_property
+    def time_at_risk_to(self) -> Floats:
+        """Time until which each patient is counted at risk: the middle of the interval where an event lies in one."""
+        return self.time if self.lower is None else 0.5 * (self.lower + self.time)
 
     def levels(self, covariate: str) -> tuple[str, ...]:
         """Return the levels of a categorical covariate, the reference first; empty for a numeric one."""
@@ -213,21 +231,10 @@ class Cohort:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The validated table: id, site, time, event, entry and weights where present, covariates, synthetic where so."""
-        names = self.columns
-        table: dict[str, Any] = {names.id or "patient": self.id.to_numpy()}
-        if self.site is not None and names.site:
-            table[names.site] = self.site.array
-        table[names.time] = self.time
-        table[names.event] = self.event.astype(int)
-        if names.entry:
-            table[names.entry] = self.entry
-        if names.weights:
-            table[names.weights] = self.weights
-        table |= {str(name): values.array for name, values in self.covariates.items()}
-        if self.synthetic:  # every row says so, wherever the table goes
-            table[SYNTHETIC] = True
-        return pd.DataFrame(table)
+        """The validated table; with interval censoring ``upper`` is missing for patients who are right-censored."""
+        from sitewise.cohort.describe import validated_table
+
+        return validated_table(self)
 
     @cached_property
     def data_hash(self) -> str:
@@ -242,15 +249,9 @@ class Cohort:
         CohortError
             Naming every unknown, constant or incomplete covariate.
         """
-        from sitewise.cohort.checks import covariate_problems
+        from sitewise.cohort.checks import require
 
-        problems = Problems()
-        for name in names:
-            if name in self.covariates.columns:
-                covariate_problems(name, self.covariates[name], problems, self.table_rows)
-            else:
-                problems.add(f"column '{name}'", "does not exist", nearest(name, self.covariates.columns))
-        problems.raise_if_any(CohortError, "The cohort")
+        require(self.covariates, names, self.table_rows)
 
     def table_rows(self, mask: NDArray[np.bool_]) -> list[int]:
         """Return the row numbers, from 1, that the patients at which ``mask`` is true had in the table that was read."""
@@ -264,6 +265,7 @@ class Cohort:
             event=self.event[rows].copy(),
             entry=self.entry[rows].copy(),
             weights=self.weights[rows].copy(),
+            lower=None if self.lower is None else self.lower[rows].copy(),
             site=None if self.site is None else self.site[rows].reset_index(drop=True),
             id=self.id[rows].reset_index(drop=True),
             covariates=self.covariates[rows].reset_index(drop=True),
@@ -272,15 +274,13 @@ class Cohort:
 
     # Describing ---------------------------------------------------------------------------------------
     def kaplan_meier(self, rows: NDArray[np.bool_] | None = None, *, prob: float = 0.95) -> KaplanMeier:
-        """Return the Kaplan-Meier curve of the patients at which ``rows`` is true (default: all)."""
-        keep = np.ones(len(self), dtype=bool) if rows is None else rows
-        return kaplan_meier(
-            self.time[keep],
-            self.event[keep],
-            entry=self.entry[keep],
-            weights=self.weights[keep],
-            prob=prob,
-        )
+        """Return the Kaplan-Meier curve of the patients at which ``rows`` is true (default: all).
+
+        With interval censoring it is Turnbull's estimate, without limits.
+        """
+        from sitewise.cohort.describe import curve_of
+
+        return curve_of(self, rows, prob=prob)
 
     def follow_up(self, *, prob: float = 0.95) -> dict[str, float]:
         """Return median follow-up by reverse Kaplan-Meier with limits, median observed time, and the maximum.

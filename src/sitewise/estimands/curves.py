@@ -8,7 +8,7 @@ curve of that draw.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
 from sitewise.models.design import Design
 from sitewise.models.fitted import Fitted
+from sitewise.models.model_data import from_reference
 from sitewise.models.resolve import resolved_design
 from sitewise.problems import SpecError, listed, nearest
 
@@ -184,14 +185,27 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     _check_treatment(sites, draws, fit, made)
     design = resolved_design(fit.spec, fit.cohort)
     members = [_members(group, design, fit, draws, sites, bootstrap_seed) for group in made]
-    site_sd = draws.site_sd if isinstance(sites, Marginal) else None
-    mixture = make_mixture(members, draws.coefficients, draws.site_effect, site_sd)
+    shift, site_slope = _shared_site(sites, draws, fit)
+    site_effect = draws.site_effect
+    if site_slope is not None:  # all are at one site, whose effect is the shift: its slopes are what is left
+        site_effect, site_slope = np.zeros((draws.size, 1)), site_slope[:, None]
+        members = [replace(each, site=np.zeros(each.rows.shape[0], dtype=np.int64)) for each in members]
+    elif draws.has_slopes:
+        site_slope = draws.site_slope
+    mixture = make_mixture(
+        members,
+        draws.coefficients,
+        site_effect,
+        draws.site_sd if isinstance(sites, Marginal) else None,
+        site_slope=site_slope,
+        site_slope_sd=draws.site_slope_sd if draws.has_slopes else None,
+    )
     return GroupCurves(
         made,
         sites,
         draws,
         mixture,
-        _shared_shift(sites, draws, fit),
+        shift,
         fit.spec.guarantee_time,
         fit.cohort.time_unit,
     )
@@ -215,13 +229,14 @@ def _members(
     if at_own_site and group.site is not None:
         known = fit.spec.resolved.site_labels
         site = np.array([known.index(label) for label in fit.cohort.site_labels], dtype=np.int64)[group.site[first]]
+    distances = from_reference(fit.spec, rows[first]) if draws.has_slopes else None
     if bootstrap_seed is None:
         weights = np.bincount(pattern, weights=group.weights)
-        return Members(rows[first], site, weights / weights.sum())
+        return Members(rows[first], site, weights / weights.sum(), distances)
     each = _bootstrap(group, fit, draws, bootstrap_seed) * group.weights
     summed = np.zeros((draws.size, first.size))
     np.add.at(summed.T, pattern, each.T)
-    return Members(rows[first], site, summed / summed.sum(axis=1, keepdims=True))
+    return Members(rows[first], site, summed / summed.sum(axis=1, keepdims=True), distances)
 
 
 def _bootstrap(group: Group, fit: Fitted, draws: HazardDraws, seed: int) -> Floats:
@@ -235,13 +250,15 @@ def _bootstrap(group: Group, fit: Fitted, draws: HazardDraws, seed: int) -> Floa
     return each if group.rows is None else each[:, group.rows]
 
 
-def _shared_shift(sites: SiteTreatment, draws: HazardDraws, fit: Fitted) -> Floats:
+def _shared_site(sites: SiteTreatment, draws: HazardDraws, fit: Fitted) -> tuple[Floats, Floats | None]:
+    """Return the effect, (s,), of the site at which all are, and its slopes, (s, K); None where it has none."""
     if isinstance(sites, Observed) and sites.site is not None:
-        return draws.site_effect[:, fit.spec.resolved.site_labels.index(str(sites.site))]
+        place = fit.spec.resolved.site_labels.index(str(sites.site))
+        return draws.site_effect[:, place], draws.site_slope[:, place] if draws.has_slopes else None
     if isinstance(sites, New) and draws.site_sd is not None:
-        rng = np.random.default_rng(fit.seed if sites.seed is None else sites.seed)
-        return draws.site_sd * rng.standard_normal(draws.size)
-    return np.zeros(draws.size)
+        effect, slopes = draws.new_site(fit.seed if sites.seed is None else sites.seed)
+        return effect, slopes if draws.has_slopes else None
+    return np.zeros(draws.size), None
 
 
 def _check_treatment(sites: SiteTreatment, draws: HazardDraws, fit: Fitted, groups: Sequence[Group]) -> None:

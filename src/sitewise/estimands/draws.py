@@ -1,7 +1,7 @@
 """A posterior as flat arrays on the log-hazard scale, whatever the metric of the spec.
 
 For families that are of both kinds (Weibull, exponential) a log time ratio phi is the log hazard ratio -k phi, draw by draw,
-and a site effect likewise; the estimands are then written once, for proportional hazards.
+and site effects and slopes likewise; the estimands are then written once, for proportional hazards.
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ class HazardDraws:
     coefficients : ndarray, shape (s, p)
         Log hazard ratios.
     site_effect : ndarray, shape (s, J)
-        Log hazard ratios of the sites against an average site; J is 0 without site effects.
+        Log hazard ratios of the sites against an average site, of the reference patient; J is 0 without site effects.
     site_sd : ndarray, shape (s,), or None
         Sd of the sites' log hazard ratios; None unless the sites are random.
+    site_slope : ndarray, shape (s, J, K)
+        What each site adds to the log hazard ratios of the columns with random slopes; K is 0 without slopes.
+    site_slope_sd : ndarray, shape (s, K)
+        Sds of the sites' slopes.
     chains, draws : int
         s = chains x draws.
     importance_ess : float or None
@@ -48,6 +52,8 @@ class HazardDraws:
     coefficients: Floats
     site_effect: Floats
     site_sd: Floats | None
+    site_slope: Floats
+    site_slope_sd: Floats
     chains: int
     draws: int
     importance_ess: float | None = None
@@ -61,6 +67,18 @@ class HazardDraws:
     def size(self) -> int:
         """Number of draws over all chains."""
         return self.chains * self.draws
+
+    def new_site(self, seed: int) -> tuple[Floats, Floats]:
+        """Return the effect, (s,), and the slopes, (s, K), of one new site a draw; of random sites only."""
+        assert self.site_sd is not None
+        rng = np.random.default_rng(seed)
+        effect = self.site_sd * rng.standard_normal(self.size)
+        return effect, self.site_slope_sd * rng.standard_normal(self.site_slope_sd.shape)
+
+    @property
+    def has_slopes(self) -> bool:
+        """Whether effects of covariates differ between sites."""
+        return self.site_slope_sd.size > 0
 
 
 def hazard_draws(fit: Fitted) -> HazardDraws:
@@ -86,6 +104,12 @@ def hazard_draws(fit: Fitted) -> HazardDraws:
     if spec.resolved.site_sd is not None:
         site_sd = flat(names.SITE_SD)
         site_sd = np.abs(spec.family.log_hazard_ratio(site_sd, shape)) if time_ratio else site_sd
+    site_slope, site_slope_sd = np.zeros((*site_effect.shape, 0)), np.zeros((chains * draws, 0))
+    if spec.resolved.slope_columns:
+        site_slope, site_slope_sd = flat(names.SITE_SLOPE, names.SITE, names.SLOPE), flat(names.SITE_SLOPE_SD, names.SLOPE)
+        if time_ratio:
+            site_slope = spec.family.log_hazard_ratio(site_slope, tuple(item[:, None, None] for item in shape))
+            site_slope_sd = np.abs(spec.family.log_hazard_ratio(site_slope_sd, columns))
     return HazardDraws(
         spec.family,
         shape,
@@ -93,6 +117,8 @@ def hazard_draws(fit: Fitted) -> HazardDraws:
         coefficients,
         site_effect,
         site_sd,
+        site_slope,
+        site_slope_sd,
         chains,
         draws,
         posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS),

@@ -1,9 +1,14 @@
-"""Conditional effects: hazard and time ratios of covariates, site effects, their spread and ranks."""
+"""Conditional effects: hazard and time ratios of covariates, site effects and slopes, their spread and ranks.
+
+With random slopes the effects of covariates are those at an average site, and site effects, their spread and their ranks are
+about the reference patient, from whom slopes are measured.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from scipy.special import ndtr
 
 from sitewise import names
 from sitewise.estimands.draws import HazardDraws, hazard_draws
@@ -15,7 +20,7 @@ from sitewise.problems import SpecError
 def log_hazard_ratios(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the log hazard ratios given site, dims (chain, draw, term)."""
     draws = hazard_draws(fit)
-    return _wrap(draws, draws.coefficients, names.LOG_HAZARD_RATIO, names.TERM, list(fit.spec.resolved.columns))
+    return _wrap(draws, draws.coefficients, names.LOG_HAZARD_RATIO, term=list(fit.spec.resolved.columns))
 
 
 def hazard_ratios(fit: Fitted, /) -> xr.DataArray:
@@ -28,7 +33,7 @@ def log_time_ratios(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the log time ratios given site, phi = -beta / k draw by draw, dims (chain, draw, term)."""
     draws = hazard_draws(fit)
     values = _to_log_time_ratio(draws, draws.coefficients)
-    return _wrap(draws, values, names.LOG_TIME_RATIO, names.TERM, list(fit.spec.resolved.columns))
+    return _wrap(draws, values, names.LOG_TIME_RATIO, term=list(fit.spec.resolved.columns))
 
 
 def time_ratios(fit: Fitted, /) -> xr.DataArray:
@@ -38,21 +43,27 @@ def time_ratios(fit: Fitted, /) -> xr.DataArray:
 
 
 def site_effects(fit: Fitted, /) -> xr.DataArray:
-    """Return draws of each site's log hazard ratio against an average site, dims (chain, draw, site)."""
+    """Return draws of each site's log hazard ratio against an average site, dims (chain, draw, site).
+
+    With random slopes: that of the reference patient.
+    """
     draws = hazard_draws(fit)
     _require_sites(fit)
-    return _wrap(draws, draws.site_effect, names.SITE_EFFECT, names.SITE, list(fit.spec.resolved.site_labels))
+    return _wrap(draws, draws.site_effect, names.SITE_EFFECT, site=list(fit.spec.resolved.site_labels))
 
 
 def site_ranks(fit: Fitted, /) -> xr.DataArray:
-    """Return draws of the sites' ranks by hazard, 1 the lowest, dims (chain, draw, site)."""
+    """Return draws of the sites' ranks by hazard (of the reference patient), 1 the lowest, dims (chain, draw, site)."""
     effects = site_effects(fit)
     ranks = effects.argsort(axis=-1).argsort(axis=-1) + 1
     return effects.copy(data=ranks.to_numpy().astype(float)).rename("site_rank")
 
 
 def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray:
-    """Return draws of the sd of the sites' log hazard (or time) ratios, dims (chain, draw)."""
+    """Return draws of the sd of the sites' log hazard (or time) ratios, dims (chain, draw).
+
+    With random slopes it is about the reference patient: other patients differ more between sites.
+    """
     draws = hazard_draws(fit)
     if draws.site_sd is None:
         raise SpecError("The model has no random site effects, so no site spread.")
@@ -66,11 +77,71 @@ def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray
 def median_hazard_ratio(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the median hazard ratio between two sites, exp(0.954 sd), dims (chain, draw).
 
-    Larsen & Merlo 2005, Am J Epidemiol 161:81: the median over pairs of sites of the higher over the lower hazard.
+    Larsen & Merlo 2005, Am J Epidemiol 161:81: the median over pairs of sites of the higher over the lower hazard; with
+    random slopes of the reference patient's.
     """
     spread = site_sd(fit)
     ratio = np.exp(LOG_RATIO_BETWEEN_SITES * spread.to_numpy())
     return spread.copy(data=ratio).rename(names.MEDIAN_HAZARD_RATIO)
+
+
+def site_slopes(fit: Fitted, /) -> xr.DataArray:
+    """Return draws of what each site adds to the log hazard ratios with random slopes, dims (chain, draw, site, slope)."""
+    draws = _with_slopes(fit)
+    return _wrap(draws, draws.site_slope, names.SITE_SLOPE, **_by_site(fit))
+
+
+def site_log_hazard_ratios(fit: Fitted, /) -> xr.DataArray:
+    """Return draws of the log hazard ratios with random slopes at each site: the average's plus the site's slope.
+
+    Dims (chain, draw, site, slope).
+    """
+    draws = _with_slopes(fit)
+    average = draws.coefficients[:, list(fit.spec.resolved.slope_columns)]
+    return _wrap(draws, average[:, None] + draws.site_slope, "site_log_hazard_ratio", **_by_site(fit))
+
+
+def site_slope_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray:
+    """Return draws of the sds of the log hazard (or time) ratios with random slopes, dims (chain, draw, slope)."""
+    draws = _with_slopes(fit)
+    values = draws.site_slope_sd
+    if metric == names.TIME_RATIO:
+        values = np.abs(_to_log_time_ratio(draws, values))
+    return _wrap(draws, values, names.SITE_SLOPE_SD, slope=list(fit.spec.resolved.slope_labels))
+
+
+def new_site_log_hazard_ratios(fit: Fitted, /, *, seed: int | None = None) -> xr.DataArray:
+    """Return draws of the log hazard ratios with random slopes at one new site a draw, dims (chain, draw, slope).
+
+    The sites are those of ``New(seed)``.
+    """
+    draws = _with_slopes(fit)
+    _, slopes = draws.new_site(fit.seed if seed is None else seed)
+    average = draws.coefficients[:, list(fit.spec.resolved.slope_columns)]
+    return _wrap(draws, average + slopes, "new_site_log_hazard_ratio", slope=list(fit.spec.resolved.slope_labels))
+
+
+def prob_other_side_at_new_site(fit: Fitted, /) -> xr.DataArray:
+    """Return the probability that an effect at a new site is on the other side of zero than at an average site, dims (slope).
+
+    Within a draw Phi(-|beta| / sd); the mean over draws.
+    """
+    draws = _with_slopes(fit)
+    average = np.abs(draws.coefficients[:, list(fit.spec.resolved.slope_columns)])
+    with np.errstate(divide="ignore"):
+        values = ndtr(-average / draws.site_slope_sd).mean(axis=0)
+    return xr.DataArray(values, dims=names.SLOPE, coords={names.SLOPE: list(fit.spec.resolved.slope_labels)})
+
+
+def _by_site(fit: Fitted) -> dict[str, list[str]]:
+    return {names.SITE: list(fit.spec.resolved.site_labels), names.SLOPE: list(fit.spec.resolved.slope_labels)}
+
+
+def _with_slopes(fit: Fitted) -> HazardDraws:
+    draws = hazard_draws(fit)
+    if not draws.has_slopes:
+        raise SpecError("The model has no random slopes: effects of covariates are the same at all sites.")
+    return draws
 
 
 def _require_sites(fit: Fitted) -> None:
@@ -84,15 +155,8 @@ def _to_log_time_ratio(draws: HazardDraws, log_hazard_ratio: np.ndarray) -> np.n
     return np.asarray(log_hazard_ratio / draws.family.log_hazard_ratio(np.ones((draws.size, 1)), columns))
 
 
-def _wrap(
-    draws: HazardDraws, values: np.ndarray, name: str, dim: str | None = None, labels: list[str] | None = None
-) -> xr.DataArray:
+def _wrap(draws: HazardDraws, values: np.ndarray, name: str, **labels: list[str]) -> xr.DataArray:
+    """Return draws (s, ...) with dims chain, draw and those named, in order."""
     shaped = values.reshape(draws.chains, draws.draws, *values.shape[1:])
-    coords: dict[str, object] = {
-        names.CHAIN: np.arange(draws.chains),
-        names.DRAW: np.arange(draws.draws),
-    }
-    dims: tuple[str, ...] = (names.CHAIN, names.DRAW)
-    if dim is not None:
-        dims, coords[dim] = (*dims, dim), labels
-    return xr.DataArray(shaped, dims=dims, coords=coords, name=name, attrs=draws.attributes)
+    coords = {names.CHAIN: np.arange(draws.chains), names.DRAW: np.arange(draws.draws), **labels}
+    return xr.DataArray(shaped, dims=tuple(coords), coords=coords, name=name, attrs=draws.attributes)

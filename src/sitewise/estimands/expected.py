@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sitewise.estimands.draws import hazard_draws
 from sitewise.models.fitted import Fitted
+from sitewise.models.model_data import slope_rows
 from sitewise.models.resolve import prepare
 from sitewise.problems import SpecError
 
@@ -40,6 +41,8 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     predictor = draws.coefficients @ data.covariates.T
     if own_sites and fit.spec.has_sites:
         predictor = predictor + draws.site_effect[:, data.site]
+        for place, distance in enumerate(slope_rows(fit.spec, data).T):
+            predictor += draws.site_slope[:, data.site, place] * distance
 
     def hazard(when: Floats) -> Floats:
         since = when - fit.spec.guarantee_time

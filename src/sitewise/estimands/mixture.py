@@ -3,7 +3,9 @@
 Members differ by their linear predictor, sites by their effect, and both multiply the hazard, so the averaged survival is
 S(t) = sum_j m_j exp(-H0(t) exp(g_j)). A few distinct members are the points g_j themselves, exactly. Many members, or a
 normal distribution of sites, become masses on a uniform grid (:mod:`sitewise.estimands.grid`): members are spread over it
-and the distribution of sites is a convolution on it. tests/independent holds both against adaptive quadrature.
+and the distribution of sites is a convolution on it. Where effects of covariates differ between sites, each member's log
+hazard is normal over sites with an sd of its own (:mod:`sitewise.estimands.normals`). Tests hold all of them against adaptive
+quadrature.
 
 Every further estimand is then cheap: survival at many times, medians and restricted means cost one pass over some hundred
 points a draw, not over all members and quadrature nodes.
@@ -20,6 +22,7 @@ from scipy import fft
 
 from sitewise.estimands.grid import MARGIN, POINTS, STEP, deposit, normal_kernel, normal_reach
 from sitewise.estimands.mixture_kernels import add_means, solve_level
+from sitewise.estimands.normals import normal_masses
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -144,19 +147,44 @@ class Members:
         Each one's site; None when the site effect is not part of the members' log hazards.
     weights : ndarray, shape (m,) or (s, m)
         Shares of the group, summing to 1; by draw under the Bayesian bootstrap.
+    distances : ndarray, shape (m, K), optional
+        Distances from the reference patient in the columns with random slopes.
     """
 
     rows: Floats
     site: Rows | None
     weights: Floats
+    distances: Floats | None = None
 
-    def log_hazards(self, coefficients: Floats, site_effect: Floats) -> Floats:
-        """Return log hazards against the covariate means, (b, m), for coefficients (b, p) and site effects (b, J)."""
+    def log_hazards(self, coefficients: Floats, site_effect: Floats, site_slope: Floats | None = None) -> Floats:
+        """Return log hazards against the covariate means, (b, m).
+
+        For coefficients (b, p), site effects (b, J) and, if there are any, slopes (b, J, K).
+        """
         own = coefficients @ self.rows.T
-        return own if self.site is None else own + site_effect[:, self.site]
+        if self.site is None:
+            return own
+        own = own + site_effect[:, self.site]
+        if site_slope is not None and self.distances is not None:
+            for place, distance in enumerate(self.distances.T):
+                own += site_slope[:, self.site, place] * distance
+        return own
+
+    def sds_over_sites(self, site_sd: Floats, site_slope_sd: Floats) -> Floats:
+        """Return the sds of the log hazards over sites, (b, m), for sds of site effects (b,) and of slopes (b, K)."""
+        assert self.distances is not None
+        return np.sqrt(site_sd[:, None] ** 2 + site_slope_sd**2 @ self.distances.T**2)
 
 
-def make_mixture(groups: list[Members], coefficients: Floats, site_effect: Floats, site_sd: Floats | None = None) -> Mixture:
+def make_mixture(
+    groups: list[Members],
+    coefficients: Floats,
+    site_effect: Floats,
+    site_sd: Floats | None = None,
+    *,
+    site_slope: Floats | None = None,
+    site_slope_sd: Floats | None = None,
+) -> Mixture:
     """Return the mixture of groups.
 
     Parameters
@@ -167,18 +195,26 @@ def make_mixture(groups: list[Members], coefficients: Floats, site_effect: Float
         Draws.
     site_sd : ndarray, shape (s,), optional
         When given, average over a normal distribution of sites of this sd.
+    site_slope : ndarray, shape (s, J, K), optional
+        Draws of the sites' slopes, where there are any.
+    site_slope_sd : ndarray, shape (s, K), optional
+        With ``site_sd``: sds of the slopes of these sites, where there are any.
     """
+    if site_sd is not None and site_slope_sd is not None:
+        return _of_normals(groups, (coefficients, site_effect), (site_sd, site_slope_sd))
     if site_sd is not None:
         return _spread_over_sites(_on_grid(groups, coefficients, site_effect), site_sd)
     if sum(members.rows.shape[0] for members in groups) <= FEW_MEMBERS:
-        return _exact(groups, coefficients, site_effect)
+        return _exact(groups, coefficients, site_effect, site_slope)
+    if site_slope is not None:
+        return _of_normals(groups, (coefficients, site_effect, site_slope), ())
     return _on_grid(groups, coefficients, site_effect)
 
 
-def _exact(groups: list[Members], coefficients: Floats, site_effect: Floats) -> Mixture:
+def _exact(groups: list[Members], coefficients: Floats, site_effect: Floats, site_slope: Floats | None) -> Mixture:
     """Return the mixture whose points are the members themselves."""
     draws = coefficients.shape[0]
-    each = [members.log_hazards(coefficients, site_effect) for members in groups]
+    each = [members.log_hazards(coefficients, site_effect, site_slope) for members in groups]
     mass = np.zeros((draws, len(groups), sum(position.shape[1] for position in each)))
     start = 0
     for number, members in enumerate(groups):
@@ -232,6 +268,23 @@ def _convolve(whole: Block, rows: Rows, site_sd: Floats) -> Block:
     spectrum = fft.rfft(whole.mass[rows], padded, axis=-1) * kernel
     mass = np.asarray(fft.irfft(spectrum, padded, axis=-1))[..., :size]
     return Block(rows, whole.points[rows, :1] + STEP * (np.arange(size) - reach), mass)
+
+
+def _of_normals(groups: list[Members], effects: tuple[Floats, ...], sds: tuple[Floats, ...]) -> Mixture:
+    """Return the mixture of members whose log hazards are normal over sites, each with its own sd; 0 without ``sds``.
+
+    ``effects`` and ``sds`` are what :meth:`Members.log_hazards` and :meth:`Members.sds_over_sites` take.
+    """
+
+    def normals(number: int, rows: Rows) -> tuple[Floats, Floats, Floats]:
+        members = groups[number]
+        mean = members.log_hazards(*(each[rows] for each in effects))
+        sd = members.sds_over_sites(*(each[rows] for each in sds)) if sds else np.zeros_like(mean)
+        return mean, sd, members.weights[rows] if members.weights.ndim == 2 else members.weights[None]
+
+    length = max(1, LARGEST_ARRAY // (POINTS * max(members.rows.shape[0] for members in groups)))
+    lowest, highest, blocks = normal_masses(normals, effects[0].shape[0], len(groups), length)
+    return Mixture(tuple(Block(*each) for each in blocks), lowest, highest, over_sites=bool(sds))
 
 
 def _solve(block: Block, level: float) -> Floats:

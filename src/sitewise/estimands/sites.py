@@ -32,7 +32,7 @@ class Observed:
 
 @dataclass(frozen=True)
 class Average:
-    """An average site: site effect zero."""
+    """An average site: site effect zero, and slopes zero."""
 
     @property
     def label(self) -> str:
@@ -42,7 +42,7 @@ class Average:
 
 @dataclass(frozen=True)
 class Marginal:
-    """A population of sites: the site effect is integrated over its distribution inside each draw."""
+    """A population of sites: site effect and slopes are integrated over their distributions inside each draw."""
 
     @property
     def label(self) -> str:

@@ -43,7 +43,8 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
     flat = ordered.to_numpy().reshape(chains * draws, -1)
     low, high = limits(prob)
     quantiles = np.quantile(flat, [low, 0.5, high], axis=0)
-    with np.errstate(invalid="ignore"):  # an infinite draw (a ratio to a survival of zero) has an infinite mean and no sd
+    # An infinite draw (a ratio to a survival of zero) has an infinite mean and no sd, one of 1e200 an infinite sd.
+    with np.errstate(invalid="ignore", over="ignore"):
         mean, sd = flat.mean(axis=0), flat.std(axis=0, ddof=1)
     table = pd.DataFrame(
         {
@@ -75,7 +76,8 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
         for name in diagnostics:
             table[name] = np.where(finite, 0.0, np.nan) if name == "mcse_mean" else np.nan
             if varies.any():
-                table.loc[varies, name] = np.asarray(compute[name](by_quantity[varies]))
+                with np.errstate(over="ignore", invalid="ignore"):
+                    table.loc[varies, name] = np.asarray(compute[name](by_quantity[varies]))
     if others:
         coords = [ordered.indexes.get(dim, pd.RangeIndex(ordered.sizes[dim])) for dim in others]
         table.index = (

@@ -6,7 +6,8 @@ distributions that the graph was built from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.inference.packing import POSITIVE, REAL, encode
 from sitewise.models.baseline import median_minus_scale
+from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
-from sitewise.models.resolve import ModelData
 from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
@@ -56,6 +57,8 @@ def predictor_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], data: M
         predictor += variables[coefficient_name(spec)] @ data.covariates.T
     if spec.has_sites:
         predictor += variables[names.SITE_EFFECT][..., data.site]
+    if spec.resolved.slope_columns:
+        predictor += (variables[names.SITE_SLOPE][..., data.site, :] * slope_rows(spec, data)).sum(axis=-1)
     return predictor
 
 
@@ -76,9 +79,7 @@ def log_likelihood_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], da
         spec.metric,
         log_time=data.log_time,
         event=data.event,
-        log_entry=data.log_entry,
-        entered_late=data.entered_late,
-        weight=data.weight,
+        **{name: getattr(data, name) for name in OPTIONAL},
         linear_predictor=predictor_of_draws(spec, variables, data),
         log_scale=variables[names.LOG_SCALE_AT_MEANS][..., None],
         shape=tuple(variables[item.name][..., None] for item in spec.family.shape_parameters),
@@ -123,13 +124,22 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         site_sd = posterior[names.SITE_SD].transpose(*sample).to_numpy()
         store(names.SITE_SD, resolution.site_sd, site_sd)
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
-        scaled = effects / site_sd[..., None]
-        normal = -0.5 * scaled**2 - np.log(site_sd)[..., None] - 0.5 * np.log(2 * np.pi)
-        result[names.SITE_EFFECT] = ((*sample, names.SITE), normal)
+        result[names.SITE_EFFECT] = ((*sample, names.SITE), _normal_log_density(effects, site_sd[..., None]))
+    if resolution.slope_columns:
+        slope_sd = posterior[names.SITE_SLOPE_SD].transpose(*sample, names.SLOPE).to_numpy()
+        densities = [log_density(prior, slope_sd[..., index]) for index, prior in enumerate(resolution.site_slope_sd)]
+        result[names.SITE_SLOPE_SD] = ((*sample, names.SLOPE), np.stack(densities, axis=-1))
+        slopes = posterior[names.SITE_SLOPE].transpose(*sample, names.SITE, names.SLOPE).to_numpy()
+        density = _normal_log_density(slopes, slope_sd[..., None, :])
+        result[names.SITE_SLOPE] = ((*sample, names.SITE, names.SLOPE), density)
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
         result[names.SITE_EFFECT] = (sample, zero_sum_normal_log_density(resolution.site_effects.values["sigma"], effects))
     return xr.Dataset(result, coords={key: posterior.coords[key] for key in posterior.coords if key != names.PATIENT})
+
+
+def _normal_log_density(values: Floats, sd: Floats) -> Floats:
+    return np.asarray(-0.5 * (values / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi))
 
 
 def log_density(prior: Prior, values: Floats) -> Floats:
@@ -137,7 +147,7 @@ def log_density(prior: Prior, values: Floats) -> Floats:
     encoded = encode(prior, {**REAL, **POSITIVE})
     if encoded is None:
         return _log_density_by_pymc(prior, values)
-    from sitewise.inference.kernel import prior_log_densities
+    from sitewise.inference.prior_densities import prior_log_densities
 
     flat = prior_log_densities(int(encoded[0]), *encoded[1:], np.ascontiguousarray(values, dtype=float).ravel())
     return np.asarray(flat).reshape(values.shape)
@@ -150,6 +160,11 @@ def zero_sum_normal_log_density(sigma: float, effects: Floats) -> Floats:
 
 
 def _log_density_by_pymc(prior: Prior, values: Floats) -> Floats:
+    return np.asarray(_density_by_pymc(prior)(np.asarray(values, dtype=float).ravel()), dtype=float).reshape(values.shape)
+
+
+@lru_cache(maxsize=256)
+def _density_by_pymc(prior: Prior) -> Callable[[Floats], Any]:
     import pymc as pm
     import pytensor
     import pytensor.tensor as pt
@@ -157,8 +172,8 @@ def _log_density_by_pymc(prior: Prior, values: Floats) -> Floats:
 
     from sitewise.models.prior_check import distribution, parameters
 
-    point = pt.tensor(dtype="float64", shape=(None,) * values.ndim)
+    point = pt.tensor(dtype="float64", shape=(None,))
     graph = pm.logp(distribution(prior).dist(**parameters(prior)), point)
-    # One evaluation of a handful of operations: interpreting it is faster than compiling it.
-    evaluate = pytensor.function([point], graph, mode=Mode(linker="py", optimizer=None))
-    return np.asarray(evaluate(np.asarray(values, dtype=float)), dtype=float)
+    # A handful of operations: interpreting them is faster than compiling them.
+    made: Callable[[Floats], Any] = pytensor.function([point], graph, mode=Mode(linker="py", optimizer=None))
+    return made

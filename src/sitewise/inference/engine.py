@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import xarray as xr
 
 from sitewise.inference.verdict import Verdict
-from sitewise.models.resolve import ModelData
+from sitewise.models.model_data import ModelData
 from sitewise.models.spec import ModelSpec
 
 Report = Callable[[str], None]

@@ -4,98 +4,39 @@ Compiling the PyMC graph takes seconds in every process; this function takes the
 array of doubles, so its machine code serves every cohort and spec and numba loads it from its cache. It is the same density
 as the graph's (tests/inference/test_kernel.py holds the two together at random points);
 :func:`sitewise.inference.packing.pack` makes the array, and ``kernel_reads`` says when a spec needs the graph instead.
-
-Everything is one file because numba's cache looks at the file of the compiled function only.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
-from typing import Any
 
-import numba
 import numpy as np
-from numba import carray, types
+
+from sitewise.classical.compiled import compiled
+from sitewise.inference.interval_terms import interval_terms
+from sitewise.inference.prior_densities import LOG_2_PI, prior_log_density
 
 HEADER = 32
 """Doubles before the arrays; see ``packing.pack`` for what they are."""
 
-NORMAL, STUDENT_T, CAUCHY, LAPLACE = range(4)
-HALF_NORMAL, LOG_NORMAL, HALF_STUDENT_T, EXPONENTIAL, GAMMA, INVERSE_GAMMA, HALF_CAUCHY = range(4, 11)
-"""Codes of prior distributions, with parameters a, b, c in PyMC's order."""
-
 NO_SITES, NON_CENTRED, CENTRED, SUM_TO_ZERO = range(4)
 AT_MEANS_LOG_MEDIAN, AT_MEANS_LOG_SCALE, AT_MEANS_AS_IS = range(3)
 
-LOG_2_PI = math.log(2 * math.pi)
 LOG_LOG_2 = math.log(math.log(2.0))
 
 
-def _jit(function):  # type: ignore[no-untyped-def]
-    """Compile with numba and keep the machine code on disk, where there is a disk to write to."""
-    try:
-        return numba.njit(cache=True, error_model="numpy", nogil=True)(function)
-    except RuntimeError:
-        return numba.njit(error_model="numpy", nogil=True)(function)
-
-
-@_jit
-def prior_log_density(code, a, b, c, x):  # type: ignore[no-untyped-def]
-    """Return the log density of a prior at x and its derivative."""
-    if code == NORMAL:
-        z = (x - a) / b
-        return -0.5 * z * z - math.log(b) - 0.5 * LOG_2_PI, -z / b
-    if code == STUDENT_T:  # nu, mu, sigma
-        z = (x - b) / c
-        constant = math.lgamma(0.5 * (a + 1)) - math.lgamma(0.5 * a) - 0.5 * math.log(math.pi * a) - math.log(c)
-        return constant - 0.5 * (a + 1) * math.log1p(z * z / a), -(a + 1) * z / (a + z * z) / c
-    if code == CAUCHY:
-        z = (x - a) / b
-        return -math.log(math.pi * b) - math.log1p(z * z), -2 * z / (1 + z * z) / b
-    if code == LAPLACE:
-        z = (x - a) / b
-        return -math.log(2 * b) - abs(z), -np.sign(z) / b
-    if code == HALF_NORMAL:
-        z = x / a
-        return 0.5 * math.log(2 / math.pi) - math.log(a) - 0.5 * z * z, -z / a
-    if code == LOG_NORMAL:
-        z = (math.log(x) - a) / b
-        return -0.5 * z * z - math.log(b) - 0.5 * LOG_2_PI - math.log(x), -(z / b + 1) / x
-    if code == HALF_STUDENT_T:  # nu, sigma
-        z = x / b
-        constant = math.lgamma(0.5 * (a + 1)) - math.lgamma(0.5 * a) - 0.5 * math.log(math.pi * a) - math.log(b)
-        return math.log(2.0) + constant - 0.5 * (a + 1) * math.log1p(z * z / a), -(a + 1) * z / (a + z * z) / b
-    if code == EXPONENTIAL:
-        return math.log(a) - a * x, -a
-    if code == GAMMA:  # alpha, beta
-        return a * math.log(b) - math.lgamma(a) + (a - 1) * math.log(x) - b * x, (a - 1) / x - b
-    if code == INVERSE_GAMMA:  # alpha, beta
-        return a * math.log(b) - math.lgamma(a) - (a + 1) * math.log(x) - b / x, -(a + 1) / x + b / (x * x)
-    z = x / a  # half-Cauchy
-    return math.log(2 / (math.pi * a)) - math.log1p(z * z), -2 * z / (1 + z * z) / a
-
-
-@_jit
-def prior_log_densities(code, a, b, c, values):  # type: ignore[no-untyped-def]
-    """Return the log density of a prior at each of ``values``, shape (m,)."""
-    result = np.empty(values.size)
-    for i in range(values.size):
-        result[i] = prior_log_density(code, a, b, c, values[i])[0]
-    return result
-
-
-@_jit
+@compiled
 def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
     """Return the log density at the unconstrained point x and fill its gradient.
 
     x holds, in this order and as far as the spec has them: log shape; coefficients times the sds of their columns; log site
-    sd; site effects (standardised, as they are, or in a basis of sum zero); the baseline at the covariate means. The
-    Jacobian of the logs is included; the constant one of the coefficients' scaling is not.
+    sd; site effects (standardised, as they are, or in a basis of sum zero); log sds of the slopes, and slopes, those of a
+    site together (standardised or not, as the effects are); the baseline at the covariate means. The Jacobian of the logs is
+    included; the constant one of the coefficients' scaling is not.
     """
     n, p, free_effects, sites = int(data[0]), int(data[1]), int(data[2]), int(data[3])
     time_ratio, has_shape, kind = data[4] == 1.0, data[5] == 1.0, int(data[6])
-    has_entry, has_weight, baseline = data[7] == 1.0, data[8] == 1.0, int(data[9])
+    has_entry, has_weight, baseline, has_interval = data[7] == 1.0, data[8] == 1.0, int(data[9]), data[23] == 1.0
 
     start = HEADER
     terms = data[start : start + 6 * p].reshape((p, 6))
@@ -110,9 +51,17 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
     weight_start = start
     if has_weight:
         start += n
+    interval_start = start
+    if has_interval:
+        start += 3 * n
     covariates = data[start : start + n * p].reshape((n, p))
     start += n * p
+    slopes = int(data[24])
     basis = data[start : start + sites * free_effects if kind == SUM_TO_ZERO else start]
+    start += basis.size
+    slope_priors = data[start : start + 4 * slopes].reshape((slopes, 4))
+    start += 4 * slopes
+    slope_rows = data[start : start + n * slopes].reshape((n, slopes))
 
     gradient[:] = 0.0
     total = 0.0
@@ -168,6 +117,26 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
                 effect[j] += basis[j * free_effects + k] * x[place + k]
     place += free_effects
 
+    slope_sd_place, slope_place = place, place + slopes
+    slope_sd, slope_sd_gradient = np.empty(slopes), np.zeros(slopes)
+    site_slope, site_slope_gradient = np.empty((sites, slopes)), np.zeros((sites, slopes))
+    for k in range(slopes):
+        slope_sd[k] = math.exp(x[slope_sd_place + k])
+        prior = slope_priors[k]
+        value, slope = prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], slope_sd[k])
+        total += value + x[slope_sd_place + k]
+        slope_sd_gradient[k] += slope
+        for j in range(sites):
+            own = slope_place + j * slopes + k
+            z = x[own] if kind == NON_CENTRED else x[own] / slope_sd[k]
+            site_slope[j, k] = z * slope_sd[k]
+            total += -0.5 * z * z - 0.5 * LOG_2_PI
+            gradient[own] -= z if kind == NON_CENTRED else z / slope_sd[k]
+            if kind == CENTRED:
+                total -= x[slope_sd_place + k]
+                slope_sd_gradient[k] += (z * z - 1.0) / slope_sd[k]
+    place = slope_place + sites * slopes
+
     # The baseline at the means; its prior speaks of the reference patient, a shift away.
     at_means = x[place]
     log_scale = at_means
@@ -197,27 +166,51 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
     per_unit = -shape if time_ratio else 1.0
     log_shape = math.log(shape)
     for i in range(n):
-        predictor = effect[int(site[i])] if kind != NO_SITES else 0.0
+        at = int(site[i])
+        predictor = effect[at] if kind != NO_SITES else 0.0
+        for k in range(slopes):
+            predictor += site_slope[at, k] * slope_rows[i, k]
         for j in range(p):
             predictor += covariates[i, j] * coefficient[j]
         weight = data[weight_start + i] if has_weight else 1.0
         distance_in_time = log_time[i] - log_scale
         log_hazard = shape * distance_in_time + per_unit * predictor
-        hazard = math.exp(log_hazard)
-        total += weight * (event[i] * (log_shape + log_hazard - log_time[i]) - hazard)
-        r = weight * (event[i] - hazard)
-        shape_gradient += weight * event[i] / shape + r * (distance_in_time - (predictor if time_ratio else 0.0))
+        along = predictor if time_ratio else 0.0
+        if has_interval and data[interval_start + i] != 0.0:
+            # As if censored at the lower end, times the probability of an event in the interval.
+            r = 0.0
+            log_within, slope_in_shape = log_hazard, distance_in_time - along
+            if data[interval_start + 2 * n + i] != 0.0:
+                log_lower = data[interval_start + n + i]
+                at_lower = weight * math.exp(log_hazard + shape * (log_lower - log_time[i]))
+                total -= at_lower
+                shape_gradient -= at_lower * (log_lower - log_scale - along)
+                r -= at_lower
+                longer = log_time[i] - log_lower
+                log_within += math.log(-math.expm1(-shape * longer))
+                slope_in_shape += longer / math.expm1(shape * longer)
+            value, slope, _ = interval_terms(log_within)
+            total += weight * value
+            shape_gradient += weight * slope * slope_in_shape
+            r += weight * slope
+        else:
+            hazard = math.exp(log_hazard)
+            total += weight * (event[i] * (log_shape + log_hazard - log_time[i]) - hazard)
+            r = weight * (event[i] - hazard)
+            shape_gradient += weight * event[i] / shape + r * (distance_in_time - along)
         if has_entry and data[entry_start + n + i] != 0.0:
             distance_at_entry = data[entry_start + i] - log_scale
             at_entry = weight * math.exp(shape * distance_at_entry + per_unit * predictor)
             total += at_entry
-            shape_gradient += at_entry * (distance_at_entry - (predictor if time_ratio else 0.0))
+            shape_gradient += at_entry * (distance_at_entry - along)
             r += at_entry
         scale_gradient -= shape * r
         for j in range(p):
             gradient[coefficient_place + j] += per_unit * r * covariates[i, j] / terms[j, 4]
         if kind != NO_SITES:
-            effect_gradient[int(site[i])] += per_unit * r
+            effect_gradient[at] += per_unit * r
+        for k in range(slopes):
+            site_slope_gradient[at, k] += per_unit * r * slope_rows[i, k]
 
     gradient[place] += scale_gradient
     shape_gradient += scale_gradient * shape_from_scale
@@ -234,63 +227,13 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
         for k in range(free_effects):
             for j in range(sites):
                 gradient[effect_place + k] += basis[j * free_effects + k] * effect_gradient[j]
+    for k in range(slopes):
+        for j in range(sites):
+            own = slope_place + j * slopes + k
+            if kind == NON_CENTRED:
+                slope_sd_gradient[k] += site_slope_gradient[j, k] * x[own]
+            gradient[own] += site_slope_gradient[j, k] * (slope_sd[k] if kind == NON_CENTRED else 1.0)
+        gradient[slope_sd_place + k] = slope_sd_gradient[k] * slope_sd[k] + 1.0
     if kind in (NON_CENTRED, CENTRED):
         gradient[sd_place] = sd_gradient * sd + 1.0
     return total
-
-
-_DENSITY = types.int64(
-    types.uint64, types.CPointer(types.double), types.CPointer(types.double), types.CPointer(types.double), types.voidptr
-)
-_EXPAND = types.int64(types.uint64, types.uint64, types.CPointer(types.double), types.CPointer(types.double), types.voidptr)
-
-
-@numba.extending.intrinsic
-def _as_doubles(typingctx, pointer):  # type: ignore[no-untyped-def]
-    """Cast nutpie's untyped data pointer to doubles."""
-    signature = types.CPointer(types.double)(types.voidptr)
-
-    def codegen(context, builder, _, arguments):  # type: ignore[no-untyped-def]
-        return builder.bitcast(arguments[0], context.get_value_type(types.CPointer(types.double)))
-
-    return signature, codegen
-
-
-def _density(dim, x_pointer, gradient_pointer, value_pointer, data_pointer):  # type: ignore[no-untyped-def]
-    """Return 0, or 3 / 4 where the gradient or the density is not finite, as nutpie wants it."""
-    doubles = _as_doubles(data_pointer)
-    size = int(carray(doubles, (HEADER,))[HEADER - 1])
-    gradient = carray(gradient_pointer, (dim,))
-    value = log_density(carray(x_pointer, (dim,)), carray(doubles, (size,)), gradient)
-    carray(value_pointer, (1,))[0] = value
-    for j in range(dim):
-        if not math.isfinite(gradient[j]):
-            return 3
-    return 0 if math.isfinite(value) else 4
-
-
-def _expand(dim, expanded, x_pointer, out_pointer, data_pointer):  # type: ignore[no-untyped-def]
-    """Copy the point: parameters are made from the stored points afterwards, all at once."""
-    point, out = carray(x_pointer, (dim,)), carray(out_pointer, (dim,))
-    for j in range(dim):
-        out[j] = point[j]
-    return 0
-
-
-def _cfunc(signature: Any, function: Any) -> Any:
-    try:
-        return numba.cfunc(signature, cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        return numba.cfunc(signature, error_model="numpy")(function)
-
-
-@cache
-def density_cfunc() -> Any:
-    """Return the density as a C function; made when first asked for, since even loading it takes a tenth of a second."""
-    return _cfunc(_DENSITY, _density)
-
-
-@cache
-def expand_cfunc() -> Any:
-    """Return the copying of points as a C function."""
-    return _cfunc(_EXPAND, _expand)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from nutpie.compile_pymc import CompiledPyMCModel
 
-from sitewise.inference.kernel import density_cfunc, expand_cfunc
+from sitewise.inference.kernel_callbacks import density_callback, expand_callback
 from sitewise.inference.packing import POINT, centre, pack
-from sitewise.models.resolve import ModelData
+from sitewise.models.model_data import ModelData
 from sitewise.models.spec import ModelSpec
 
 JITTER = 0.5
@@ -32,8 +32,8 @@ def nutpie_model(spec: ModelSpec, data: ModelData) -> Any:
         _coords={},
         _shapes={POINT: (free,)},
         _n_dim=free,
-        compiled_logp_func=density_cfunc(),
-        compiled_expand_func=expand_cfunc(),
+        compiled_logp_func=density_callback(),
+        compiled_expand_func=expand_callback(),
         initial_point_func=start,
         shared_data={},
         shared_var_keys={},

@@ -14,8 +14,9 @@ from sitewise import names
 from sitewise.inference.engine import Draws, Report
 from sitewise.inference.packing import POINT, kernel_reads, unpack
 from sitewise.inference.verdict import judge_nuts
-from sitewise.models.resolve import ModelData, data_arrays
-from sitewise.models.spec import ModelSpec, RandomSites
+from sitewise.models.model_data import ModelData, data_arrays
+from sitewise.models.site_effects import RandomSites
+from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError, listed
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class Nuts:
 
 
 def _other_centring(sites: Any) -> Any:
-    return RandomSites(centred=not sites.centred) if isinstance(sites, RandomSites) else sites
+    return replace(sites, centred=not sites.centred) if isinstance(sites, RandomSites) else sites
 
 
 def _clean(dataset: xr.Dataset) -> xr.Dataset:

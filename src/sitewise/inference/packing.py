@@ -13,9 +13,10 @@ from scipy.linalg import helmert
 from sitewise import names
 from sitewise.families import Exponential, Weibull
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.model_data import ModelData, slope_rows
 from sitewise.models.priors import Prior
-from sitewise.models.resolve import ModelData
-from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
+from sitewise.models.site_effects import FixedSites, RandomSites
+from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
 
@@ -38,13 +39,16 @@ POSITIVE: dict[str, tuple[int, tuple[str, ...]]] = {
     "HalfCauchy": (10, ("beta",)),
 }
 """PyMC distributions that the kernel knows, with its code and the parameters it takes; others go through the graph."""
-DIMENSION = {
-    names.LOG_HAZARD_RATIO: names.TERM,
-    names.LOG_TIME_RATIO: names.TERM,
-    names.SITE_EFFECT: names.SITE,
-    names.SITE_EFFECT_STANDARDISED: names.SITE,
+DIMENSIONS: dict[str, tuple[str, ...]] = {
+    names.LOG_HAZARD_RATIO: (names.TERM,),
+    names.LOG_TIME_RATIO: (names.TERM,),
+    names.SITE_EFFECT: (names.SITE,),
+    names.SITE_EFFECT_STANDARDISED: (names.SITE,),
+    names.SITE_SLOPE_SD: (names.SLOPE,),
+    names.SITE_SLOPE: (names.SITE, names.SLOPE),
+    names.SITE_SLOPE_STANDARDISED: (names.SITE, names.SLOPE),
 }
-"""The dimension of the variables that are not one number a draw."""
+"""The dimensions of the variables that are not one number a draw."""
 CONSTANT = 1e-10
 """A column whose sd is less than this share of its largest value is constant."""
 BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
@@ -62,19 +66,29 @@ def encode(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[
     return [float(code), *numbers, *[0.0] * (3 - len(numbers))]
 
 
+class UnknownPriorError(ValueError):
+    """The compiled functions have no formula of a prior."""
+
+
+def is_compiled(spec: ModelSpec) -> bool:
+    """Return whether the kernel has this spec's family, and a place for the priors of its baseline and of fixed sites."""
+    resolution = spec.resolved
+    fixed = resolution.site_effects
+    known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
+    located = resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values
+    return type(spec.family) in (Weibull, Exponential) and known_sites and located
+
+
 def kernel_reads(spec: ModelSpec) -> bool:
     """Return whether the kernel has this spec's family and priors."""
     resolution = spec.resolved
     encoded = [encode(prior, POSITIVE) for prior in resolution.shape]
     encoded += [encode(prior, REAL) for prior in resolution.coefficients]
     encoded.append(encode(resolution.baseline_prior, REAL))
-    if resolution.baseline != "log_scale_at_means" and "mu" not in resolution.baseline_prior.values:
-        return False
     if resolution.site_sd is not None:
         encoded.append(encode(resolution.site_sd, POSITIVE))
-    fixed = resolution.site_effects
-    known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
-    return type(spec.family) in (Weibull, Exponential) and known_sites and None not in encoded
+    encoded += [encode(prior, POSITIVE) for prior in resolution.site_slope_sd]
+    return is_compiled(spec) and None not in encoded
 
 
 def _site_kind(spec: ModelSpec) -> int:
@@ -93,6 +107,11 @@ def column_scales(data: ModelData) -> Floats:
     return np.where(spread > CONSTANT * np.abs(data.covariates).max(axis=0, initial=0.0), spread, 1.0)
 
 
+def slope_scales(spec: ModelSpec, data: ModelData) -> Floats:
+    """Return the sds of the columns with random slopes, shape (slopes,)."""
+    return column_scales(data)[list(spec.resolved.slope_columns)]
+
+
 def sum_to_zero_basis(sites: int) -> Floats:
     """Return an orthonormal basis of the vectors that sum to zero, shape (sites, sites - 1)."""
     return np.ascontiguousarray(helmert(sites).T)
@@ -103,8 +122,8 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
 
     Header: n, p, free site effects, sites, time-ratio metric, has a shape, kind of site effects, late entry, weights,
     baseline kind; from 10, 14 and 18 the priors of shape, site sd and baseline as (code, a, b, c); at 22 the sd of fixed
-    sites; last, the length of the whole. Then per coefficient (code, a, b, c, column sd, mean - reference), and the patients'
-    arrays.
+    sites; at 23 whether there are intervals; at 24 the number of slopes; last, the length of the whole. Then per coefficient
+    (code, a, b, c, column sd, mean - reference), the patients' arrays, and the slopes' priors and columns.
     """
     resolution = spec.resolved
     n, p = data.covariates.shape
@@ -120,6 +139,9 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
     header[14:18] = encoded(resolution.site_sd, POSITIVE) if resolution.site_sd is not None else 0.0
     header[18:22] = encoded(resolution.baseline_prior, REAL)
     header[22] = resolution.site_effects.values["sigma"] if resolution.site_effects is not None else 0.0
+    header[23] = data.interval is not None
+    slopes = len(resolution.slope_columns)
+    header[24] = slopes
     terms = np.zeros((p, 6))
     for row, prior in enumerate(resolution.coefficients):
         terms[row, :4] = encoded(prior, REAL)
@@ -130,20 +152,29 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
         parts += [data.log_entry, data.entered_late]
     if data.weight is not None:
         parts.append(data.weight)
+    if data.interval is not None and data.log_lower is not None and data.lower_known is not None:
+        parts += [data.interval, data.log_lower, data.lower_known]
     parts.append(data.covariates)
     if kind == 3:
         parts.append(sum_to_zero_basis(sites))
+    parts += [np.array([encoded(prior, POSITIVE) for prior in resolution.site_slope_sd]), slope_rows(spec, data)]
     packed = np.concatenate([np.asarray(part, dtype=float).ravel() for part in parts])
     packed[31] = packed.size
-    free = len(resolution.shape) + p + (resolution.site_sd is not None) + free_effects + 1
+    free = len(resolution.shape) + p + (resolution.site_sd is not None) + free_effects + slopes * (1 + sites) + 1
     return packed, free
 
 
 def encoded(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float]:
-    """Return a prior as code, a, b, c; the kernel knows it (``kernel_reads`` was asked before)."""
+    """Return a prior as code, a, b, c.
+
+    Raises
+    ------
+    UnknownPriorError
+        When the kernel does not know it.
+    """
     numbers = encode(prior, known)
-    if numbers is None:  # callers ask kernel_reads first
-        raise ValueError(f"the kernel does not know the prior {prior}")
+    if numbers is None:
+        raise UnknownPriorError(f"the kernel does not know the prior {prior}")
     return numbers
 
 
@@ -153,7 +184,11 @@ def centre(spec: ModelSpec, data: ModelData, free: int) -> Floats:
     resolution = spec.resolved
     weight = 1.0 if data.weight is None else data.weight
     if resolution.site_sd is not None:
-        point[len(resolution.shape) + len(resolution.columns)] = np.log(0.3)
+        place = len(resolution.shape) + len(resolution.columns)
+        point[place] = np.log(0.3)
+        place += 1 + len(resolution.site_labels)
+        for number, scale in enumerate(slope_scales(spec, data)):
+            point[place + number] = np.log(0.3 / scale)
     log_scale = np.log(np.sum(weight * np.exp(data.log_time)) / np.sum(weight * data.event))
     point[-1] = log_scale + (np.log(np.log(2)) if resolution.baseline == "log_median" else 0.0)
     return point
@@ -167,15 +202,15 @@ def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
 def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
     """Return variables by name, shapes (chain, draw) or (chain, draw, terms or sites), with dims and labels."""
     sample = (names.CHAIN, names.DRAW)
-    content = {
-        name: ((*sample, *((DIMENSION[name],) if values.ndim == 3 else ())), values) for name, values in variables.items()
-    }
+    content = {name: ((*sample, *DIMENSIONS.get(name, ())), values) for name, values in variables.items()}
     chains, draws = variables[names.LOG_SCALE_AT_MEANS].shape
     coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws)}
     if spec.resolved.columns:
         coords[names.TERM] = list(spec.resolved.columns)
     if spec.has_sites:
         coords[names.SITE] = list(spec.resolved.site_labels)
+    if spec.resolved.slope_columns:
+        coords[names.SLOPE] = list(spec.resolved.slope_labels)
     return xr.Dataset(content, coords=coords)
 
 
@@ -199,12 +234,23 @@ def unpack_arrays(spec: ModelSpec, scales: Floats, points: Floats) -> dict[str, 
         result[names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO] = coefficients
     if resolution.site_sd is not None:
         site_sd = np.exp(points[..., place])
-        effects = points[..., place + 1 : -1]
+        sites = len(resolution.site_labels)
+        effects = points[..., place + 1 : place + 1 + sites]
+        place += 1 + sites
         result[names.SITE_SD] = site_sd
         if isinstance(spec.sites, RandomSites) and not spec.sites.centred:
             result[names.SITE_EFFECT_STANDARDISED] = effects
             effects = effects * site_sd[..., None]
         result[names.SITE_EFFECT] = effects
+        slopes = len(resolution.slope_columns)
+        if slopes:
+            slope_sd = np.exp(points[..., place : place + slopes])
+            own = points[..., place + slopes : -1].reshape(*points.shape[:-1], sites, slopes)
+            result[names.SITE_SLOPE_SD] = slope_sd
+            if isinstance(spec.sites, RandomSites) and not spec.sites.centred:
+                result[names.SITE_SLOPE_STANDARDISED] = own
+                own = own * slope_sd[..., None, :]
+            result[names.SITE_SLOPE] = own
     elif spec.has_sites:
         result[names.SITE_EFFECT] = points[..., place:-1] @ sum_to_zero_basis(len(resolution.site_labels)).T
     at_means = points[..., -1]

@@ -10,8 +10,9 @@ import xarray as xr
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference.densities import linear_predictor, log_density, shape_draws
+from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
-from sitewise.models.resolve import ModelData, prepare
+from sitewise.models.resolve import prepare
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
 
@@ -67,7 +68,7 @@ def prior_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, seed: int) -
     if draws == 1:  # PyMC then leaves the dimension out
         drawn = [np.asarray(values)[None] for values in drawn]
     coords = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
-    for dim in (names.TERM, names.SITE):
+    for dim in (names.TERM, names.SITE, names.SLOPE):
         if dim in model.coords:
             coords[dim] = list(model.coords[dim])
     prior = xr.Dataset(

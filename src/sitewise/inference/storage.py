@@ -34,6 +34,8 @@ def cohort_to_dataset(cohort: Cohort) -> xr.Dataset:
         "weight": (rows, np.array(cohort.weights)),
         "patient_label": (rows, cohort.id.to_numpy(dtype=object).astype(str)),
     }
+    if cohort.lower is not None:
+        variables["lower"] = (rows, np.array(cohort.lower))
     if cohort.site is not None:
         variables["site_label"] = (rows, np.asarray(cohort.site, dtype=object).astype(str))
     levels = {}
@@ -92,6 +94,7 @@ def cohort_from_datasets(constant: xr.Dataset, observed: xr.Dataset) -> Cohort:
         rows_read=described["rows_read"],
         rows_dropped=described["rows_dropped"],
         synthetic=described["synthetic"],
+        lower=constant["lower"].to_numpy().copy() if "lower" in constant else None,
     )
 
 

@@ -12,7 +12,12 @@ from typing import Any
 
 from sitewise.problems import SpecError, listed
 
-SHAPE_OF_A_FORMULA = "Write it as Surv(time, event) ~ ecog + age + (1 | site), or Surv(entry, time, event) ~ ..."
+SHAPE_OF_A_FORMULA = (
+    "Write it as Surv(time, event) ~ ecog + age + (1 | site), or Surv(entry, time, event) ~ ..., or "
+    'Surv(lower, upper, type="interval") ~ ...'
+)
+INTERVAL = 'type="interval"'
+_TYPE = re.compile(r"""^type\s*=\s*["'](\w+)["']$""")
 _SURV = re.compile(r"^\s*Surv\s*\(([^()]*)\)\s*$")
 
 
@@ -22,23 +27,22 @@ class Formula:
 
     Parameters
     ----------
-    time, event : str
-        Columns in ``Surv``.
-    entry : str or None
-        Column of delayed entry, when ``Surv`` has three arguments.
+    response : tuple of str
+        Arguments of ``Surv``, such as ``("time", "event")`` or ``("lower", "upper", 'type="interval"')``.
     terms : tuple of str
         Terms of the linear predictor without the intercept, as formulae spells them.
     group : str or None
         Column of the random intercept ``(1 | group)``.
+    slopes : tuple of str
+        Terms with random slopes, ``(1 + term | group)``.
     variables : tuple of str
         Columns that the terms use.
     """
 
-    time: str
-    event: str
-    entry: str | None
+    response: tuple[str, ...]
     terms: tuple[str, ...]
     group: str | None
+    slopes: tuple[str, ...]
     variables: tuple[str, ...]
 
 
@@ -50,13 +54,33 @@ def parse_formula(text: str) -> Formula:
     SpecError
         When the text is not a survival formula that Sitewise can fit.
     """
-    response, right = _split(text)
-    names = [name.strip() for name in response.split(",")]
-    if len(names) not in (2, 3) or not all(names):
-        raise SpecError(f"Surv({response}) must have (time, event) or (entry, time, event). {SHAPE_OF_A_FORMULA}")
-    terms, group = _read_right_side(right, text)
-    *entry, time, event = names
-    return Formula(time, event, entry[0] if entry else None, terms, group, variables_of(terms))
+    inside, right = _split(text)
+    response = _response(inside)
+    terms, group, slopes = _read_right_side(right, text)
+    return Formula(response, terms, group, slopes, variables_of(terms))
+
+
+def _response(inside: str) -> tuple[str, ...]:
+    names = [name.strip() for name in inside.split(",")]
+    kind = _TYPE.match(names[-1])
+    if kind:
+        names.pop()
+        if kind.group(1) not in ("interval", "right"):
+            known = '"interval" or "right"'
+            raise SpecError(f'Surv({inside}) has the type "{kind.group(1)}"; it can be {known}. {SHAPE_OF_A_FORMULA}')
+    if len(names) not in (2, 3) or not all(names) or any("=" in name for name in names):
+        raise SpecError(f"Surv({inside}) must have (time, event) or (entry, time, event). {SHAPE_OF_A_FORMULA}")
+    return (*names, INTERVAL) if kind and kind.group(1) == "interval" else tuple(names)
+
+
+def response_columns(response: tuple[str, ...]) -> dict[str, str]:
+    """Return the columns of a response by role, as :meth:`Cohort.from_frame` names them: time and event, or lower and upper."""
+    *columns, last = response
+    first, second = ("lower", "upper") if last == INTERVAL else ("time", "event")
+    if last != INTERVAL:
+        columns.append(last)
+    *entry, one, other = columns
+    return {first: one, second: other} | ({"entry": entry[0]} if entry else {})
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -69,7 +93,7 @@ def _split(text: str) -> tuple[str, str]:
     return surv.group(1), right.strip()
 
 
-def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None]:
+def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
     from formulae import model_description
     from formulae.terms.terms import Intercept
 
@@ -79,20 +103,19 @@ def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None
         model = model_description(f"y ~ {right or '1'}")
     except Exception as error:  # formulae raises several kinds, some of them bare
         raise SpecError(f"The formula {text!r} cannot be read: {error} {SHAPE_OF_A_FORMULA}") from error
-    groups = []
-    for term in model.group_terms:
-        if not isinstance(term.expr, Intercept):
-            raise SpecError(f"({term.name}) is a random slope; this version fits random intercepts such as (1 | site).")
-        groups.append(str(term.factor.name))
+    groups = list(dict.fromkeys(str(term.factor.name) for term in model.group_terms))
     if len(groups) > 1:
         raise SpecError(f"One site term can be fitted, not {len(groups)}: {', '.join(groups)}.")
+    slopes = tuple(_spelled(term.expr) for term in model.group_terms if not isinstance(term.expr, Intercept))
+    if slopes and len(slopes) == len(model.group_terms):
+        raise SpecError(f"Random slopes need a random intercept beside them: write (1 + {' + '.join(slopes)} | {groups[0]}).")
     terms = tuple(_spelled(term) for term in model.common_terms if not isinstance(term, Intercept))
     offsets = [term for term in terms if term.startswith("offset(")]
     if offsets:
         raise SpecError(f"{offsets[0]}: offsets are not supported; with a known effect, give the term a narrow prior.")
     if not any(isinstance(term, Intercept) for term in model.terms):
         raise SpecError("A survival model has a baseline; remove '0' or '- 1' from the formula.")
-    return terms, groups[0] if groups else None
+    return terms, groups[0] if groups else None, slopes
 
 
 def _bare_bar(right: str) -> bool:

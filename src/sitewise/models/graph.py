@@ -16,11 +16,15 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
 from sitewise.models.prior_check import check_priors, distribution, parameters
 from sitewise.models.priors import Prior
-from sitewise.models.resolve import ModelData, data_arrays
-from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
+from sitewise.models.site_effects import FixedSites, RandomSites
+from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
+
+SECOND = {"slope_covariates": names.SLOPE}
+"""The second dimension of arrays where it is not that of the terms."""
 
 
 def build(spec: ModelSpec, data: ModelData) -> pm.Model:
@@ -32,9 +36,11 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         coords[names.TERM] = list(resolution.columns)
     if spec.has_sites:
         coords[names.SITE] = list(resolution.site_labels)
+    if resolution.slope_columns:
+        coords[names.SLOPE] = list(resolution.slope_labels)
     with pm.Model(coords=coords) as model:
         inputs = {
-            key: pm.Data(key, value, dims=(names.PATIENT, names.TERM)[: value.ndim])
+            key: pm.Data(key, value, dims=(names.PATIENT, SECOND.get(key, names.TERM))[: value.ndim])
             for key, value in data_arrays(spec, data).items()
         }
         shape = tuple(
@@ -47,32 +53,33 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         site_effect = _site_effects(spec)
         if site_effect is not None:
             linear_predictor = linear_predictor + site_effect[inputs["site_index"]]
+        slopes = _site_slopes(spec)
+        if slopes is not None:
+            own = slopes[inputs["site_index"]] * inputs["slope_covariates"]
+            linear_predictor = linear_predictor + own.sum(axis=1)
         log_scale_at_means = _baseline(spec, effect, shape)
 
         def log_density(log_time: Any, predictor: Any, log_scale: Any, event: Any, *rest: Any) -> Any:
-            late = rest[:2] if data.log_entry is not None else (None, None)
-            weight = rest[-1 - len(shape)] if data.weight is not None else None
+            given = dict.fromkeys(OPTIONAL) | dict(zip(present, rest, strict=False))
             return log_likelihood(
                 spec.family,
                 spec.metric,
                 log_time=log_time,
                 event=event,
-                log_entry=late[0],
-                entered_late=late[1],
-                weight=weight,
+                **given,
                 linear_predictor=predictor,
                 log_scale=log_scale,
-                shape=tuple(rest[len(rest) - len(shape) :]),
+                shape=tuple(rest[len(present) :]),
                 xp=pt,
             )
 
-        optional = [inputs[key] for key in ("log_entry", "entered_late", "weight") if key in inputs]
+        present = [key for key in OPTIONAL if key in inputs]
         pm.CustomDist(
             names.SURVIVAL_TIME,
             linear_predictor,
             log_scale_at_means,
             inputs["event"],
-            *optional,
+            *(inputs[key] for key in present),
             *shape,
             logp=log_density,
             observed=inputs["log_time"],
@@ -118,6 +125,21 @@ def _site_effects(spec: ModelSpec) -> Any | None:
     if isinstance(spec.sites, FixedSites) and resolution.site_effects is not None:
         return variable(names.SITE_EFFECT, resolution.site_effects, dims=names.SITE)
     return None
+
+
+def _site_slopes(spec: ModelSpec) -> Any | None:
+    """Return the sites' slopes (sites, slopes), independent and non-centred or centred as the intercepts are; or none."""
+    resolution = spec.resolved
+    if not (isinstance(spec.sites, RandomSites) and resolution.slope_columns):
+        return None
+    priors = resolution.site_slope_sd
+    stacked = {key: np.array([item.values[key] for item in priors]) for key in priors[0].values}
+    sd = distribution(priors[0], names.SITE_SLOPE_SD)(names.SITE_SLOPE_SD, **stacked, dims=names.SLOPE)
+    dims = (names.SITE, names.SLOPE)
+    if spec.sites.centred:
+        return pm.Normal(names.SITE_SLOPE, 0.0, sd, dims=dims)
+    standardised = pm.Normal(names.SITE_SLOPE_STANDARDISED, 0.0, 1.0, dims=dims)
+    return pm.Deterministic(names.SITE_SLOPE, sd * standardised, dims=dims)
 
 
 def _baseline(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> Any:

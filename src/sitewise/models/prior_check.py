@@ -56,6 +56,8 @@ def check_priors(spec: ModelSpec) -> None:
     positive = {item.name: prior for item, prior in zip(spec.family.shape_parameters, resolution.shape, strict=True)}
     if resolution.site_sd is not None:
         positive["site_sd"] = resolution.site_sd
+    for label, prior in zip(resolution.slope_labels, resolution.site_slope_sd, strict=True):
+        positive[f"site_slope_sd[{label}]"] = prior
     real = {resolution.baseline: resolution.baseline_prior}
     for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
         if prior not in real.values():  # one report for a prior that several columns share

@@ -127,6 +127,9 @@ class Priors:
         Instead of ``log_median``: of the log scale of the reference patient, or at the covariate means.
     site_sd : Prior, optional
         Of the sd of random site effects; default HalfNormal(0.5), in the spec's metric.
+    site_slope_sd : Prior, optional
+        Of the sd of random slopes as their columns are written; default HalfNormal(0.5) per standard deviation of a numeric
+        column, and as it is on 0/1 columns.
     site_effects : Prior, optional
         Sd of fixed site effects (sum to zero): a ``ZeroSumNormal``; default sigma 1.
     """
@@ -139,6 +142,7 @@ class Priors:
     log_scale_at_means: Prior | None = None
     site_sd: Prior | None = None
     site_effects: Prior | None = None
+    site_slope_sd: Prior | None = None
 
     def __post_init__(self) -> None:
         baselines = [name for name in ("log_median", "log_scale", "log_scale_at_means") if getattr(self, name) is not None]
@@ -149,7 +153,7 @@ class Priors:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, metric: str, guarantee_time: float = 0.0) -> Self:
         """Return the priors written as the ``[priors]`` table of ``study.toml``."""
-        known = {"shape", "coefficients", "log_scale", "log_scale_at_means", "log_median", "site_effects"}
+        known = {"shape", "coefficients", "log_scale", "log_scale_at_means", "log_median", "site_effects", "site_slope_sd"}
         made: dict[str, Any] = {"terms": {}}
         for key, value in data.items():
             where = f"priors.{key}"

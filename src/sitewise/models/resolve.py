@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,46 +11,17 @@ from numpy.typing import NDArray
 
 from sitewise.cohort import Cohort
 from sitewise.models.design import Design, has_calls, make_design
+from sitewise.models.formula import response_columns
+from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
-from sitewise.models.spec import FixedSites, ModelSpec, RandomSites, Resolution
+from sitewise.models.site_effects import FixedSites, RandomSites
+from sitewise.models.spec import ModelSpec, Resolution
 from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
 
 Floats = NDArray[np.float64]
 DEFAULT_COEFFICIENT_SD = 1.0
 DEFAULT_BASELINE_SD = 1.5
-
-
-@dataclass(frozen=True, eq=False)
-class ModelData:
-    """The arrays of one cohort under one resolved spec.
-
-    Parameters
-    ----------
-    log_time : ndarray, shape (n,)
-        Log of time beyond the guarantee time.
-    event : ndarray, shape (n,)
-        1 for an event.
-    log_entry, entered_late : ndarray, shape (n,), or None
-        Log of entry beyond the guarantee time where positive (0 elsewhere), and the indicator of that; None when nobody
-        entered late.
-    weight : ndarray, shape (n,), or None
-        Weights; None when all are 1.
-    covariates : ndarray, shape (n, p)
-        Design rows centred at the spec's covariate means.
-    site : ndarray of int, shape (n,)
-        Position of each patient's site in the spec's ``site_labels``; zeros without site effects.
-    design : Design
-        The design of this cohort.
-    """
-
-    log_time: Floats
-    event: Floats
-    log_entry: Floats | None
-    entered_late: Floats | None
-    weight: Floats | None
-    covariates: Floats
-    site: NDArray[np.int64]
-    design: Design
+DEFAULT_SLOPE_SD = 0.5
 
 
 def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
@@ -63,6 +33,7 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
     reference = design.rows(_as_row(reference_patient))[0] if spec.terms else np.empty(0)
     baseline, baseline_prior = _baseline(spec, cohort)
     priors = spec.priors
+    slope_columns = tuple(place for place, term in enumerate(design.term_of_column) if term in spec.slopes)
     return Resolution(
         columns=design.columns,
         means=tuple(float(mean) for mean in design.matrix.mean(axis=0)),
@@ -82,6 +53,8 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         training={name: list(cohort.covariates[name]) for name in spec.variables} if has_calls(spec.terms) else None,
         data_hash=cohort.data_hash,
         time_unit=cohort.time_unit,
+        slope_columns=slope_columns,
+        site_slope_sd=tuple(_slope_prior(spec, design.matrix[:, place]) for place in slope_columns),
     )
 
 
@@ -108,6 +81,14 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
         )
     beyond_entry = np.maximum(cohort.entry - spec.guarantee_time, 0.0)
     late = beyond_entry > 0
+    interval: dict[str, Floats] = {}
+    if cohort.lower is not None and cohort.interval.any():
+        beyond_lower = np.where(cohort.interval, np.maximum(cohort.lower - spec.guarantee_time, 0.0), 0.0)
+        interval = {
+            "interval": cohort.interval.astype(float),
+            "log_lower": np.log(np.where(beyond_lower > 0, beyond_lower, 1.0)),
+            "lower_known": (beyond_lower > 0).astype(float),
+        }
     return ModelData(
         log_time=np.log(cohort.time - spec.guarantee_time),
         event=np.array(cohort.event),
@@ -117,21 +98,8 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
         covariates=design.matrix - np.asarray(resolution.means),
         site=site_positions(spec, cohort),
         design=design,
+        **interval,
     )
-
-
-def data_arrays(spec: ModelSpec, data: ModelData) -> dict[str, Any]:
-    """Return the arrays that the graph holds as ``pm.Data``, by name; a refit on new data replaces them."""
-    arrays: dict[str, Any] = {"log_time": data.log_time, "event": data.event}
-    if data.log_entry is not None and data.entered_late is not None:
-        arrays |= {"log_entry": data.log_entry, "entered_late": data.entered_late}
-    if data.weight is not None:
-        arrays["weight"] = data.weight
-    if spec.resolved.columns:
-        arrays["covariates"] = data.covariates
-    if spec.has_sites:
-        arrays["site_index"] = data.site
-    return arrays
 
 
 def resolved_design(spec: ModelSpec, cohort: Cohort) -> Design:
@@ -160,12 +128,8 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
     problems = Problems()
     names = cohort.columns
     if spec.response:
-        *entry, time, event = spec.response
-        for role, asked, given in (
-            ("time", time, names.time),
-            ("event", event, names.event),
-            ("entry", entry[0] if entry else names.entry, names.entry),
-        ):
+        for role, asked in response_columns(spec.response).items():
+            given = names.named.get(role)
             if asked != given:
                 problems.add(
                     "formula",
@@ -201,7 +165,7 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
             cohort.table_rows(early),
         )
     if not cohort.event.any():
-        problems.add(f"column '{names.event}'", "has no events", "Without events nothing can be estimated.")
+        problems.add(f"column '{names.event or names.time}'", "has no events", "Without events nothing can be estimated.")
     for name in spec.variables:
         if name not in cohort.covariates.columns:
             problems.add(
@@ -244,7 +208,7 @@ def _baseline(spec: ModelSpec, cohort: Cohort) -> tuple[str, Prior]:
         prior = getattr(spec.priors, name)
         if prior is not None:
             return name, prior
-    beyond = cohort.time - np.maximum(cohort.entry, spec.guarantee_time)
+    beyond = cohort.time_at_risk_to - np.maximum(cohort.entry, spec.guarantee_time)
     person_time = float(np.sum(cohort.weights * beyond))
     events = float(np.sum(cohort.weights * cohort.event))
     return "log_median", Prior("Normal", mu=math.log(math.log(2) * person_time / events), sigma=DEFAULT_BASELINE_SD)
@@ -260,14 +224,21 @@ def _coefficient_priors(spec: ModelSpec, design: Design) -> tuple[Prior, ...]:
         values = design.matrix[:, index]
         chosen = spec.priors.terms.get(column) or spec.priors.terms.get(term) or spec.priors.coefficients
         if chosen is None:
-            binary = bool(np.isin(values, (0.0, 1.0)).all())
-            chosen = Prior(
-                "Normal",
-                mu=0.0,
-                sigma=DEFAULT_COEFFICIENT_SD / (1.0 if binary else float(values.std(ddof=1))),
-            )
+            chosen = Prior("Normal", mu=0.0, sigma=DEFAULT_COEFFICIENT_SD / _unit(values))
         result.append(chosen)
     return tuple(result)
+
+
+def _slope_prior(spec: ModelSpec, values: Floats) -> Prior:
+    """Return the prior of the sd of a column's slopes: the user's as the column is written, or HalfNormal(0.5) per sd."""
+    if spec.priors.site_slope_sd is not None:
+        return spec.priors.site_slope_sd
+    return Prior("HalfNormal", sigma=DEFAULT_SLOPE_SD / _unit(values))
+
+
+def _unit(values: Floats) -> float:
+    """Return what a default prior counts as one unit of a column: its sd, or one for zeros and ones."""
+    return 1.0 if bool(np.isin(values, (0.0, 1.0)).all()) else float(values.std(ddof=1))
 
 
 def _check_prior_names(spec: ModelSpec, design: Design) -> None:
@@ -275,12 +246,14 @@ def _check_prior_names(spec: ModelSpec, design: Design) -> None:
     problems = Problems()
     for name in spec.priors.terms:
         if name not in known:
-            options = [*known, "shape", "coefficients", "site_sd", "median_survival", "log_scale_at_means"]
+            options = [*known, "shape", "coefficients", "site_sd", "site_slope_sd", "median_survival", "log_scale_at_means"]
             problems.add(f"prior '{name}'", "belongs to no term of the model", nearest(name, options))
     if spec.priors.shape is not None and not spec.family.shape_parameters:
         problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
     if spec.priors.site_sd is not None and not isinstance(spec.sites, RandomSites):
         problems.add("prior 'site_sd'", "the model has no random site effects", "Add (1 | site), or remove the prior.")
+    if spec.priors.site_slope_sd is not None and not spec.slopes:
+        problems.add("prior 'site_slope_sd'", "the model has no random slopes", "Write (1 + term | site), or remove the prior.")
     fixed = spec.priors.site_effects
     if fixed is not None and (fixed.dist != "ZeroSumNormal" or set(fixed.values) != {"sigma"}):
         problems.add("prior 'site_effects'", f"is {fixed}", "Fixed site effects sum to zero: use ZeroSumNormal with a sigma.")

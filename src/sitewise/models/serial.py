@@ -7,7 +7,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from sitewise.models.priors import Prior, Priors
-from sitewise.models.spec import SITE_EFFECTS, SPEC_VERSION, ModelSpec, Resolution, family_by_name
+from sitewise.models.site_effects import SITE_EFFECTS
+from sitewise.models.spec import SPEC_VERSION, ModelSpec, Resolution, family_by_name
 from sitewise.problems import SpecError
 
 
@@ -44,12 +45,12 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
     resolution = None
     if data["resolution"] is not None:
         stored = dict(data["resolution"])
-        for name in ("shape", "coefficients"):
-            stored[name] = tuple(_prior(item) for item in stored[name])
+        for name in ("shape", "coefficients", "site_slope_sd"):
+            stored[name] = tuple(_prior(item) for item in stored.get(name, ()))
         for name in ("baseline_prior", "site_sd", "site_effects"):
             stored[name] = _prior(stored[name])
-        for name in ("columns", "means", "reference", "site_labels"):
-            stored[name] = tuple(stored[name])
+        for name in ("columns", "means", "reference", "site_labels", "slope_columns"):
+            stored[name] = tuple(stored.get(name, ()))
         stored["levels"] = {key: tuple(value) for key, value in stored["levels"].items()}
         resolution = Resolution(**stored)
     return ModelSpec(

@@ -14,6 +14,7 @@ from sitewise.cohort import Cohort
 from sitewise.families import FAMILIES, Family, Weibull
 from sitewise.models.formula import parse_formula, variables_of
 from sitewise.models.priors import Prior, Priors
+from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
 from sitewise.names import HAZARD_RATIO, TIME_RATIO
 from sitewise.problems import SpecError, listed, nearest
 
@@ -21,33 +22,6 @@ if TYPE_CHECKING:
     import pymc
 
 SPEC_VERSION = 1
-
-
-@dataclass(frozen=True)
-class RandomSites:
-    """Random intercepts b_j ~ Normal(0, site_sd), one a site.
-
-    Parameters
-    ----------
-    centred : bool
-        Sample b_j itself (better with many events a site) instead of b_j / site_sd (the default, better with few).
-    """
-
-    centred: bool = False
-
-
-@dataclass(frozen=True)
-class FixedSites:
-    """A fixed effect a site, summing to zero over sites, so that "average site" keeps its meaning."""
-
-
-@dataclass(frozen=True)
-class NoSites:
-    """No site effect: the sites are pooled completely."""
-
-
-SiteEffect = RandomSites | FixedSites | NoSites
-SITE_EFFECTS: dict[str, type[SiteEffect]] = {"random": RandomSites, "fixed": FixedSites, "none": NoSites}
 
 
 @dataclass(frozen=True)
@@ -76,6 +50,10 @@ class Resolution:
         A prior per design column, on the coefficient as the column is written.
     site_sd, site_effects : Prior or None
         Prior of the sd of random, or of fixed, site effects.
+    slope_columns : tuple of int
+        Positions of the design columns with random slopes.
+    site_slope_sd : tuple of Prior
+        A prior per such column, of the sd of its slopes.
     training : dict of str to list, or None
         The covariates of the cohort, when a term calls a function such as ``scale`` that learns from them.
     data_hash : str
@@ -99,6 +77,13 @@ class Resolution:
     training: Mapping[str, list[Any]] | None
     data_hash: str
     time_unit: str
+    slope_columns: tuple[int, ...] = ()
+    site_slope_sd: tuple[Prior, ...] = ()
+
+    @property
+    def slope_labels(self) -> tuple[str, ...]:
+        """Names of the design columns with random slopes."""
+        return tuple(self.columns[place] for place in self.slope_columns)
 
 
 @dataclass(frozen=True)
@@ -120,7 +105,8 @@ class ModelSpec:
     priors : Priors
         What the user says of priors.
     response : tuple of str, optional
-        Columns named in ``Surv``: (time, event) or (entry, time, event); checked against the cohort's.
+        Arguments of ``Surv``: (time, event) or (entry, time, event), or the ends of an interval and ``type="interval"``;
+        their columns are checked against the cohort's.
     group : str, optional
         Column named in ``(1 | group)``; checked against the cohort's site column.
     resolution : Resolution, optional
@@ -143,6 +129,12 @@ class ModelSpec:
             raise SpecError(f"metric is '{self.metric}'. {nearest(self.metric, (HAZARD_RATIO, TIME_RATIO))}")
         if self.metric not in self.family.metrics:
             raise SpecError(f"The {self.family.name} family has no '{self.metric}' metric.")
+        lacking = [term for term in self.slopes if term not in self.terms]
+        if lacking:
+            raise SpecError(
+                f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} a random slope but no effect at an average site. "
+                f"Add {'it' if len(lacking) == 1 else 'them'} to the terms."
+            )
         if not (0 <= self.guarantee_time < float("inf")):
             raise SpecError(f"guarantee_time is {self.guarantee_time}; it must be zero or a positive time.")
 
@@ -163,7 +155,8 @@ class ModelSpec:
         Parameters
         ----------
         formula : str
-            ``Surv(time, event)`` or ``Surv(entry, time, event)`` on the left; ``(1 | site)`` for random site effects.
+            ``Surv(time, event)``, ``Surv(entry, time, event)`` or ``Surv(lower, upper, type="interval")`` on the left;
+            ``(1 | site)`` for random site effects.
         family, metric, guarantee_time, priors
             As in :class:`ModelSpec`.
         sites : SiteEffect, optional
@@ -175,9 +168,12 @@ class ModelSpec:
             When the formula cannot be read.
         """
         parsed = parse_formula(formula)
-        response = (parsed.entry, parsed.time, parsed.event) if parsed.entry else (parsed.time, parsed.event)
         if sites is None:
-            sites = RandomSites() if parsed.group else NoSites()
+            sites = RandomSites(slopes=parsed.slopes) if parsed.group else NoSites()
+        elif parsed.slopes and isinstance(sites, RandomSites):
+            sites = replace(sites, slopes=sites.slopes or parsed.slopes)
+        elif parsed.slopes:
+            raise SpecError(f"{formula!r} has random slopes, which only random sites have. Use sites=RandomSites().")
         return cls(
             terms=parsed.terms,
             sites=sites,
@@ -185,7 +181,7 @@ class ModelSpec:
             metric=metric,
             guarantee_time=guarantee_time,
             priors=priors if priors is not None else Priors(),
-            response=response,
+            response=parsed.response,
             group=parsed.group,
         )
 
@@ -193,6 +189,11 @@ class ModelSpec:
     def variables(self) -> tuple[str, ...]:
         """Columns that the terms use."""
         return variables_of(self.terms)
+
+    @property
+    def slopes(self) -> tuple[str, ...]:
+        """Terms with random slopes."""
+        return self.sites.slopes if isinstance(self.sites, RandomSites) else ()
 
     @property
     def has_sites(self) -> bool:
@@ -216,7 +217,8 @@ class ModelSpec:
     def formula(self) -> str:
         """The model in one line."""
         left = f"Surv({', '.join(self.response or ('time', 'event'))})"
-        site = {RandomSites: f"(1 | {self.group or 'site'})", FixedSites: "fixed sites"}.get(type(self.sites))
+        random = f"({' + '.join(['1', *self.slopes])} | {self.group or 'site'})"
+        site = {RandomSites: random, FixedSites: "fixed sites"}.get(type(self.sites))
         return f"{left} ~ {' + '.join([*self.terms, *([site] if site else [])]) or '1'}"
 
     def resolve(self, cohort: Cohort) -> ModelSpec:

@@ -122,6 +122,8 @@ class Analysis:
         at_average = group_curves(self.fit, everyone, sites=Average())
         effects = at_average.draws.site_effect
         treatments = [Observed(label) for label in self.fit.spec.resolved.site_labels]
+        if at_average.draws.has_slopes:
+            return {sites.label: group_curves(self.fit, everyone, sites=sites) for sites in treatments}
         # Sites differ by a shift of the log hazard only: one mixture serves them all.
         return {
             sites.label: replace(at_average, sites=sites, shift=effects[:, position])

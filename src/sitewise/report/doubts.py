@@ -56,7 +56,10 @@ def early_events(fit: FitResult) -> list[str]:
     cohort = fit.cohort
     if not cohort.event.any():
         return []
-    first = float(cohort.time[cohort.event > 0].min())
+    before = cohort.time if cohort.lower is None else cohort.lower  # nobody had the event before this
+    first = float(before[cohort.event > 0].min())
+    if first == 0:
+        return []
     # Each patient counts once, whatever their weight: it is patients that have events.
     expected = float(expected_events(fit, [min(first, time) for time in cohort.time], own_sites=True).sum())
     if math.exp(-expected) >= UNLIKELY:
@@ -97,5 +100,8 @@ def _sites(fit: FitResult) -> list[str]:
     if isinstance(fit.spec.sites, FixedSites):
         return [f"The {count} sites have effects of their own; nothing is said about other sites."]
     if isinstance(fit.spec.sites, RandomSites) and count < FEW_SITES:
-        return [f"{count} sites say little about how much sites differ: compare prior and posterior of the spread below."]
+        effects = ", and how much effects do between them" if fit.spec.slopes else ""
+        return [
+            f"{count} sites say little about how much sites differ{effects}: compare prior and posterior of the spread below."
+        ]
     return []

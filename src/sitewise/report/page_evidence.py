@@ -13,6 +13,7 @@ from sitewise.models import FixedSites, NoSites, RandomSites
 from sitewise.report.analysis import Analysis
 from sitewise.report.doubts import early_events
 from sitewise.report.page_parts import Section, Table, embedded, number, percent_span, rows_of, span, times_span
+from sitewise.report.slopes import measured_from
 from sitewise.simulate import SyntheticCohort
 
 HASH_SHOWN = 16
@@ -82,6 +83,7 @@ def methods_section(analysis: Analysis) -> Section:
         ["family and metric", f"{fit.spec.family.name}, {fit.spec.metric}"],
         ["guarantee time", f"{fit.spec.guarantee_time:g} {fit.cohort.time_unit}"],
         ["site effects", SITE_WORDS[type(fit.spec.sites)]],
+        *([["random slopes", f"{', '.join(fit.spec.slopes)}, from {measured_from(fit)}"]] if fit.spec.slopes else []),
         ["intervals", f"{100 * analysis.prob:g} %, equal-tailed"],
         ["engine", f"{fit.engine}, " + ", ".join(f"{key} {value}" for key, value in fit.settings.items() if value is not None)],
         ["seed", str(fit.seed)],
@@ -101,6 +103,8 @@ def methods_section(analysis: Analysis) -> Section:
     priors += [[str(term), str(prior)] for term, prior in zip(found.columns, found.coefficients, strict=True)]
     if found.site_sd is not None:
         priors.append(["site sd", str(found.site_sd)])
+    slopes = zip(found.slope_labels, found.site_slope_sd, strict=True)
+    priors += [[f"sd of slopes of {label}", str(prior)] for label, prior in slopes]
     versions = [[name, version] for name, version in fit.versions.items()]
     sentences = [
         "Bayesian survival model with effects of covariates and sites; groups' curves are averaged over their members inside "

@@ -256,6 +256,13 @@ def _data(analysis: Analysis) -> list[str]:
         f"{len(cohort)} patients{sites}, {plural(int(cohort.event.sum()), 'event', 'events')}; median follow-up (reverse "
         f"Kaplan-Meier) {median}, longest {duration(follow['maximum'])} {cohort.time_unit}.",
     ]
+    if cohort.lower is not None:
+        within = int(cohort.interval.sum())
+        found.append(
+            f"{plural(within, 'event is', 'events are')} only known to lie in an interval, {int(cohort.event.sum()) - within} "
+            "exactly. "
+            "Kaplan-Meier then stands for Turnbull's estimate, without limits."
+        )
     if isinstance(cohort, SyntheticCohort) and cohort.scenario is not None:
         assumed = "; ".join(cohort.scenario.all_assumptions)
         found += [f"Assumed: {assumed}."] if assumed else []

@@ -94,6 +94,11 @@ def number(value: float, digits: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+def decimals(largest: float) -> int:
+    """Return the decimals of numbers up to this size: two, and more for small ones, whose second digit should show."""
+    return 2 if not 0 < largest < 0.1 else 1 - math.floor(math.log10(largest))
+
+
 def span(value: float, low: float, high: float, *, digits: int = 2) -> str:
     """Return a number with its interval."""
     return f"{number(value, digits)} ({number(low, digits)} to {number(high, digits)})"

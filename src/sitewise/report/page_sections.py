@@ -14,7 +14,9 @@ from sitewise.report.page_parts import (
     Section,
     Table,
     duration,
+    enumerated,
     number,
+    percent,
     percent_span,
     pictures_of,
     probability,
@@ -40,13 +42,16 @@ def groups_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pa
         count = counts[group.label]
         known = (count.km_median, count.km_lower, count.km_upper)
         raw_median, raw_low, raw_high = (math.inf if math.isnan(value) else value for value in known)
+        raw = times_span(raw_median, raw_low, raw_high, group.last_time)
+        if cohort.lower is not None:  # no limits
+            raw = duration(raw_median) if raw_median < math.inf else "not reached"
         mine = own[own["group"] == group.label]
         median = mine[mine["estimand"] == names.MEDIAN_SURVIVAL].iloc[0]
         reached = bool(median["prob_not_reached"] <= 0.5)
         rows.append(
             [
                 *(group.label, str(count.n), str(count.events), str(count.sites_represented), number(count.person_time, 0)),
-                times_span(raw_median, raw_low, raw_high, group.last_time),
+                raw,
                 times_span(median["median"], median["lower"], median["upper"], group.last_time, reached=reached),
             ]
         )
@@ -54,7 +59,8 @@ def groups_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pa
         for time in analysis.milestones:
             at = mine[(mine["estimand"] == names.SURVIVAL) & (mine["horizon"] == time)].iloc[0]
             low, high = curve.limits_at([time])
-            raw = percent_span(float(curve.at([time])[0]), float(low[0]), float(high[0]))
+            estimate = float(curve.at([time])[0])
+            raw = percent_span(estimate, float(low[0]), float(high[0])) if curve.has_limits else f"{percent(estimate)} %"
             survival.append([group.label, f"{time:g} {unit}", raw, percent_span(at["median"], at["lower"], at["upper"])])
     notes = [f"{row.group}: {row.note}." for row in rows_of(tables["groups"]) if row.note]
     tables_shown = [Table(head, rows), Table(["Group", "survival at", "Kaplan-Meier", "model"], survival)]
@@ -78,7 +84,7 @@ def populations_section(analysis: Analysis, tables: Tables) -> Section:
     unit = analysis.fit.cohort.time_unit
     meaning = {
         names.OBSERVED: "observed: these patients, each at their own site",
-        names.AVERAGE: "average: at a site with effect zero"
+        names.AVERAGE: "average: at a site with effect zero" + (" and average slopes" if analysis.fit.spec.slopes else "")
         if analysis.fit.spec.has_sites
         else "average: the model has no site effects",
         names.MARGINAL: "marginal: averaged over a population of sites",
@@ -144,12 +150,17 @@ def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, P
         ]
         for row, other in zip(rows_of(hazard), rows_of(time), strict=True)
     ]
+    slopes = analysis.fit.spec.slopes
+    differ = (
+        [f"Effects of {enumerated(slopes)} differ between sites: here they are those at an average site."] if slopes else []
+    )
     return Section(
         "effects",
         "Effects of covariates",
         [
             "Against the reference level (or per unit), for patients at the same site with the other covariates equal. Time "
-            "ratios are the same effects on the time scale."
+            "ratios are the same effects on the time scale.",
+            *differ,
         ],
         [Table(["Term", "hazard ratio", "time ratio", "P(higher hazard)"], rows)],
         pictures_of(pictures, effects="Hazard ratios and time ratios with intervals"),

@@ -16,6 +16,7 @@ from sitewise.models import Prior
 from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
 from sitewise.report.analysis import Analysis
 from sitewise.report.page_parts import Section, Table, percent_span, pictures_of, rows_of, span, times_span
+from sitewise.report.page_slopes import slope_sentences, slope_spreads, slope_tables
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -32,20 +33,24 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
         [str(row.site), str(row.n), str(row.events), span(row.median, row.lower, row.upper), f"{row.rank_mean:.1f}"]
         for row in rows_of(tables["sites"])
     ]
-    made.append(
-        Table(["Site", "n", "events", "log hazard ratio against an average site", "mean rank (1: lowest hazard)"], rows)
-    )
+    against = "log hazard ratio against an average site" + (", reference patient" if fit.spec.slopes else "")
+    made.append(Table(["Site", "n", "events", against, "mean rank (1: lowest hazard)"], rows))
+    made += slope_tables(analysis, tables)
     if analysis.site_models is not None:
         made.append(_site_models(analysis, analysis.site_models))
     return Section(
         "sites",
         "Sites",
-        ["Differences between sites mix unmeasured case mix, chance and care; ranks are as uncertain as intervals."],
+        [
+            "Differences between sites mix unmeasured case mix, chance and care; ranks are as uncertain as intervals.",
+            *slope_sentences(analysis, tables),
+        ],
         made,
         pictures_of(
             pictures,
             site_spread="Spread between sites: prior beside posterior",
             sites="Each site alone and with the others",
+            site_slopes="Effects of covariates at each site beside those at an average site",
             survival_by_site="Survival by site: model over Kaplan-Meier steps",
         ),
     )
@@ -64,7 +69,9 @@ def _site_models(analysis: Analysis, table: pd.DataFrame) -> Table:
         rows.append([f"{first.group}: {labels.get(first.estimand, 'hazard ratio')}", *cells])
     verdicts = table.drop_duplicates("site_model").set_index("site_model")["verdict"]
     bad = [f"{kind}: verdict {level}" for kind, level in verdicts.items() if level != "ok"]
-    note = "The same model with site effects of a common distribution, without any, and unrelated to each other."
+    common = "of a common distribution"
+    common += " with and without slopes" if analysis.fit.spec.slopes else ""
+    note = f"The same model with site effects {common}, without any, and unrelated to each other."
     return Table(["If sites are treated as", *kinds], rows, note + (f" ({'; '.join(bad)})" if bad else ""))
 
 
@@ -91,4 +98,7 @@ def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
         [f"sd of {metric}", span(*ends), span(after.median, after.lower, after.upper)],
         ["median hazard ratio between two sites", ratio_before, span(ratio.median, ratio.lower, ratio.upper)],
     ]
-    return Table(["Spread between sites", "prior", "posterior"], rows, f"Prior: {prior}.")
+    rows += slope_spreads(analysis, tables)
+    slopes = dict(zip(fit.spec.resolved.slope_labels, fit.spec.resolved.site_slope_sd, strict=True))
+    priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items())])
+    return Table(["Spread between sites", "prior", "posterior"], rows, f"Prior: {priors}.")

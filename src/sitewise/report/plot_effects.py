@@ -9,8 +9,11 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.estimands import expected_events, hazard_ratios, site_effects, summarise, time_ratios
-from sitewise.inference.prior import density_grid
+from sitewise.inference.prior import density_grid, prior_quantiles
+from sitewise.models import Prior
 from sitewise.report.analysis import Analysis
+from sitewise.report.page_parts import decimals
+from sitewise.report.slopes import alone
 from sitewise.report.style import GREY, PALETTE, label_width, new_figure, plain
 
 if TYPE_CHECKING:
@@ -27,9 +30,10 @@ def plot_effects(analysis: Analysis) -> Figure | None:
     left = label_width(labels, least=1.44, size=10)
     width = left + 7.56
     figure = new_figure(width, 1.7 + 0.42 * len(terms))
+    where = ", average site" if analysis.fit.spec.slopes else " given site"
     panels = (
-        ("Hazard ratio given site (above 1: worse)", hazard_ratios(analysis.fit)),
-        ("Time ratio given site (above 1: longer)", time_ratios(analysis.fit)),
+        (f"Hazard ratio{where} (above 1: worse)", hazard_ratios(analysis.fit)),
+        (f"Time ratio{where} (above 1: longer)", time_ratios(analysis.fit)),
     )
     height = figure.get_size_inches()[1]
     for position, (title, draws) in enumerate(panels):
@@ -86,14 +90,15 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     """Return each site's own estimate beside the model's (partially pooled) one, or None without site effects.
 
     A site's own log hazard ratio is log(events / expected events), expected at an average site from the model's
-    posterior mean cumulative hazards, with limits +- z / sqrt(events); a site without events has none.
+    posterior mean cumulative hazards, with limits +- z / sqrt(events); a site without events has none. With random slopes
+    it is the reference patient's, by the site's own slopes too (:func:`sitewise.report.slopes.alone`).
     """
     if not analysis.fit.spec.has_sites:
         return None
     table = summarise(site_effects(analysis.fit), prob=analysis.prob, diagnostics=())
     counts = analysis.fit.cohort.counts_by_site().set_index("site").reindex(table.index).fillna(0)
     fit = analysis.fit
-    each = expected_events(fit, fit.cohort.time)
+    each = expected_events(fit, fit.cohort.time_at_risk_to)
     expected = np.bincount(fit.cohort.site_index, weights=each, minlength=len(table))
     labels = [
         f"{plain(str(site), 40)}  (n = {int(n)}, {int(e)} ev.)"
@@ -111,7 +116,10 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     with np.errstate(divide="ignore"):
         own = np.log(events / expected)
         half = norm.ppf(0.5 + analysis.prob / 2) / np.sqrt(events)
-    seen = events > 0
+    if fit.spec.slopes:
+        by_site = alone(fit)
+        own, half = by_site.effect, norm.ppf(0.5 + analysis.prob / 2) * by_site.effect_error
+    seen = (events > 0) & np.isfinite(own)
     axes.hlines(rows[seen] - 0.14, own[seen] - half[seen], own[seen] + half[seen], color=GREY, lw=0.8)
     axes.plot(own[seen], rows[seen] - 0.14, "D", color=GREY, ms=3.5, mfc="white", label="site alone")
     axes.hlines(rows + 0.14, table["lower"], table["upper"], color=PALETTE[0], lw=2)
@@ -125,33 +133,46 @@ def plot_sites(analysis: Analysis) -> Figure | None:
         float(np.abs(own[seen]).max(initial=0)),
     )
     axes.set_xlim(-1.4 * reach, 1.4 * reach)
-    axes.set_xlabel("Log hazard ratio against an average site (right: worse)")
+    against = "of the reference patient" if fit.spec.slopes else "against an average site"
+    axes.set_xlabel(f"Log hazard ratio {against} (right: worse)")
     axes.set_title("Sites: alone and with the others", pad=20)
     axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     return figure
 
 
 def plot_site_spread(analysis: Analysis) -> Figure | None:
-    """Return the site spread's prior beside its posterior, or None without random sites."""
+    """Return the priors of the spread of sites, and of slopes, beside their posteriors; None without random sites."""
     fit = analysis.fit
-    prior = fit.spec.resolved.site_sd
-    if prior is None:
+    resolution = fit.spec.resolved
+    if resolution.site_sd is None:
         return None
-    draws = fit.posterior[names.SITE_SD].to_numpy().ravel()
-    figure = new_figure(6.2, 3.4)
-    axes = figure.add_axes((0.11, 0.17, 0.85, 0.72))
-    top = float(max(np.quantile(draws, 0.995), 1.2))
-    grid = np.linspace(1e-4, top, 400)
+    metric = "log hazard ratio" if fit.spec.metric == names.HAZARD_RATIO else "log time ratio"
+    shown = [("Site spread", f"Sd between sites ({metric})", resolution.site_sd, fit.posterior[names.SITE_SD], 1.2)]
+    for label, prior in zip(resolution.slope_labels, resolution.site_slope_sd, strict=True):
+        draws = fit.posterior[names.SITE_SLOPE_SD].sel({names.SLOPE: label})
+        least = prior_quantiles(prior, [0.98])[0]
+        shown.append((f"Slopes of {plain(label, 30)}", f"Sd between sites of the {metric}", prior, draws, least))
+    figure = new_figure(6.2, 3.4 * len(shown))
+    for place, (name, xlabel, prior, draws, least) in enumerate(shown):
+        axes = figure.add_axes((0.11, (len(shown) - 1 - place + 0.17) / len(shown), 0.85, 0.72 / len(shown)))
+        _prior_beside_posterior(axes, prior, draws.to_numpy().ravel(), least)
+        low, mid, high = np.quantile(draws, [0.5 - analysis.prob / 2, 0.5, 0.5 + analysis.prob / 2])
+        digits = decimals(high)
+        span = f"{mid:.{digits}f} ({low:.{digits}f}, {high:.{digits}f})"
+        axes.set_title(f"{name}: {span} from {len(resolution.site_labels)} sites")
+        axes.set(xlabel=xlabel, ylabel="Density")
+        axes.legend(fontsize=8)
+    return figure
+
+
+def _prior_beside_posterior(axes: Axes, prior: Prior, draws: np.ndarray, least: float) -> None:
+    top = float(max(np.quantile(draws, 0.995), least))
+    grid = np.linspace(1e-4 * min(top, 1.0), top, 400)
     axes.plot(grid, density_grid(prior, grid), color=GREY, lw=1.5, ls="--", label=f"prior: {prior}")
     counts, edges = np.histogram(draws, bins=np.linspace(0, top, 45))
     density = counts / (draws.size * np.diff(edges))
     axes.stairs(density, edges, fill=True, color=PALETTE[0], alpha=0.45, label="posterior")
-    low, mid, high = np.quantile(draws, [0.5 - analysis.prob / 2, 0.5, 0.5 + analysis.prob / 2])
-    metric = "log hazard ratio" if fit.spec.metric == names.HAZARD_RATIO else "log time ratio"
-    axes.set(xlabel=f"Sd between sites ({metric})", ylabel="Density", xlim=(0, top), ylim=(0, None))
-    axes.set_title(f"Site spread: {mid:.2f} ({low:.2f}, {high:.2f}) from {len(fit.spec.resolved.site_labels)} sites")
-    axes.legend(fontsize=8)
-    return figure
+    axes.set(xlim=(0, top), ylim=(0, None))
 
 
 def plot_chains(analysis: Analysis) -> Figure | None:
@@ -167,6 +188,9 @@ def plot_chains(analysis: Analysis) -> Figure | None:
         if name in posterior:
             quantities[name] = posterior[name].transpose(names.CHAIN, names.DRAW).to_numpy()
     effect = names.LOG_HAZARD_RATIO if names.LOG_HAZARD_RATIO in posterior else names.LOG_TIME_RATIO
+    for label in analysis.fit.spec.resolved.slope_labels:
+        spread = posterior[names.SITE_SLOPE_SD].sel({names.SLOPE: label})
+        quantities[f"{names.SITE_SLOPE_SD}[{label}]"] = spread.transpose(names.CHAIN, names.DRAW).to_numpy()
     if effect in posterior:
         for term in posterior[names.TERM].to_numpy()[:6]:
             quantities[str(term)] = posterior[effect].sel({names.TERM: term}).to_numpy()

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sitewise.report.sbc_write import OF_SITES
 from sitewise.report.style import GREY, PALETTE, new_figure, plain
 from sitewise.studies.replication.quantities import AVERAGE_PATIENT
 from sitewise.studies.sbc import Calibration
@@ -68,7 +69,7 @@ def short(quantity: str) -> str:
 
 def plot_coverage(table: pd.DataFrame) -> Figure:
     """Return coverage, with its Monte Carlo interval, and bias over sd of error, by numbers of patients and sites."""
-    quantities = [name for name in dict.fromkeys(table["quantity"]) if not str(name).startswith("site_effect")]
+    quantities = [name for name in dict.fromkeys(table["quantity"]) if not str(name).startswith(OF_SITES)]
     figure = new_figure(10.0, 1.4 + 0.34 * len(quantities))
     left, right = figure.subplots(1, 2, sharey=True)
     designs = list(dict.fromkeys(zip(table["sites"], table["patients"], strict=True)))

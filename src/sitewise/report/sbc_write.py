@@ -19,6 +19,8 @@ from sitewise.studies.sbc import Calibration
 
 SOMETIMES = ("coverage_by_size.csv", "coverage_by_size.png", "coverage_by_size.svg")
 SHOWN_PROB = 0.9
+OF_SITES = ("site_effect", "site_slope[")
+"""Beginnings of the quantities that are about single sites."""
 
 
 def write_sbc(
@@ -162,7 +164,7 @@ def _size_section(table: pd.DataFrame, files: Mapping[str, Path]) -> Section:
             f"{row.patients} patients, {row.sites} sites: {row.quantity}",
             *(f"{value:.3f}" for value in (row.truth, row.bias, row.rmse, row.coverage, row.width)),
         ]
-        for row in table[~table["quantity"].str.startswith("site_effect")].sort_values(keys).pipe(rows_of)
+        for row in table[~table["quantity"].str.startswith(OF_SITES)].sort_values(keys).pipe(rows_of)
     ]
     told = "When a scenario is the truth, instead of draws from the prior, the prior pulls: bias and coverage by size."
     head = ["Size and quantity", "truth", "bias", "root mean square error", "coverage", "width"]

@@ -27,6 +27,7 @@ from sitewise.inference import FitResult
 from sitewise.models import RandomSites
 from sitewise.report.analysis import FEW_EVENTS, Analysis
 from sitewise.report.doubts import early_events
+from sitewise.report.slopes import site_slopes, slope_parameters
 
 GROUP_COLUMNS = ["group", "n", "events", "sites_represented", "person_time", "km_median", "km_lower", "km_upper"]
 GROUP_COLUMNS += ["last_time", "data_poor", "note"]
@@ -60,7 +61,7 @@ def coefficients(analysis: Analysis) -> pd.DataFrame:
 
 
 def parameters(analysis: Analysis) -> pd.DataFrame:
-    """Return shape, both baselines and, with random sites, the site spread in every metric."""
+    """Return shape, both baselines and, with random sites, the spread of effects and slopes in every metric."""
     fit = analysis.fit
     wanted: dict[str, xr.DataArray] = {item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters}
     wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, names.LOG_SCALE_AT_MEANS)}
@@ -69,6 +70,7 @@ def parameters(analysis: Analysis) -> pd.DataFrame:
         wanted[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
         wanted[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
         wanted[names.MEDIAN_HAZARD_RATIO] = median_hazard_ratio(fit)
+        wanted |= slope_parameters(fit)
     rows = [summarise(draws, prob=analysis.prob).assign(parameter=name) for name, draws in wanted.items()]
     return pd.concat(rows, ignore_index=True)[["parameter", *SUMMARY, *DIAGNOSTICS]]
 
@@ -197,6 +199,7 @@ def groups(analysis: Analysis) -> pd.DataFrame:
         members = group.rows
         median, lower, upper = cohort.kaplan_meier(members, prob=analysis.prob).median()
         events = int(cohort.event[members].sum())
+        at_risk = cohort.weights[members] * (cohort.time_at_risk_to[members] - cohort.entry[members])
         represented = int(np.unique(cohort.site_index[members]).size) if cohort.site is not None else 0
         rows.append(
             {
@@ -204,13 +207,13 @@ def groups(analysis: Analysis) -> pd.DataFrame:
                 "n": int(members.sum()),
                 "events": events,
                 "sites_represented": represented,
-                "person_time": float(np.sum(cohort.weights[members] * (cohort.time[members] - cohort.entry[members]))),
+                "person_time": float(np.sum(at_risk)),
                 "km_median": _empty_if_infinite(median),
                 "km_lower": _empty_if_infinite(lower),
                 "km_upper": _empty_if_infinite(upper),
                 "last_time": group.last_time,
                 "data_poor": events < FEW_EVENTS,
-                "note": _group_note(events, median, upper),
+                "note": _group_note(events, median, upper if cohort.lower is None else median),
             }
         )
     return pd.DataFrame(rows, columns=GROUP_COLUMNS).astype({"data_poor": bool})
@@ -241,6 +244,7 @@ def all_tables(analysis: Analysis) -> dict[str, pd.DataFrame]:
         "survival": survival,
         "groups": groups,
     }
+    others |= {"site_slopes": site_slopes} if analysis.fit.spec.slopes else {}
     tables = {name: make(analysis) for name, make in others.items()}
     return {**tables, "estimands": estimands, "contrasts": contrasts}
 

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference import FitResult
-from sitewise.inference.packing import DIMENSION
+from sitewise.inference.packing import DIMENSIONS
 from sitewise.models.fitted import Fitted
-from sitewise.models.resolve import ModelData, prepare
-from sitewise.models.spec import FixedSites, ModelSpec
+from sitewise.models.model_data import ModelData
+from sitewise.models.resolve import prepare
+from sitewise.models.site_effects import FixedSites
+from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
-from sitewise.studies.leaving_out import some_of
 from sitewise.studies.replication.sources import Item
 from sitewise.studies.replication.work import LightFit, branch
 from sitewise.studies.sbc.follow_up import FollowUp
@@ -29,7 +30,7 @@ from sitewise.studies.sbc.source import simulated
 Floats = NDArray[np.float64]
 DRAW = 3
 """Branch of a replicate's seed for its truth and patients; cohorts of all sizes share the truths."""
-UNUSED = (names.SITE_EFFECT_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
+UNUSED = (names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -122,13 +123,14 @@ class DrawnCohorts:
             if name not in UNUSED
         }
         rows = rng.choice(weights.size, self.patients, p=weights / weights.sum())
-        data = replace(some_of(self._arrays[0], rows), weight=None)
+        data = replace(self._arrays[0].some(rows), weight=None)
         if self.site_count is not None:
             truth[names.SITE_EFFECT] = truth[names.SITE_SD][:, None] * rng.standard_normal((1, self.site_count))
+            if names.SITE_SLOPE_SD in truth:
+                size = (1, self.site_count, truth[names.SITE_SLOPE_SD].shape[-1])
+                truth[names.SITE_SLOPE] = truth[names.SITE_SLOPE_SD][:, None] * rng.standard_normal(size)
             data = replace(data, site=rng.permutation(np.arange(self.patients) % self.site_count))
-        own = self._follow_up
-        follow_up = replace(own, time=own.time[rows], event=own.event[rows])
-        return truth, rows, simulated(self.true_spec, truth, data, follow_up, rng)
+        return truth, rows, simulated(self.true_spec, truth, data, self._follow_up.some(rows), rng)
 
     def items(self, start: int, stop: int) -> list[Item]:
         """Return the replicates' arrays under the model that is fitted; one without events has a reason instead."""
@@ -136,7 +138,8 @@ class DrawnCohorts:
         for number in range(start, stop):
             _, rows, made = self._made(number)
             site = made.site if self.site_count is not None and self.analysis.has_sites else self._arrays[1].site[rows]
-            data = replace(some_of(self._arrays[1], rows), weight=None, log_time=made.log_time, event=made.event, site=site)
+            times = {name: getattr(made, name) for name in ("log_time", "event", "interval", "log_lower", "lower_known")}
+            data = replace(self._arrays[1].some(rows), **times, weight=None, site=site)
             problem = "" if made.event.any() else "has no events"
             spec = self.fitted_spec
             found.append(Item(number, spec, None if problem else data, problem, label=f"drawn cohort {number}"))
@@ -147,8 +150,10 @@ class DrawnCohorts:
         truth, rows, made = self._made(number)
         old, spec = self.fitted.cohort, self.true_spec
         content: dict[str, Any] = {item.name: getattr(old, item.name) for item in fields(Cohort)}
+        time = np.exp(made.log_time) + spec.guarantee_time
         content |= {
-            "time": np.exp(made.log_time) + spec.guarantee_time,
+            "time": time,
+            "lower": lower_ends(made, time, spec.guarantee_time),
             "event": made.event,
             "entry": old.entry[rows],
             "weights": np.ones(self.patients),
@@ -180,15 +185,22 @@ class DrawnCohorts:
         return f"{known} {numbers}"
 
 
+def lower_ends(made: ModelData, time: Floats, guarantee_time: float) -> Floats | None:
+    """Return the lower ends of intervals in the cohort's unit, equal to the times where these are exact; None without any."""
+    if made.interval is None or made.log_lower is None or made.lower_known is None:
+        return None
+    lower = guarantee_time * (made.lower_known > 0) + made.lower_known * np.exp(made.log_lower)
+    return np.where(made.interval > 0, lower, time)
+
+
 def one_draw(spec: ModelSpec, truth: Mapping[str, Floats]) -> xr.Dataset:
     """Return true parameters, shapes (1,) or (1, terms or sites), as a posterior of one draw."""
-    content = {
-        name: ((names.CHAIN, names.DRAW, *((DIMENSION[name],) if values.ndim == 2 else ())), values[None])
-        for name, values in truth.items()
-    }
+    content = {name: ((names.CHAIN, names.DRAW, *DIMENSIONS.get(name, ())), values[None]) for name, values in truth.items()}
     coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: [0]}
     if spec.resolved.columns:
         coords[names.TERM] = list(spec.resolved.columns)
     if spec.has_sites:
         coords[names.SITE] = list(spec.resolved.site_labels)
+    if spec.resolved.slope_columns:
+        coords[names.SLOPE] = list(spec.resolved.slope_labels)
     return xr.Dataset(content, coords=coords)

@@ -12,7 +12,8 @@ from sitewise import names
 from sitewise.estimands import Average, Marginal, New, Observed, Population, SiteTreatment
 from sitewise.inference import Engine, FitResult, NestedLaplace
 from sitewise.inference.engine import Report, silent
-from sitewise.models.spec import ModelSpec, RandomSites
+from sitewise.models.site_effects import RandomSites
+from sitewise.models.spec import ModelSpec
 from sitewise.problems import ScenarioError, SpecError, listed
 from sitewise.simulate import Scenario, Sites, simulate_many
 from sitewise.studies.drawn_cohorts import DrawnCohorts

@@ -16,7 +16,8 @@ from sitewise.estimands import log_hazard_ratios, site_sd, summarise
 from sitewise.inference import Engine, FitResult, NestedLaplace
 from sitewise.inference.densities import coefficient_name
 from sitewise.inference.engine import Report, silent
-from sitewise.models.spec import FixedSites, ModelSpec
+from sitewise.models.site_effects import FixedSites
+from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
 from sitewise.studies.given import full_fit
 from sitewise.studies.leaving_out import Parts, log_mean, monte_carlo_error, refits

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from sitewise.cohort import Cohort
 from sitewise.inference import Engine, FitResult, NestedLaplace
 from sitewise.inference.engine import Report
-from sitewise.models.resolve import ModelData, prepare
+from sitewise.models.model_data import ModelData
+from sitewise.models.resolve import prepare
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SitewiseError, listed
 from sitewise.studies.replication.quantities import Summaries
@@ -63,26 +64,11 @@ class Parts:
 
     def left_out(self, number: int) -> ModelData:
         """Return the arrays of the patients of one part."""
-        return some_of(self.data, self.rows[number])
+        return self.data.some(self.rows[number])
 
     def others(self, number: int) -> ModelData:
         """Return the arrays of everybody else."""
-        return some_of(self.data, ~self.rows[number])
-
-
-def some_of(data: ModelData, rows: NDArray[np.bool_] | NDArray[np.int64]) -> ModelData:
-    """Return the arrays of the patients at which ``rows`` is true, or at these positions."""
-    late = data.log_entry is not None and data.entered_late is not None and bool((data.entered_late[rows] > 0).any())
-    return ModelData(
-        log_time=data.log_time[rows],
-        event=data.event[rows],
-        log_entry=data.log_entry[rows] if late and data.log_entry is not None else None,
-        entered_late=data.entered_late[rows] if late and data.entered_late is not None else None,
-        weight=None if data.weight is None else data.weight[rows],
-        covariates=data.covariates[rows],
-        site=data.site[rows],
-        design=replace(data.design, matrix=data.design.matrix[rows]),
-    )
+        return self.data.some(~self.rows[number])
 
 
 def refits(

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from sitewise.cohort import Cohort
+from sitewise.cohort.checks import require_exact_times
 from sitewise.evidence import Evidence, read_evidence
 from sitewise.evidence.checks_of_models import MOST_DIGITS
 from sitewise.evidence.entries import Source
@@ -74,6 +75,7 @@ def published_summary(
         Naming everything that cannot be printed: unknown names, a level without events, a median that rounds to zero,
         milestones that nobody was followed to.
     """
+    require_exact_times(cohort, "a published summary")
     printing = printing or Printing()
     factors = {name: tuple(levels) for name, levels in (favourable or {}).items()}
     names = [str(name) for name in cohort.covariates.columns]

@@ -1,7 +1,8 @@
 """What the treatment of sites does to the answers: the same model with random sites, without sites, with fixed sites.
 
 With few sites the data hardly inform the spread between them, so that random site effects lean on a prior. Beside the fit stand
-the two extremes that need no such prior: sites do not differ at all, and sites have nothing to do with each other.
+the two extremes that need no such prior: sites do not differ at all, and sites have nothing to do with each other. Beside a
+fit with random slopes stands also the same model with random intercepts only: effects of covariates do not differ.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from sitewise import names
 from sitewise.estimands import Average, Observed, Population, group_curves, log_hazard_ratios, summarise
 from sitewise.inference import Engine, FitResult, Nuts, fit
 from sitewise.models import FixedSites, ModelSpec, NoSites, RandomSites
-from sitewise.models.spec import SiteEffect
+from sitewise.models.site_effects import SiteEffect
 
 ALTERNATIVES: dict[str, SiteEffect] = {"random": RandomSites(), "none": NoSites(), "fixed": FixedSites()}
+INTERCEPTS = "random intercepts"
+"""The alternative of a fit with random slopes."""
 
 
 def site_models(
@@ -47,22 +50,32 @@ def site_models(
     Returns
     -------
     DataFrame
-        ``site_model`` (random, none, fixed), ``group`` (a term for coefficients), ``estimand`` (``median_survival``,
-        ``survival``, ``log_hazard_ratio``), ``horizon, mean, sd, median, lower, upper, verdict``.
+        ``site_model`` (random, none, fixed; random intercepts after a fit with random slopes), ``group`` (a term for
+        coefficients), ``estimand`` (``median_survival``, ``survival``, ``log_hazard_ratio``, at an average site), ``horizon,
+        mean, sd, median, lower, upper, verdict``.
     """
     engine = engine if engine is not None else Nuts(draws=500, tune=500)
     parts = []
-    for name, sites in ALTERNATIVES.items():
-        own = type(sites) is type(fitted.spec.sites)
+    for name, sites in _alternatives(fitted.spec).items():
+        own = type(sites) is type(fitted.spec.sites) and name != INTERCEPTS
         other = fitted if own else fit(_with_sites(fitted.spec, sites), fitted.cohort, engine=engine, seed=fitted.seed)
         parts.append(_estimates(other, groups, times, prob).assign(site_model=name, verdict=other.verdict.level))
     columns = ["site_model", "group", "estimand", "horizon", "mean", "sd", "median", "lower", "upper", "verdict"]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
+def _alternatives(spec: ModelSpec) -> dict[str, SiteEffect]:
+    """Return the treatments of sites that are compared; a spec with random slopes is "random" itself."""
+    if not (isinstance(spec.sites, RandomSites) and spec.slopes):
+        return ALTERNATIVES
+    intercepts = replace(spec.sites, slopes=())
+    first, *others = ALTERNATIVES.items()
+    return dict([first, (INTERCEPTS, intercepts), *others])
+
+
 def _with_sites(spec: ModelSpec, sites: SiteEffect) -> ModelSpec:
-    """Return the unresolved spec with other site effects; priors of the site effects go with them."""
-    priors = replace(spec.priors, site_sd=None, site_effects=None)
+    """Return the unresolved spec with other site effects; priors of the site effects and slopes go with them."""
+    priors = replace(spec.priors, site_sd=None, site_effects=None, site_slope_sd=None)
     if isinstance(sites, RandomSites):
         priors = replace(priors, site_sd=spec.priors.site_sd)
     return replace(spec, sites=sites, priors=priors, resolution=None)

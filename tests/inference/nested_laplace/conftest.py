@@ -27,13 +27,20 @@ def workspace(cells: Any, sites: int, shape: float, *, single: bool = False, tab
 def differentiate():
     """A function that returns value, gradient and Hessian in (c, z), with the engine's arrow written out."""
 
-    def call(cells: Any, priors: Any, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float) -> tuple[Any, ...]:
+    def call(
+        cells: Any, priors: Any, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float, slope_sd: float = 0.0
+    ) -> tuple[Any, ...]:
         work = workspace(cells, z.size, shape)
-        value = derivatives(shape, site_sd, cells, priors, c, z, work)
-        precision = np.block([[work.hessian, work.cross.T], [work.cross, np.diag(work.site_hessian)]])
+        value = derivatives(shape, site_sd, slope_sd, cells, priors, c, z, work)
+        own = np.diag(work.site_hessian)
+        sites = work.site_mixed.size
+        if z.size > sites:
+            rows = np.arange(sites)
+            own[rows, sites + rows] = own[sites + rows, rows] = work.site_mixed
+        precision = np.block([[work.hessian, work.cross.T], [work.cross, own]])
         if cells.single:  # exposures are taken with the hazards then, which changes nothing
             at_once = workspace(cells, z.size, shape, single=True)
-            assert derivatives(shape, site_sd, cells, priors, c, z, at_once) == pytest.approx(value, rel=1e-13)
+            assert derivatives(shape, site_sd, slope_sd, cells, priors, c, z, at_once) == pytest.approx(value, rel=1e-13)
             np.testing.assert_allclose(at_once.hessian, work.hessian, rtol=1e-10, atol=1e-10 * np.abs(work.hessian).max())
         return value, np.concatenate([work.gradient, work.site_gradient]), -precision
 
@@ -44,9 +51,11 @@ def differentiate():
 def approximate():
     """A function that moves (c, z) to their mode, and returns the Laplace log density and the factor of c's precision."""
 
-    def call(cells: Any, priors: Any, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float) -> tuple[float, np.ndarray]:
+    def call(
+        cells: Any, priors: Any, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float, slope_sd: float = 0.0
+    ) -> tuple[float, np.ndarray]:
         factor = np.zeros((c.size, c.size))
-        return conditional(shape, site_sd, cells, priors, c, z, factor, workspace(cells, z.size, shape)), factor
+        return conditional(shape, site_sd, slope_sd, cells, priors, c, z, factor, workspace(cells, z.size, shape)), factor
 
     return call
 

@@ -11,7 +11,8 @@ from sitewise.inference import kernel, packing
 from sitewise.inference.nested_laplace import cells
 from sitewise.inference.nested_laplace.priors import make_priors
 from sitewise.inference.nested_laplace.weighting import weighted_draws
-from sitewise.models.resolve import ModelData, prepare
+from sitewise.models.model_data import ModelData
+from sitewise.models.resolve import prepare
 
 SITES = {"random": sw.RandomSites(), "fixed": sw.FixedSites(), "none": sw.NoSites()}
 LATE_AND_WEIGHTED = {"entry": "start", "weights": "weight"}

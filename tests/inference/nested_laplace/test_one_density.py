@@ -16,7 +16,9 @@ from sitewise.inference.nested_laplace.cells import Cells, make_cells
 from sitewise.inference.nested_laplace.conditional import CONVERGED, hyper_log_density
 from sitewise.inference.nested_laplace.priors import PriorArrays, make_priors, normal_stand_in
 from sitewise.inference.nested_laplace.weighting import weighted_draws
-from sitewise.models.resolve import ModelData, prepare
+from sitewise.inference.prior_densities import prior_log_density
+from sitewise.models.model_data import ModelData
+from sitewise.models.resolve import prepare
 
 MODELS = [(family(), metric) for family in FAMILIES.values() for metric in sorted(family.metrics)]
 """Families join by being in the registry; those that the kernel does not read are skipped."""
@@ -25,6 +27,8 @@ SITES = {
     "centred": sw.RandomSites(centred=True),
     "fixed": sw.FixedSites(),
     "none": sw.NoSites(),
+    "slopes": sw.RandomSites(slopes=("ecog",)),
+    "numeric slopes": sw.RandomSites(slopes=("age",)),
 }
 NORMAL = {
     "log median": sw.Priors(),
@@ -38,7 +42,7 @@ HEAVY = {
         terms={"age": sw.Prior("Cauchy", alpha=0, beta=0.1)},
     ),
 }
-DATA = ("right censored", "late entry and weights", "guarantee time")
+DATA = ("right censored", "late entry and weights", "guarantee time", "intervals", "intervals, late entry and weights")
 POSITIVE = {
     "HalfNormal": sw.Prior("HalfNormal", sigma=0.5),
     "LogNormal": sw.Prior("LogNormal", mu=-0.3, sigma=0.5),
@@ -54,12 +58,20 @@ models = pytest.mark.parametrize(("family", "metric"), MODELS, ids=[f"{family.na
 
 
 @pytest.fixture(scope="module")
-def cohorts(make_frame, read) -> dict[str, sw.Cohort]:
+def cohorts(make_frame, read, between_visits) -> dict[str, sw.Cohort]:
     frame = make_frame(36, seed=5, hospitals=3, guarantee=1.0)
     options = {"covariates": ["ecog", "age"]}
     late = frame.assign(start=np.where(frame["start"] > 0, frame["start"] + 1.0, 0.0))
     plain = read(frame, **options)
-    return dict(zip(DATA, (plain, read(late, entry="start", weights="weight", **options), plain), strict=True))
+    hidden = between_visits(late, time="months", event="died", start=1.0)
+    columns = {**options, "lower": "lower", "upper": "upper", "site": "hospital"}
+    intervals = sw.Cohort.from_frame(hidden.assign(lower=hidden["lower"].where(hidden["lower"] > 4, 0.0)), **columns)
+    mixed = sw.Cohort.from_frame(hidden, entry="start", weights="weight", **columns)
+    assert (intervals.interval & (intervals.lower == 0)).any()  # left-censored
+    assert mixed.interval.any()
+    assert not mixed.interval.all()
+    made = (plain, read(late, entry="start", weights="weight", **options), plain, intervals, mixed)
+    return dict(zip(DATA, made, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,31 +83,45 @@ class Case:
     cells: Cells
     priors: PriorArrays
 
-    def draw_point(self, seed: int = 11) -> tuple[np.ndarray, np.ndarray, float, float]:
-        """Return (c, z, shape, site sd), somewhere in the middle of things."""
+    def draw_point(self, seed: int = 11) -> tuple[np.ndarray, np.ndarray, float, float, float]:
+        """Return (c, z, shape, site sd, sd of slopes), somewhere in the middle of things."""
         rng = np.random.default_rng(seed)
         c = rng.uniform(-0.5, 0.5, self.priors.column_sd.size + 1)
         sites = self.cells.site_start.size - 1 if self.priors.random_sites else 0
         shape = float(rng.uniform(0.7, 1.6)) if self.priors.has_shape else 1.0
-        return c, rng.normal(size=sites), shape, float(rng.uniform(0.2, 0.9))
+        site_sd = float(rng.uniform(0.2, 0.9))
+        z = rng.normal(size=sites)
+        if not self.priors.random_slopes:
+            return c, z, shape, site_sd, 0.0
+        scale = packing.slope_scales(self.spec, self.data)[0]
+        return c, np.concatenate([z, rng.normal(size=sites)]), shape, site_sd, 0.4 / scale
 
-    def kernel_point(self, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float) -> tuple[np.ndarray, np.ndarray]:
+    def kernel_point(
+        self, c: np.ndarray, z: np.ndarray, shape: float, site_sd: float, slope_sd: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the kernel's point, and the positions of (c, z) in it."""
         head = [np.log(shape)] if self.priors.has_shape else []
         middle = [np.log(site_sd)] if self.priors.random_sites else []
         q, before = c.size - 1, len(head)
-        point = np.concatenate([head, c[:q], middle, z, [c[q] + self.cells.middle]])
+        sites = self.cells.site_start.size - 1 if z.size else 0
+        slopes = [np.log(slope_sd), *z[sites:]] if z.size > sites else []
+        point = np.concatenate([head, c[:q], middle, z[:sites], slopes, [c[q] + self.cells.middle]])
         first_site = before + q + len(middle)
-        return point, np.array([*range(before, before + q), point.size - 1, *range(first_site, first_site + z.size)])
+        effects = [*range(first_site, first_site + sites)]
+        if slopes:
+            effects += range(first_site + sites + 1, first_site + 2 * sites + 1)
+        return point, np.array([*range(before, before + q), point.size - 1, *effects])
 
 
 def make_case(patients: sw.Cohort, data_kind: str = DATA[0], **options: Any) -> Case:
-    guarantee = 0.9 if data_kind == "guarantee time" else 0.0
+    guarantee = 0.9 if data_kind in ("guarantee time", "intervals") else 0.0
     spec = sw.ModelSpec(terms=("ecog", "age"), guarantee_time=guarantee, **options).resolve(patients)
     if not packing.kernel_reads(spec):
         pytest.skip(f"the kernel does not read the {spec.family.name} family")
     if isinstance(spec.sites, sw.RandomSites):
-        spec = replace(spec, sites=sw.RandomSites())  # a centred spec is the same distribution, and its draws are standardised
+        spec = replace(
+            spec, sites=replace(spec.sites, centred=False)
+        )  # a centred spec is the same distribution, and its draws are standardised
     data = prepare(spec, patients)
     return Case(spec, data, make_cells(spec, data), make_priors(spec, data))
 
@@ -132,7 +158,11 @@ def test_every_positive_prior_of_the_kernel_is_tried():
 
 @pytest.mark.parametrize("data_kind", DATA)
 @pytest.mark.parametrize("priors", NORMAL.values(), ids=NORMAL.keys())
-@pytest.mark.parametrize("sites", [site for name, site in SITES.items() if name != "centred"], ids=["random", "fixed", "none"])
+@pytest.mark.parametrize(
+    "sites",
+    [site for name, site in SITES.items() if name != "centred"],
+    ids=[name for name in SITES if name != "centred"],
+)
 @models
 def test_derivatives_are_the_kernels(family, metric, sites, priors, data_kind, cohorts, differentiate):
     """Value and gradient exactly; the Hessian by differences of the kernel's gradient.
@@ -141,10 +171,10 @@ def test_derivatives_are_the_kernels(family, metric, sites, priors, data_kind, c
     1e-11 of the largest entry.
     """
     case = make_case(cohorts[data_kind], data_kind, family=family, metric=metric, sites=sites, priors=priors)
-    c, z, shape, site_sd = case.draw_point()
-    value, gradient, hessian = differentiate(case.cells, case.priors, c, z, shape, site_sd)
+    c, z, *hyper = case.draw_point()
+    value, gradient, hessian = differentiate(case.cells, case.priors, c, z, *hyper)
     packed, free = packing.pack(case.spec, case.data)
-    point, places = case.kernel_point(c, z, shape, site_sd)
+    point, places = case.kernel_point(c, z, *hyper)
     assert point.size == free
 
     def kernel_gradient(at: np.ndarray) -> np.ndarray:
@@ -152,8 +182,9 @@ def test_derivatives_are_the_kernels(family, metric, sites, priors, data_kind, c
         kernel.log_density(at, packed, slope)
         return slope[places]
 
-    hyper = hyper_log_density(shape, site_sd, case.priors) + (np.log(site_sd) if case.priors.random_sites else 0.0)
-    assert value + hyper == pytest.approx(kernel.log_density(point, packed, np.empty(free)), rel=EXACT)
+    prior = hyper_log_density(*hyper, case.priors) + (np.log(hyper[1]) if case.priors.random_sites else 0.0)
+    prior += np.log(hyper[2]) if case.priors.random_slopes else 0.0
+    assert value + prior == pytest.approx(kernel.log_density(point, packed, np.empty(free)), rel=EXACT)
     close(gradient, kernel_gradient(point), EXACT)
     differences = np.empty_like(hessian)
     for row, place in enumerate(places):
@@ -171,12 +202,14 @@ def close(found: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
 
 
 GRAPHS = [
-    *[(family, metric, "random", "log median", DATA[1]) for family, metric in MODELS],
+    *[(family, metric, "random", "log median", kind) for family, metric in MODELS for kind in (DATA[1], DATA[4])],
     (sw.Exponential(), "hazard-ratio", "fixed", "log scale", DATA[0]),
     (sw.Exponential(), "time-ratio", "fixed", "log scale", DATA[0]),
     (sw.Weibull(), "hazard-ratio", "fixed", "log median", DATA[1]),
     (sw.Weibull(), "time-ratio", "none", "log scale at means", DATA[2]),
     (sw.Weibull(), "hazard-ratio", "random", "log scale", DATA[2]),
+    *[(sw.Weibull(), metric, "slopes", "log median", DATA[4]) for metric in ("hazard-ratio", "time-ratio")],
+    (sw.Weibull(), "hazard-ratio", "numeric slopes", "log median", DATA[1]),
 ]
 
 
@@ -189,9 +222,9 @@ def test_derivatives_are_the_graphs(family, metric, sites, priors, data_kind, co
     """Exact derivatives on both sides: PyTensor's of the PyMC graph, carried to the engine's coordinates, which are linear."""
     patients = cohorts[data_kind]
     case = make_case(patients, data_kind, family=family, metric=metric, sites=SITES[sites], priors=NORMAL[priors])
-    c, z, shape, site_sd = case.draw_point()
-    _, gradient, hessian = differentiate(case.cells, case.priors, c, z, shape, site_sd)
-    point, places = case.kernel_point(c, z, shape, site_sd)
+    c, z, *hyper = case.draw_point()
+    _, gradient, hessian = differentiate(case.cells, case.priors, c, z, *hyper)
+    point, places = case.kernel_point(c, z, *hyper)
     slope, curvature, to_graph = graph_derivatives(case, patients, point)
     to_graph = to_graph[:, places]
     close(gradient, to_graph.T @ slope, EXACT)
@@ -218,7 +251,7 @@ def graph_derivatives(case: Case, patients: sw.Cohort, point: np.ndarray) -> tup
             found[model.rvs_to_values[variable].name] = value
         return found
 
-    hyperparameters = {"site_sd", *(item.name for item in case.spec.family.shape_parameters)}
+    hyperparameters = {"site_sd", "site_slope_sd", *(item.name for item in case.spec.family.shape_parameters)}
     moving = [model.rvs_to_values[variable] for variable in model.free_RVs if variable.name not in hyperparameters]
     # The map is linear in c and z, so that these differences have no truncation error.
     below, above = (graph_point(point + step * np.eye(point.size)) for step in (-0.5, 0.5))
@@ -231,7 +264,7 @@ def graph_derivatives(case: Case, patients: sw.Cohort, point: np.ndarray) -> tup
     return gradient, np.hstack([block.reshape(gradient.size, -1) for block in blocks]), to_graph
 
 
-@pytest.mark.parametrize("sites", ["random", "fixed"])
+@pytest.mark.parametrize("sites", ["random", "fixed", "slopes", "numeric slopes"])
 @models
 def test_laplace_is_that_of_the_whole_hessian(family, metric, sites, cohorts, differentiate, approximate):
     """The arrow's determinant and precision are those of the dense matrix, at a point where the gradient is zero.
@@ -240,9 +273,9 @@ def test_laplace_is_that_of_the_whole_hessian(family, metric, sites, cohorts, di
     are of the point before it, and change by a share of that size.
     """
     case = make_case(cohorts[DATA[1]], DATA[1], family=family, metric=metric, sites=SITES[sites])
-    c, z, shape, site_sd = case.draw_point()
-    found, factor = approximate(case.cells, case.priors, c, z, shape, site_sd)
-    value, gradient, hessian = differentiate(case.cells, case.priors, c, z, shape, site_sd)
+    c, z, *hyper = case.draw_point()
+    found, factor = approximate(case.cells, case.priors, c, z, *hyper)
+    value, gradient, hessian = differentiate(case.cells, case.priors, c, z, *hyper)
     step = np.sqrt(2 * CONVERGED)
     assert np.abs(gradient).max() < step * np.sqrt(np.abs(hessian).max())
     dense = value - 0.5 * np.linalg.slogdet(-hessian)[1] + 0.5 * gradient.size * np.log(2 * np.pi)
@@ -263,7 +296,7 @@ REAL = {
 def test_stand_ins_are_concave_and_touch_from_below(prior):
     code = np.array(packing.encode(prior, packing.REAL))
     everywhere = np.linspace(-30, 30, 2001)
-    density = np.array([kernel.prior_log_density(int(code[0]), *code[1:], x)[0] for x in everywhere])
+    density = np.array([prior_log_density(int(code[0]), *code[1:], x)[0] for x in everywhere])
     for x in (-8.0, -0.7, 0.15, 0.9, 12.0):
         value, slope, precision = normal_stand_in(code, x)
         assert precision > 0
@@ -275,7 +308,7 @@ def test_stand_ins_are_concave_and_touch_from_below(prior):
             assert mean == pytest.approx(-0.2)
             assert 1 / precision == pytest.approx(2 * 0.6**2)
         else:
-            assert (value, slope) == pytest.approx(kernel.prior_log_density(int(code[0]), *code[1:], x))
+            assert (value, slope) == pytest.approx(prior_log_density(int(code[0]), *code[1:], x))
             assert (normal <= density + 1e-12).all()
 
 

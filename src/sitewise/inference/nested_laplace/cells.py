@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
+from sitewise.inference.nested_laplace.intervals import Intervals, make_intervals
 from sitewise.inference.packing import column_scales, sum_to_zero_basis
-from sitewise.models.resolve import ModelData
-from sitewise.models.spec import FixedSites, ModelSpec, RandomSites
+from sitewise.models.model_data import ModelData, slope_rows
+from sitewise.models.site_effects import FixedSites, RandomSites
+from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
 FEW = 0.5
@@ -46,6 +48,11 @@ class Cells(NamedTuple):
         Log of the person-time per event, a point of reference that keeps powers of time near one.
     total_events, events_log_time : float
         Sums of w d and of w d log t over the cohort, the latter in the cohort's own unit.
+    slope, site_slope_events : ndarray, shapes (C,) and (J,)
+        The column with random slopes, as distance from the reference patient, and the sum of a site's weighted events times
+        it; empty without slopes.
+    intervals : Intervals
+        Of patients whose event lies in an interval; the cells have them as censored at its lower end.
     """
 
     columns: Floats
@@ -59,6 +66,9 @@ class Cells(NamedTuple):
     middle: float
     total_events: float
     events_log_time: float
+    slope: Floats
+    site_slope_events: Floats
+    intervals: Intervals
 
 
 def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
@@ -67,17 +77,22 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
     sites = len(spec.resolved.site_labels)
     random = isinstance(spec.sites, RandomSites)
     weight = np.ones(data.log_time.size) if data.weight is None else data.weight
+    exact = weight * data.event
     cell, first = _numbered(rows, data.site if spec.has_sites else None)
     count = first.size
-    events = np.bincount(cell, weights=weight * data.event, minlength=count)
     # Half an event where there is none: simulated cohorts may have none, and their posterior is as good as any.
-    rate = max(np.sum(weight * data.event), 0.5) / max(weight.sum(), 0.5)
+    rate = max(np.sum(exact), 0.5) / max(weight.sum(), 0.5)
     middle = float(np.log(np.mean(np.exp(data.log_time)) / rate))
     log_time, sign_weight, member = data.log_time, weight, cell
+    if data.interval is not None and data.log_lower is not None and data.lower_known is not None:
+        exact = exact * (1 - data.interval)
+        log_time = np.where(data.interval * data.lower_known > 0, data.log_lower, log_time)
+        sign_weight = np.where(data.interval > 0, weight * data.lower_known, weight)
+    events = np.bincount(cell, weights=exact, minlength=count)
     if data.log_entry is not None and data.entered_late is not None:
         late = data.entered_late > 0
         log_time = np.concatenate([log_time, data.log_entry[late]])
-        sign_weight = np.concatenate([weight, -weight[late]])
+        sign_weight = np.concatenate([sign_weight, -weight[late]])
         member = np.concatenate([cell, cell[late]])
     order = np.argsort(member, kind="stable")
     site = data.site[first] if random else np.zeros(count, dtype=np.int64)
@@ -85,6 +100,8 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
     if isinstance(spec.sites, FixedSites):
         cell_rows = np.hstack([cell_rows, sum_to_zero_basis(sites)[data.site[first]]])
     groups = sites if random else 1
+    slope = slope_rows(spec, data)[first, 0] if spec.resolved.slope_columns else np.empty(0)
+    tilted = events * slope if slope.size else slope
     return Cells(
         columns=np.ascontiguousarray(cell_rows.T),
         site_start=np.searchsorted(site, np.arange(groups + 1)).astype(np.int64),
@@ -96,7 +113,10 @@ def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
         single=bool(member.size == count),
         middle=middle,
         total_events=float(events.sum()),
-        events_log_time=float(np.sum(weight * data.event * data.log_time)),
+        events_log_time=float(np.sum(exact * data.log_time)),
+        slope=slope,
+        site_slope_events=np.bincount(site, weights=tilted, minlength=groups) if slope.size else slope,
+        intervals=make_intervals(data, cell, cell_rows, site, slope, middle, groups),
     )
 
 

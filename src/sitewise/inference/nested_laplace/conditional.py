@@ -1,8 +1,9 @@
 """The Laplace approximation at one value of the hyperparameters: mode, curvature, and the hyperparameters' log density.
 
-Given the shape k and the site sd, the log density of coefficients and baseline ``c`` (q + 1,) and of standardised site effects
-``z`` (J,) is concave. A site's effect meets the others only through c, so the Hessian is an arrow: one number a site, its
-cross terms with c, and a small dense block. Newton's steps use the Schur complement: the cost is linear in cells and sites.
+Given the shape k and the sds of the sites, the log density of coefficients and baseline ``c`` (q + 1,) and of standardised site
+effects ``z`` (J,) is concave. A site's effect meets the others only through c, so the Hessian is an arrow: one number a site
+(with random slopes, of which ``z`` has J more, a block of two), its cross terms with c, and a small dense block. Newton's steps
+use the Schur complement: the cost is linear in cells and sites.
 
 The sign of the predictor's effect on the log cumulative hazard, ``unit``, is 1 for hazard ratios and -k for time ratios.
 """
@@ -13,16 +14,13 @@ import math
 
 import numpy as np
 
-from sitewise.classical.compiled import compiled
-from sitewise.inference.kernel import (
-    AT_MEANS_AS_IS,
-    AT_MEANS_LOG_MEDIAN,
-    LOG_2_PI,
-    LOG_LOG_2,
-    prior_log_density,
-)
+from sitewise.classical.compiled import compiled, inlined
+from sitewise.inference.kernel import AT_MEANS_AS_IS, AT_MEANS_LOG_MEDIAN, LOG_LOG_2
+from sitewise.inference.nested_laplace.arrow import cholesky, eliminate, solve, substitute
 from sitewise.inference.nested_laplace.hazards import add_pairs, fill_hazards, sum_of, sum_of_products
+from sitewise.inference.nested_laplace.intervals import add_intervals
 from sitewise.inference.nested_laplace.priors import normal_stand_in
+from sitewise.inference.prior_densities import LOG_2_PI, prior_log_density
 
 MOST_STEPS = 60
 MOST_HALVINGS = 40
@@ -30,7 +28,7 @@ CONVERGED = 1e-4
 """Newton stops after a step whose predicted gain of log density is below this; what is left is of the order of its square."""
 
 
-@compiled
+@inlined
 def baseline_row(shape, priors, row):  # type: ignore[no-untyped-def]
     """Fill ``row`` (q + 1,) with the derivative, in c, of the quantity that the baseline's prior is about."""
     q = priors.distance.size
@@ -42,12 +40,12 @@ def baseline_row(shape, priors, row):  # type: ignore[no-untyped-def]
     row[q] = 1.0
 
 
-@compiled
-def derivatives(shape, site_sd, cells, priors, c, z, work):  # type: ignore[no-untyped-def]
+@inlined
+def derivatives(shape, site_sd, slope_sd, cells, priors, c, z, work):  # type: ignore[no-untyped-def]
     """Return the log density of (c, z) given the hyperparameters, and fill its derivatives in the workspace.
 
-    ``gradient`` and ``hessian`` (of minus the log density) are in c; ``site_gradient``, ``site_hessian`` and ``cross`` in z,
-    which is empty without random sites. The exposures in the workspace are of this shape.
+    ``gradient`` and ``hessian`` (of minus the log density) are in c; ``site_gradient``, ``site_hessian``, ``site_mixed`` and
+    ``cross`` in z, which is empty without random sites. The exposures in the workspace are of this shape.
     """
     gradient, hessian, row, hazard = work.gradient, work.hessian, work.row, work.hazard
     q = c.size - 1
@@ -70,14 +68,14 @@ def derivatives(shape, site_sd, cells, priors, c, z, work):  # type: ignore[no-u
         hessian[j, j] += precision / (sd * sd)
 
     base = shift - shape * c[q]
-    reach = unit * site_sd
-    sites = z.size
+    reach, slope_reach = unit * site_sd, unit * slope_sd
+    sites = cells.site_start.size - 1 if z.size > 0 else 0
     effects, products, pairs = work.effects, work.products, work.pairs
-    for site in range(sites):
-        effects[site] = reach * z[site]
+    for place in range(z.size):
+        effects[place] = (reach if place < sites else slope_reach) * z[place]
     columns, site_start = cells.columns, cells.site_start
     fill_hazards(
-        shape, base, unit, c, effects, columns, site_start, cells.log_time, cells.sign_weight,
+        shape, base, unit, c, effects, cells.slope, columns, site_start, cells.log_time, cells.sign_weight,
         work.exposure, hazard, work.x, work.power,
     )  # fmt: skip
     value += base * cells.total_events
@@ -99,6 +97,8 @@ def derivatives(shape, site_sd, cells, priors, c, z, work):  # type: ignore[no-u
         value += cells.site_events[site] * effects[site] - 0.5 * z[site] * z[site] - 0.5 * LOG_2_PI
         work.site_gradient[site] = reach * (cells.site_events[site] - of_site) - z[site]
         work.site_hessian[site] = 1.0 + reach * reach * of_site
+    if cells.slope.size > 0:
+        value += add_slopes(shape, unit, reach, slope_reach, cells, z, work)
     if sites == 0:
         total = sum_of(hazard, 0, hazard.size)
         for k in range(q):
@@ -113,6 +113,8 @@ def derivatives(shape, site_sd, cells, priors, c, z, work):  # type: ignore[no-u
             hessian[k, j] += unit * unit * pairs[k, j]
     gradient[q] -= shape * (cells.total_events - total)
     hessian[q, q] += shape * shape * total
+    if cells.intervals.weight.size > 0:
+        value += add_intervals(shape, base, unit, reach, slope_reach, c, z, cells.intervals, work)
     for i in range(q + 1):
         for j in range(i):
             hessian[j, i] = hessian[i, j]
@@ -121,61 +123,42 @@ def derivatives(shape, site_sd, cells, priors, c, z, work):  # type: ignore[no-u
 
 
 @compiled
-def cholesky(matrix, factor):  # type: ignore[no-untyped-def]
-    """Fill ``factor`` with the lower Cholesky factor and return the log determinant; not a number where there is none."""
-    size = matrix.shape[0]
-    total = 0.0
-    for i in range(size):
-        for j in range(i + 1):
-            left = matrix[i, j]
-            for k in range(j):
-                left -= factor[i, k] * factor[j, k]
-            if i == j:
-                if not left > 0.0:
-                    return np.nan
-                factor[i, i] = math.sqrt(left)
-                total += math.log(left)
-            else:
-                factor[i, j] = left / factor[j, j]
-                factor[j, i] = 0.0
-    return total
+def add_slopes(shape, unit, reach, slope_reach, cells, z, work):  # type: ignore[no-untyped-def]
+    """Return what slopes add to the log density beyond their part in the hazards, and fill their derivatives."""
+    sites, q = cells.site_start.size - 1, cells.columns.shape[0]
+    tilted, hazard, slope = work.tilted, work.hazard, cells.slope
+    for i in range(hazard.size):
+        tilted[i] = hazard[i] * slope[i]
+    value = 0.0
+    for site in range(sites):
+        start, stop, own = cells.site_start[site], cells.site_start[site + 1], sites + site
+        of_site = sum_of(tilted, start, stop)
+        for k in range(q):
+            work.cross[own, k] = slope_reach * unit * sum_of_products(tilted, cells.columns[k], start, stop)
+        work.cross[own, q] = -slope_reach * shape * of_site
+        events = cells.site_slope_events[site]
+        value += events * slope_reach * z[own] - 0.5 * z[own] * z[own] - 0.5 * LOG_2_PI
+        work.site_gradient[own] = slope_reach * (events - of_site) - z[own]
+        work.site_hessian[own] = 1.0 + slope_reach * slope_reach * sum_of_products(tilted, slope, start, stop)
+        work.site_mixed[site] = reach * slope_reach * of_site
+    return value
 
 
-@compiled
-def solve(factor, x):  # type: ignore[no-untyped-def]
-    """Replace ``x`` by the solution of (L L') y = x."""
-    for i in range(x.size):
-        for j in range(i):
-            x[i] -= factor[i, j] * x[j]
-        x[i] /= factor[i, i]
-    solve_upper(factor, x)
-
-
-@compiled
-def solve_upper(factor, x):  # type: ignore[no-untyped-def]
-    """Replace ``x`` by the solution of L' y = x."""
-    for i in range(x.size - 1, -1, -1):
-        for j in range(i + 1, x.size):
-            x[i] -= factor[j, i] * x[j]
-        x[i] /= factor[i, i]
-
-
-@compiled
-def conditional(shape, site_sd, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
+@inlined
+def conditional(shape, site_sd, slope_sd, cells, priors, c, z, factor, work):  # type: ignore[no-untyped-def]
     """Move (c, z) to their mode given the hyperparameters; return the log density with (c, z) integrated out by Laplace.
 
     ``factor`` gets the Cholesky factor of the precision of c with z integrated out. The hyperparameters' own prior is not
     included. Not a number where Newton's method finds no mode.
     """
-    d, sites = c.size, z.size
+    d = c.size
     gradient, hessian, step, old = work.gradient, work.hessian, work.step, work.old
-    site_gradient, site_hessian, cross = work.site_gradient, work.site_hessian, work.cross
-    site_step, site_old = work.site_step, work.site_old
+    site_gradient, site_hessian, site_mixed = work.site_gradient, work.site_hessian, work.site_mixed
+    site_step, site_old, cross = work.site_step, work.site_old, work.cross
     last = -np.inf
     halvings = 0
-    log_determinant = np.nan
     for _ in range(MOST_STEPS + MOST_HALVINGS):
-        value = derivatives(shape, site_sd, cells, priors, c, z, work)
+        value = derivatives(shape, site_sd, slope_sd, cells, priors, c, z, work)
         if not value >= last - 1e-9 * max(1.0, abs(last)):  # went down, or left the numbers: half the step
             halvings += 1
             if halvings > MOST_HALVINGS or last == -np.inf:
@@ -183,46 +166,34 @@ def conditional(shape, site_sd, cells, priors, c, z, factor, work):  # type: ign
             for i in range(d):
                 step[i] *= 0.5
                 c[i] = old[i] + step[i]
-            for site in range(sites):
-                site_step[site] *= 0.5
-                z[site] = site_old[site] + site_step[site]
+            for place in range(z.size):
+                site_step[place] *= 0.5
+                z[place] = site_old[place] + site_step[place]
             continue
         last = value
-        log_determinant = 0.0
-        for site in range(sites):
-            log_determinant += math.log(site_hessian[site])
-            for i in range(d):
-                along = cross[site, i] / site_hessian[site]
-                gradient[i] -= along * site_gradient[site]
-                for j in range(d):
-                    hessian[i, j] -= along * cross[site, j]
+        log_determinant = eliminate(gradient, hessian, cross, site_gradient, site_hessian, site_mixed, site_step)
         log_determinant += cholesky(hessian, factor)
         if not math.isfinite(log_determinant):
             return np.nan
         for i in range(d):
             step[i] = gradient[i]
         solve(factor, step)
-        gain = 0.0
+        gain = substitute(step, cross, site_gradient, site_hessian, site_mixed, site_step)
         for i in range(d):
             gain += gradient[i] * step[i]
             old[i] = c[i]
             c[i] += step[i]
-        for site in range(sites):
-            left = site_gradient[site]
-            gain += left * left / site_hessian[site]
-            for i in range(d):
-                left -= cross[site, i] * step[i]
-            site_step[site] = left / site_hessian[site]
-            site_old[site] = z[site]
-            z[site] += site_step[site]
+        for place in range(z.size):
+            site_old[place] = z[place]
+            z[place] += site_step[place]
         if gain < CONVERGED:
-            return value + 0.5 * gain - 0.5 * log_determinant + 0.5 * (d + sites) * LOG_2_PI
+            return value + 0.5 * gain - 0.5 * log_determinant + 0.5 * (d + z.size) * LOG_2_PI
     return np.nan
 
 
-@compiled
-def hyper_log_density(shape, site_sd, priors):  # type: ignore[no-untyped-def]
-    """Return the log prior density of (log shape, site sd), as far as the spec has them."""
+@inlined
+def hyper_log_density(shape, site_sd, slope_sd, priors):  # type: ignore[no-untyped-def]
+    """Return the log prior density of (log shape, site sd, sd of slopes), as far as the spec has them."""
     total = 0.0
     if priors.has_shape:
         prior = priors.shape
@@ -230,4 +201,7 @@ def hyper_log_density(shape, site_sd, priors):  # type: ignore[no-untyped-def]
     if priors.random_sites:
         prior = priors.site_sd
         total += prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], site_sd)[0]
+    if priors.random_slopes:
+        prior = priors.site_slope_sd
+        total += prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], slope_sd)[0]
     return total

@@ -12,10 +12,11 @@ import xarray as xr
 from sitewise import names
 from sitewise.inference.engine import Draws, Report
 from sitewise.inference.nuts import Nuts
-from sitewise.inference.packing import kernel_reads, unpack
-from sitewise.models.resolve import ModelData
-from sitewise.models.spec import ModelSpec, RandomSites
-from sitewise.problems import SpecError
+from sitewise.inference.packing import is_compiled, unpack
+from sitewise.models.model_data import ModelData
+from sitewise.models.site_effects import RandomSites
+from sitewise.models.spec import ModelSpec
+from sitewise.problems import SpecError, listed
 
 if TYPE_CHECKING:
     from sitewise.inference.nested_laplace.weighting import WeightedDraws
@@ -153,22 +154,26 @@ class Auto:
 
 def non_centred(spec: ModelSpec) -> ModelSpec:
     """Return the spec whose site effects are standardised, as the weighted draws have them; the distribution is the same."""
-    return replace(spec, sites=RandomSites()) if isinstance(spec.sites, RandomSites) else spec
+    return replace(spec, sites=replace(spec.sites, centred=False)) if isinstance(spec.sites, RandomSites) else spec
 
 
 def require_known(spec: ModelSpec) -> None:
-    """Check that the engine knows the spec's family, priors and site effects.
+    """Check that the engine knows the spec's family and site effects.
 
     Raises
     ------
     SpecError
         With what to use instead.
     """
-    if not (spec.family.log_concave and kernel_reads(spec)):
+    if len(spec.resolved.slope_columns) > 1:
         raise SpecError(
-            f"NestedLaplace does not know this model ({spec.family.name}, or one of its priors: it reads Normal, StudentT, "
-            "Cauchy and Laplace on the whole line, and HalfNormal, HalfStudentT, HalfCauchy, LogNormal, Exponential, Gamma and "
-            "InverseGamma on positive parameters, in PyMC's first parametrisation). Use engine=Nuts(), which knows every prior."
+            f"NestedLaplace integrates over at most three hyperparameters, and the sds of the slopes "
+            f"{listed(spec.resolved.slope_labels)} are more. Use engine=Nuts()."
+        )
+    if not (spec.family.log_concave and is_compiled(spec)):
+        raise SpecError(
+            f"NestedLaplace does not know this model ({spec.family.name}): it fits Weibull and exponential ones whose prior of "
+            "the baseline is located by mu. Use engine=Nuts()."
         )
 
 

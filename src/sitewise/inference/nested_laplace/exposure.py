@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sitewise.classical.compiled import compiled
+from sitewise.classical.compiled import compiled, inlined
 from sitewise.classical.exponentials import exponentials
 from sitewise.inference.nested_laplace.hazards import cut
 from sitewise.inference.nested_laplace.workspace import CHUNK
@@ -75,7 +75,7 @@ def interpolate(shape, table, result):  # type: ignore[no-untyped-def]
         result[cell] = value / total
 
 
-@compiled
+@inlined
 def exposures_at(shape, cells, table, work):  # type: ignore[no-untyped-def]
     """Fill ``work.exposure``, interpolated where the table has this shape; do nothing where exposures are not kept."""
     if work.exposure.size == 0:

@@ -1,8 +1,9 @@
-"""The adaptive grid over the hyperparameters: log shape, and v with site sd = unit sinh(v).
+"""The adaptive grid over the hyperparameters: log shape, v with site sd = unit sinh(v), and w likewise with the sd of slopes.
 
-The site sd may be near zero (the density of v is then flat there, with the natural edge v = 0) or large (v grows as its log,
-so that heavy-tailed priors end on the grid too). Cells tile the plane; a cell's mass is the Laplace density at its middle times
-its area. The grid grows from the mode until what lies on its edge is negligible.
+A sd may be near zero (the density of v is then flat there, with the natural edge v = 0) or large (v grows as its log, so that
+heavy-tailed priors end on the grid too). Cells tile the space; a cell's mass is the Laplace density at its middle times its
+size. The grid grows from the mode until what lies on its edge is negligible. Without random slopes it is a plane, with them a
+stack of planes.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
 from sitewise.inference.nested_laplace.exposure import ExposureTable, exposures_at, make_table
-from sitewise.inference.nested_laplace.searching import fall, find_mode, log_mass
+from sitewise.inference.nested_laplace.searching import SHAPE_AXIS, SITE_AXIS, SLOPE_AXIS, fall, find_mode, log_mass
 from sitewise.inference.nested_laplace.workspace import make_workspace
 
 Floats = NDArray[np.float64]
 
-ROWS, COLUMNS = 81, 241
-MOST_NODES = 4000
+ROWS, COLUMNS, LAYERS = 81, 241, 61
+MOST_NODES, MOST_NODES_OF_LAYERS = 4000, 12_000
 STEP = 0.21
 """Width of a cell as a share of the distance between points where the log density is 2 below its mode: 4 sds of a normal."""
+LAYERED = 1.3
+"""With a third hyperparameter cells are wider by this: half as many do, since the weights correct the rest."""
 DROP = 13.0
 """Log density below the mode's at which the grid first ends."""
 FURTHER = 5.0
@@ -37,65 +40,74 @@ EDGE_MASS = 1e-5
 
 
 class Grid(NamedTuple):
-    """Nodes with their masses and conditionals; ``node`` (rows, columns) is -1 where the grid has none.
+    """Nodes with their masses and conditionals.
 
-    ``log_shape`` of row i is ``log_shape_mode + (i - ROWS // 2) step``; ``v`` of column j is ``v_first + (j + 1/2) v_step``.
+    Parameters
+    ----------
+    log_mass : ndarray, shape (N,)
+        Log density of each node, as far as it is known.
+    places : ndarray of int, shape (N, 3)
+        Positions of each node along the axes log shape, v and w; its point is ``origin + places * step``.
+    c, factor : ndarray, shapes (N, d) and (N, d, d)
+        Mode, and Cholesky factor of the precision, of coefficients and baseline.
+    node : ndarray of int, shape (LAYERS or 1, ROWS, COLUMNS)
+        Which node is where, -1 where there is none; axes w, log shape, v.
+    origin, step, units : ndarray, shapes (3,), (3,) and (2,)
+        Of the axes; units of the two sds.
+    from_zero : ndarray of bool, shape (3,)
+        Whether an axis begins at zero, which is no edge.
+    edge_mass : float
+        Share of the mass in cells with a neighbour off the grid; not a number where no mode was found.
+    exposure : ExposureTable
+        Exposures of the cells by shape.
     """
 
     log_mass: Floats
-    row: NDArray[np.int64]
-    column: NDArray[np.int64]
+    places: NDArray[np.int64]
     c: Floats
     factor: Floats
     node: NDArray[np.int64]
-    log_shape_mode: float
-    log_shape_step: float
-    v_first: float
-    v_step: float
-    v_mode: float
-    sd_unit: float
+    origin: Floats
+    step: Floats
+    units: Floats
+    from_zero: NDArray[np.bool_]
     edge_mass: float
     exposure: ExposureTable
 
 
+class Nodes(NamedTuple):
+    """Nodes found so far, as in :class:`Grid`; ``found`` (1,) says how many."""
+
+    log_mass: Floats
+    places: NDArray[np.int64]
+    c: Floats
+    factor: Floats
+    node: NDArray[np.int64]
+    found: NDArray[np.int64]
+
+
 @compiled
 def sweep(  # type: ignore[no-untyped-def]
-    top,
-    drop,
-    point,
-    log_shape_step,
-    v_first,
-    v_step,
-    sd_unit,
-    table,
-    cells,
-    priors,
-    c,
-    z,
-    factor,
-    work,
-    node,
-    masses,
-    row_of,
-    column_of,
-    modes,
-    factors,
-    count,
+    layer, start_row, start_column, highest, drop, origin, step, units, table, cells, priors, c, z, factor, work, nodes
 ):
-    """Visit nodes outward from the mode, row by row, until the log density is ``drop`` below the highest; return their number.
+    """Visit nodes of a plane outward from a start, row by row, until the log density is ``drop`` below the highest.
 
-    Each node's Newton search begins at its neighbour's mode. The first ``count`` nodes are there from an earlier visit.
+    Each node's Newton search begins at its neighbour's mode. Nodes that are there from an earlier visit are kept. Returns the
+    highest log density so far, the highest of this plane, and its row and column.
     """
-    highest, capacity = top, masses.size
+    capacity = nodes.log_mass.size
+    point = np.empty(3)
+    point[SLOPE_AXIS] = origin[SLOPE_AXIS] + layer * step[SLOPE_AXIS] if priors.random_slopes else 0.0
+    plane_best, plane_row, plane_column = -np.inf, start_row, start_column
+    plane_c, plane_z = c.copy(), z.copy()
     for direction in (1, -1):
-        row = ROWS // 2 + (0 if direction == 1 else -1)
-        best = int((point[1] - v_first) / v_step) if priors.random_sites else 0
-        if direction == -1 and count > 0:  # back to the middle, to begin from its modes
-            c[:] = modes[0]
-            z[:] = 0.0
+        row = start_row + (0 if direction == 1 else -1)
+        best = start_column
+        if direction == -1:  # back to where the plane begins
+            c[:], z[:] = plane_c, plane_z
         while 0 <= row < ROWS and (priors.has_shape or row == ROWS // 2):
-            log_shape = point[0] + (row - ROWS // 2) * log_shape_step
-            exposures_at(math.exp(log_shape), cells, table, work)
+            point[SHAPE_AXIS] = origin[SHAPE_AXIS] + row * step[SHAPE_AXIS]
+            exposures_at(math.exp(point[SHAPE_AXIS]), cells, table, work)
             start = min(max(best, 0), COLUMNS - 1)
             row_best = -np.inf
             row_c, row_z = c.copy(), z.copy()
@@ -103,25 +115,32 @@ def sweep(  # type: ignore[no-untyped-def]
                 column = start if side == 1 else start - 1
                 if side == -1:
                     c[:], z[:] = row_c, row_z
-                while 0 <= column < COLUMNS and count < capacity:
-                    v = v_first + (column + 0.5) * v_step if priors.random_sites else 0.0
-                    known = node[row, column]
+                while 0 <= column < COLUMNS and nodes.found[0] < capacity:
+                    point[SITE_AXIS] = origin[SITE_AXIS] + column * step[SITE_AXIS] if priors.random_sites else 0.0
+                    known = nodes.node[layer, row, column]
                     if known >= 0:
-                        value = masses[known]
-                        c[:] = modes[known]
+                        value = nodes.log_mass[known]
+                        c[:] = nodes.c[known]
                     else:
-                        value = log_mass(log_shape, v, sd_unit, cells, priors, c, z, factor, work)
+                        value = log_mass(point, units, cells, priors, c, z, factor, work)
                         if math.isnan(value):
                             break
-                        masses[count], row_of[count], column_of[count] = value, row, column
-                        modes[count], factors[count] = c, factor
-                        node[row, column] = count
-                        count += 1
+                        new = nodes.found[0]
+                        nodes.log_mass[new] = value
+                        nodes.places[new, SHAPE_AXIS], nodes.places[new, SITE_AXIS] = row, column
+                        nodes.places[new, SLOPE_AXIS] = layer
+                        nodes.c[new], nodes.factor[new] = c, factor
+                        nodes.node[layer, row, column] = new
+                        nodes.found[0] = new + 1
                     highest = max(highest, value)
                     if column == start:
                         row_c[:], row_z[:] = c, z
+                        if row == start_row:
+                            plane_c[:], plane_z[:] = c, z
                     if value > row_best:
                         row_best, best = value, column
+                    if value > plane_best:
+                        plane_best, plane_row, plane_column = value, row, column
                     if value < highest - drop or not priors.random_sites:
                         break
                     column += side
@@ -129,87 +148,134 @@ def sweep(  # type: ignore[no-untyped-def]
             row += direction
             if row_best < highest - drop:
                 break
-    return count
+    c[:], z[:] = plane_c, plane_z
+    return highest, plane_best, plane_row, plane_column
 
 
 @compiled
-def edge_mass(masses, row_of, column_of, node, v_first, priors):  # type: ignore[no-untyped-def]
-    """Return the share of the mass that lies in cells with a neighbour off the grid; v = 0 is no edge."""
+def grow(top, drop, mode, origin, step, units, table, cells, priors, c, z, factor, work, nodes):  # type: ignore[no-untyped-def]
+    """Visit the planes outward from the mode's until the log density is ``drop`` below the highest in a whole plane."""
+    highest = top
+    mode_c, mode_z = c.copy(), z.copy()
+    first = [int((mode[axis] - origin[axis]) / step[axis] + 0.5) for axis in range(3)]
+    for direction in (1, -1):
+        layer = first[SLOPE_AXIS] + (0 if direction == 1 else -1)
+        row, column = ROWS // 2, first[SITE_AXIS]
+        c[:], z[:] = mode_c, mode_z
+        while 0 <= layer < nodes.node.shape[0]:
+            highest, best, row, column = sweep(
+                layer, row, column, highest, drop, origin, step, units, table, cells, priors, c, z, factor, work, nodes
+            )
+            if best < highest - drop:
+                break
+            layer += direction
+    c[:], z[:] = mode_c, mode_z
+
+
+@compiled
+def edge_mass(nodes, from_zero, priors):  # type: ignore[no-untyped-def]
+    """Return the share of the mass that lies in cells with a neighbour off the grid; a sd of zero is no edge."""
+    count = nodes.found[0]
     total, edge = 0.0, 0.0
-    highest = masses.max() if masses.size > 0 else 0.0
-    for index in range(masses.size):
-        mass = math.exp(masses[index] - highest)
+    highest = nodes.log_mass[:count].max() if count > 0 else 0.0
+    active = (priors.has_shape, priors.random_sites, priors.random_slopes)
+    for index in range(count):
+        mass = math.exp(nodes.log_mass[index] - highest)
         total += mass
-        row, column = row_of[index], column_of[index]
-        outside = priors.has_shape and (row == 0 or row == ROWS - 1 or node[row - 1, column] < 0 or node[row + 1, column] < 0)
-        if priors.random_sites:
-            at_zero = column == 0 and v_first == 0.0
-            outside = outside or column == COLUMNS - 1 or node[row, column + 1] < 0
-            outside = outside or (not at_zero and (column == 0 or node[row, column - 1] < 0))
+        outside = False
+        for axis in range(3):
+            for side in (-1, 1):
+                if active[axis] and not (side == -1 and from_zero[axis] and nodes.places[index, axis] == 0):
+                    outside = outside or neighbour(nodes.node, nodes.places[index], axis, side) < 0
         if outside:
             edge += mass
     return edge / total if total > 0 else np.nan
 
 
 @compiled
-def make_grid(cells, priors, sd_unit, scale):  # type: ignore[no-untyped-def]
+def neighbour(node, place, axis, side):  # type: ignore[no-untyped-def]
+    """Return the node next to the one at ``place`` along an axis, or -1."""
+    layer = place[SLOPE_AXIS] + (side if axis == SLOPE_AXIS else 0)
+    row = place[SHAPE_AXIS] + (side if axis == SHAPE_AXIS else 0)
+    column = place[SITE_AXIS] + (side if axis == SITE_AXIS else 0)
+    return node_at(node, layer, row, column)
+
+
+@compiled
+def node_at(node, layer, row, column):  # type: ignore[no-untyped-def]
+    """Return the node at a place, or -1."""
+    if 0 <= layer < node.shape[0] and 0 <= row < ROWS and 0 <= column < COLUMNS:
+        return node[layer, row, column]
+    return -1
+
+
+@compiled
+def make_grid(cells, priors, units, scale):  # type: ignore[no-untyped-def]
     """Return the grid; ``edge_mass`` is not a number where no mode was found. ``scale`` stretches the cells."""
     d = cells.columns.shape[0] + 1
     sites = cells.site_start.size - 1 if priors.random_sites else 0
-    work = make_workspace(cells, sites, cells.single)
-    c, z, factor = np.zeros(d), np.zeros(sites), np.zeros((d, d))
-    point, width = np.array([0.0, 1.0 if priors.random_sites else 0.0]), np.array([0.3, 0.5])
-    top = find_mode(point, width, sd_unit, cells, priors, c, z, factor, work)
-    log_shape_step, v_step, v_first = 1.0, 1.0, 0.0
-    if priors.has_shape and not math.isnan(top):
-        log_shape_step = fall(point, width, 0, 1.0, top, sd_unit, cells, priors, c, z, factor, work)
-        log_shape_step += fall(point, width, 0, -1.0, top, sd_unit, cells, priors, c, z, factor, work)
-        log_shape_step *= scale * STEP
-    if priors.random_sites and not math.isnan(top):
-        v_step = fall(point, width, 1, 1.0, top, sd_unit, cells, priors, c, z, factor, work)
-        if point[1] > 0.0:
-            v_step += fall(point, width, 1, -1.0, top, sd_unit, cells, priors, c, z, factor, work)
-        v_step *= scale * STEP
-        v_first = max(0.0, point[1] - 0.5 * COLUMNS * v_step)
-
-    wide = RANGE * log_shape_step / (4.0 * scale * STEP)
-    table = make_table(cells, math.exp(point[0] - wide), math.exp(point[0] + wide), work)
-
-    node = np.full((ROWS, COLUMNS), -1)
-    capacity = MOST_NODES if priors.random_sites else ROWS
-    masses, row_of, column_of = np.empty(capacity), np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-    modes, factors = np.empty((capacity, d)), np.empty((capacity, d, d))
-    count, edge, drop = 0, np.nan, DROP
+    effects = 2 * sites if priors.random_slopes else sites
+    work = make_workspace(cells, effects, cells.single)
+    c, z, factor = np.zeros(d), np.zeros(effects), np.zeros((d, d))
+    active = (priors.has_shape, priors.random_sites, priors.random_slopes)
+    point, width = np.array([0.0, 1.0 if active[1] else 0.0, 1.0 if active[2] else 0.0]), np.array([0.3, 0.5, 0.5])
+    top = find_mode(point, width, units, cells, priors, c, z, factor, work)
     found = not math.isnan(top)
+    mode_c, mode_z = c.copy(), z.copy()
+    layers = LAYERS if priors.random_slopes else 1
+    size = (ROWS, COLUMNS, layers)
+    share = scale * STEP * (LAYERED if priors.random_slopes else 1.0)
+    step, origin, from_zero = np.ones(3), np.zeros(3), np.zeros(3, dtype=np.bool_)
+    for axis in range(3):
+        if active[axis] and found:
+            across = fall(point, width, axis, 1.0, top, units, cells, priors, c, z, factor, work)
+            if axis == SHAPE_AXIS or point[axis] > 0.0:
+                across += fall(point, width, axis, -1.0, top, units, cells, priors, c, z, factor, work)
+            step[axis] = share * across
+        if axis == SHAPE_AXIS:
+            origin[axis] = point[axis] - (ROWS // 2) * step[axis]
+        elif active[axis]:
+            first = max(0.0, point[axis] - 0.5 * size[axis] * step[axis])
+            from_zero[axis] = first == 0.0
+            origin[axis] = first + 0.5 * step[axis]
+
+    wide = RANGE * step[SHAPE_AXIS] / (4.0 * share)
+    table = make_table(cells, math.exp(point[0] - wide), math.exp(point[0] + wide), work)
+    capacity = (MOST_NODES_OF_LAYERS if layers > 1 else MOST_NODES) if priors.random_sites else ROWS
+    nodes = Nodes(
+        np.empty(capacity),
+        np.zeros((capacity, 3), np.int64),
+        np.empty((capacity, d)),
+        np.empty((capacity, d, d)),
+        np.full((layers, ROWS, COLUMNS), -1),
+        np.zeros(1, np.int64),
+    )
+    edge, drop = np.nan, DROP
+    c[:], z[:] = mode_c, mode_z
     for _ in range(MOST_GROWTH if found else 0):
-        count = sweep(
-            top, drop, point, log_shape_step, v_first, v_step, sd_unit, table,
-            cells, priors, c, z, factor, work, node, masses, row_of, column_of, modes, factors, count,
-        )  # fmt: skip
-        edge = edge_mass(masses[:count], row_of, column_of, node, v_first, priors)
+        grow(top, drop, point, origin, step, units, table, cells, priors, c, z, factor, work, nodes)
+        edge = edge_mass(nodes, from_zero, priors)
         if not edge > EDGE_MASS:
             break
         drop += FURTHER
+    count = nodes.found[0]
     return Grid(
-        masses[:count].copy(),
-        row_of[:count].copy(),
-        column_of[:count].copy(),
-        modes[:count].copy(),
-        factors[:count].copy(),
-        node,
-        point[0],
-        log_shape_step,
-        v_first,
-        v_step,
-        point[1],
-        sd_unit,
+        nodes.log_mass[:count].copy(),
+        nodes.places[:count].copy(),
+        nodes.c[:count].copy(),
+        nodes.factor[:count].copy(),
+        nodes.node,
+        origin,
+        step,
+        units,
+        from_zero,
         edge,
         table,
     )
 
 
 def sd_unit_of(prior: Any) -> float:
-    """Return a rough middle of the prior of the site sd, where the search begins and v bends from linear to logarithmic."""
+    """Return a rough middle of the prior of a sd, where the search begins and v bends from linear to logarithmic."""
     if prior is None:
         return 1.0
     values = prior.values
@@ -222,4 +288,4 @@ def sd_unit_of(prior: Any) -> float:
         "InverseGamma": lambda: values["beta"] / (values["alpha"] + 1),
         "HalfCauchy": lambda: values["beta"],
     }
-    return min(float(rough[prior.dist]()), LARGEST_UNIT)
+    return float(rough[prior.dist]())

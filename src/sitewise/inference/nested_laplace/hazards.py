@@ -26,13 +26,13 @@ def cut(x, length):  # type: ignore[no-untyped-def]
 
 @compiled
 def fill_hazards(  # type: ignore[no-untyped-def]
-    shape, base, unit, c, effects, columns, site_start, log_time, sign_weight, exposure, hazard, x, power
+    shape, base, unit, c, effects, slope, columns, site_start, log_time, sign_weight, exposure, hazard, x, power
 ):
     """Fill ``hazard`` (C,) with exposure x exp(base + effect of the site + unit x row of the cell times c).
 
-    ``effects`` (J,), or empty without random sites. Where ``exposure`` is empty every cell is one log time, and its power is
-    taken in the same exponential. Scratch ``x`` and ``power`` (CHUNK,). Arrays are passed one by one: a tuple of many would
-    take longer than a small cohort's sums.
+    ``effects`` (J,), or empty without random sites; with ``slope`` (C,), a column, J slopes of it follow. Where ``exposure`` is
+    empty every cell is one log time, and its power is taken in the same exponential. Scratch ``x`` and ``power`` (CHUNK,).
+    Arrays are passed one by one: a tuple of many would take longer than a small cohort's sums.
     """
     count, q = hazard.size, columns.shape[0]
     at_once = exposure.size == 0
@@ -43,9 +43,9 @@ def fill_hazards(  # type: ignore[no-untyped-def]
         for i in range(length):
             x[i] = base
         for k in range(q):
-            own, slope = columns[k, start:end], unit * c[k]
+            own, times = columns[k, start:end], unit * c[k]
             for i in range(length):
-                x[i] += slope * own[i]
+                x[i] += times * own[i]
         if at_once:
             own = log_time[start:end]
             for i in range(length):
@@ -59,6 +59,10 @@ def fill_hazards(  # type: ignore[no-untyped-def]
                 effect = effects[site]
                 for j in range(i, stop):
                     x[j] += effect
+                if slope.size > 0:
+                    tilt, own = effects[site_start.size - 1 + site], slope[start:end]
+                    for j in range(i, stop):
+                        x[j] += tilt * own[j]
                 i = stop
         cut(x, length)
         exponentials(x, power, length)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.classical.compiled import compiled
-from sitewise.inference.kernel import CAUCHY, LAPLACE, NORMAL, STUDENT_T, prior_log_density
 from sitewise.inference.packing import BASELINES, POSITIVE, REAL, column_scales, encoded
-from sitewise.models.resolve import ModelData
-from sitewise.models.spec import FixedSites, ModelSpec
+from sitewise.inference.prior_densities import CAUCHY, LAPLACE, NORMAL, STUDENT_T, prior_log_density
+from sitewise.models.model_data import ModelData
+from sitewise.models.site_effects import FixedSites
+from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,10 @@ class PriorArrays(NamedTuple):
         What the baseline is, as in the kernel: log median, log scale, or log scale at the means as it is.
     time_ratio, has_shape, random_sites : bool
         The metric; whether the shape is free; whether there are random site effects.
+    site_slope_sd : ndarray, shape (4,)
+        Of the sd of random slopes.
+    random_slopes : bool
+        Whether there are random slopes.
     """
 
     coefficients: Floats
@@ -46,6 +51,8 @@ class PriorArrays(NamedTuple):
     time_ratio: bool
     has_shape: bool
     random_sites: bool
+    site_slope_sd: Floats
+    random_slopes: bool
 
 
 def make_priors(spec: ModelSpec, data: ModelData) -> PriorArrays:
@@ -71,6 +78,8 @@ def make_priors(spec: ModelSpec, data: ModelData) -> PriorArrays:
         time_ratio=spec.metric == names.TIME_RATIO,
         has_shape=bool(resolution.shape),
         random_sites=resolution.site_sd is not None,
+        site_slope_sd=np.asarray(encoded(resolution.site_slope_sd[0], POSITIVE)) if resolution.slope_columns else nothing,
+        random_slopes=bool(resolution.slope_columns),
     )
 
 

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from sitewise.classical.compiled import over_rows
 from sitewise.inference.nested_laplace.cells import make_cells
 from sitewise.inference.nested_laplace.drawing import OUTSIDE_DEGREES, draw
-from sitewise.inference.nested_laplace.grid import make_grid, sd_unit_of
+from sitewise.inference.nested_laplace.grid import LARGEST_UNIT, make_grid, sd_unit_of
 from sitewise.inference.nested_laplace.pareto import pareto_smooth
 from sitewise.inference.nested_laplace.priors import make_priors
+from sitewise.inference.nested_laplace.stand_ins import Replaced, corrections, with_stand_ins
+from sitewise.inference.packing import UnknownPriorError, slope_scales
 from sitewise.inference.verdict import Verdict, judge_importance
-from sitewise.models.resolve import ModelData
+from sitewise.models.model_data import ModelData
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SitewiseError
 
@@ -79,7 +81,7 @@ def weighted_draws(
     Parameters
     ----------
     spec : ModelSpec
-        Resolved; ``kernel_reads(spec)`` is true.
+        Resolved; of a family that is compiled.
     data : ModelData
         A cohort's arrays.
     draws : int
@@ -94,9 +96,16 @@ def weighted_draws(
     NoModeError
         When the approximation finds no mode.
     """
-    cells, priors = make_cells(spec, data), make_priors(spec, data)
+    cells = make_cells(spec, data)
+    asked = spec
+    replaced: tuple[Replaced, ...] = ()
+    try:
+        priors = make_priors(spec, data)
+    except UnknownPriorError:
+        spec, replaced = with_stand_ins(spec)
+        priors = make_priors(spec, data)
     scale = 1.0 if cells.start.size < MANY_CELLS else COARSER
-    grid = make_grid(cells, priors, sd_unit_of(spec.resolved.site_sd), scale)
+    grid = make_grid(cells, priors, units_of(spec, data), scale)
     if not (grid.log_mass.size > 0 and np.isfinite(grid.edge_mass)):
         raise NoModeError(
             "The nested Laplace approximation finds no mode of this posterior. "
@@ -104,20 +113,26 @@ def weighted_draws(
         )
     d = cells.columns.shape[0] + 1
     sites = cells.site_start.size - 1 if priors.random_sites else 0
-    free = int(priors.has_shape) + d + (1 + sites if priors.random_sites else 0)
+    kinds = int(priors.random_sites) + int(priors.random_slopes)
+    free = int(priors.has_shape) + d + kinds * (1 + sites)
+    more = int(priors.random_slopes)  # a third hyperparameter
     outside = max(1, round(SHARE_OUTSIDE * draws)) if priors.has_shape or priors.random_sites else 0
     points, densities, log_weights = np.empty((draws, free)), np.empty((draws, 2)), np.empty(draws)
     numbers = (
-        rng.random((draws, 3)),
-        rng.standard_normal((draws, 2 + d + sites)),
-        np.column_stack([rng.chisquare(DEGREES, draws), rng.chisquare(OUTSIDE_DEGREES, (draws, 2))]),
-        rng.random((draws, sites)),
+        rng.random((draws, 3 + more)),
+        rng.standard_normal((draws, 2 + d + kinds * sites + more)),
+        np.column_stack([rng.chisquare(DEGREES, draws), rng.chisquare(OUTSIDE_DEGREES, (draws, 2 + more))]),
+        rng.random((draws, kinds * sites)),
     )
 
     def work(start: int, stop: int) -> None:
         draw(cells, priors, grid, DEGREES, spread, outside, *numbers, start, stop, points, densities, log_weights)
 
     over_rows(work, draws, (os.cpu_count() or 1) if cells.start.size * draws > LONG else 1)
+    if replaced:
+        moved = corrections(asked, data, replaced, points)
+        densities[:, 0] += moved
+        log_weights += moved
     weights, pareto_k = pareto_smooth(log_weights)
     largest = log_weights.max()
     log_mean = largest + np.log(np.mean(np.exp(log_weights - largest)))
@@ -134,6 +149,14 @@ def weighted_draws(
         ),
         int(grid.log_mass.size),
     )
+
+
+def units_of(spec: ModelSpec, data: ModelData) -> Floats:
+    """Return the sds of sites and of slopes, shape (2,), at which their search begins."""
+    resolution = spec.resolved
+    scale = slope_scales(spec, data)[0] if resolution.slope_columns else 1.0
+    slope = sd_unit_of(resolution.site_slope_sd[0] if resolution.slope_columns else None)
+    return np.array([min(sd_unit_of(resolution.site_sd), LARGEST_UNIT), min(slope, LARGEST_UNIT / scale)])
 
 
 def worst_error(points: Floats, weights: Floats) -> float:

@@ -19,8 +19,11 @@ class Workspace(NamedTuple):
 
     ``exposure`` (C,), or empty where every cell is one log time and its power is taken with its hazard, and ``hazard`` (C,);
     ``gradient, step, old, row`` (q + 1,) and ``hessian`` (q + 1, q + 1) of coefficients and baseline; ``products`` (q,) and
-    ``pairs`` (q, q), sums over cells; ``effects, site_gradient, site_hessian, site_step, site_old`` (J,) and ``cross``
-    (J, q + 1) of the sites; ``x, power`` (CHUNK,) for exponentials; ``last_site_sd`` (1,), of the site effects at hand.
+    ``pairs`` (q, q), sums over cells; ``effects, site_gradient, site_hessian, site_step, site_old`` (E,) and ``cross``
+    (E, q + 1) of the sites' E effects, which are J, or first J effects and then J slopes; ``site_mixed`` (J,) between the two;
+    ``x, power`` (CHUNK,) for exponentials; ``last_sds`` (2,), of the site effects and slopes at hand; ``tilted`` (C,) hazards
+    times the column with slopes; ``log_span, log_within, tilted_within`` (M,) of the intervals, and the shape of the first,
+    ``span_shape`` (1,).
     """
 
     exposure: Floats
@@ -40,12 +43,18 @@ class Workspace(NamedTuple):
     cross: Floats
     x: Floats
     power: Floats
-    last_site_sd: Floats
+    last_sds: Floats
+    site_mixed: Floats
+    tilted: Floats
+    log_span: Floats
+    log_within: Floats
+    tilted_within: Floats
+    span_shape: Floats
 
 
 @compiled
-def make_workspace(cells, sites, single):  # type: ignore[no-untyped-def]
-    """Return scratch for these cells; with ``single``, exposures are not kept."""
+def make_workspace(cells, effects, single):  # type: ignore[no-untyped-def]
+    """Return scratch for these cells and numbers of effects; with ``single``, exposures are not kept."""
     q, count = cells.columns.shape
     d = q + 1
     return Workspace(
@@ -58,13 +67,19 @@ def make_workspace(cells, sites, single):  # type: ignore[no-untyped-def]
         np.empty((d, d)),
         np.empty(q),
         np.empty((q, q)),
-        np.zeros(sites),
-        np.empty(sites),
-        np.empty(sites),
-        np.zeros(sites),
-        np.empty(sites),
-        np.empty((sites, d)),
+        np.zeros(effects),
+        np.empty(effects),
+        np.empty(effects),
+        np.zeros(effects),
+        np.empty(effects),
+        np.empty((effects, d)),
         np.empty(CHUNK),
         np.empty(CHUNK),
-        np.ones(1),
+        np.ones(2),
+        np.empty(cells.site_start.size - 1),
+        np.empty(cells.slope.size),
+        np.empty(cells.intervals.weight.size),
+        np.empty(cells.intervals.weight.size),
+        np.empty(cells.intervals.weight.size),
+        np.full(1, -1.0),
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from sitewise.cohort import Cohort
+from sitewise.cohort.checks import require_exact_times
 from sitewise.cohort.warnings_found import YEARS_PER_UNIT, few_valued_numbers
 from sitewise.evidence import Evidence
 from sitewise.evidence.entries import Categorical
@@ -59,6 +60,7 @@ def classical_plan(
     StudyError
         Naming every wrong option.
     """
+    require_exact_times(cohort, "the classical analysis")
     problems, notes = Problems(), []
     for name, value in (("entry_p", entry_p), ("prob", prob)):
         if not 0 < value < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.packing import DIMENSION
+from sitewise.inference.packing import DIMENSIONS
 from sitewise.models.fitted import Fitted
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
@@ -22,7 +23,7 @@ Estimand = Callable[[Fitted], xr.DataArray]
 
 LOG_LIKELIHOOD = "log_likelihood"
 MEDIAN, AVERAGE_PATIENT = "median", "reference patient, average site"
-SKIPPED = (names.SITE_EFFECT_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
+SKIPPED = (names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,15 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
         What to keep.
     """
     resolution = spec.resolved
-    labels = {names.TERM: resolution.columns, names.SITE: resolution.site_labels}
+    labels = {names.TERM: resolution.columns, names.SITE: resolution.site_labels, names.SLOPE: resolution.slope_labels}
     found: list[str] = []
     values: list[Floats] = []
     for name, own in variables.items():
         if name in SKIPPED:
             continue
-        if name in DIMENSION:
-            found += [f"{name}[{label}]" for label in labels[DIMENSION[name]]]
-            values += list(own.T)
+        if name in DIMENSIONS:
+            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in DIMENSIONS[name]))]
+            values += list(own.reshape(len(own), -1).T)
         else:
             found.append(name)
             values.append(own)

@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sitewise.cohort import Cohort
-from sitewise.models.resolve import ModelData, prepare, resolved_design
+from sitewise.models.model_data import ModelData
+from sitewise.models.resolve import prepare, resolved_design
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SitewiseError, SpecError, listed
 from sitewise.simulate.cohorts import SimulatedCohorts

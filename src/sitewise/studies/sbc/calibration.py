@@ -13,7 +13,8 @@ from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference import Engine, FitResult, NestedLaplace
 from sitewise.inference.engine import Report, silent
-from sitewise.models.resolve import ModelData, prepare
+from sitewise.models.model_data import ModelData
+from sitewise.models.resolve import prepare
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
 from sitewise.studies.replication.quantities import Summaries

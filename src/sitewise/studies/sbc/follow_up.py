@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,19 +29,36 @@ class FollowUp:
         Whether they are events.
     step, share : ndarray, shape (m,)
         Times at which the reverse Kaplan-Meier curve falls, and its value after each.
+    visit, gap : ndarray, shape (n,)
+        A time at which the patient was examined, and the time between two such; a gap of zero where event times are exact. A
+        patient whose event lay in an interval is taken to be examined at its ends and as regularly before and after.
     """
 
     time: Floats
     event: NDArray[np.bool_]
     step: Floats
     share: Floats
+    visit: Floats
+    gap: Floats
 
     @classmethod
     def of(cls, cohort: Cohort) -> FollowUp:
         """Return the follow-up of a cohort."""
         event = cohort.event > 0
         curve = kaplan_meier(cohort.time, ~event)
-        return cls(cohort.time, event, np.asarray(curve.time, dtype=float), np.asarray(curve.survival, dtype=float))
+        lower = cohort.time if cohort.lower is None else cohort.lower
+        step, share = np.asarray(curve.time, dtype=float), np.asarray(curve.survival, dtype=float)
+        return cls(cohort.time, event, step, share, lower, cohort.time - lower)
+
+    def some(self, rows: NDArray[np.int64]) -> FollowUp:
+        """Return the follow-up of the patients at these positions, from the curve of all."""
+        own = {name: getattr(self, name)[rows] for name in ("time", "event", "visit", "gap")}
+        return replace(self, **own)
+
+    def last_visit(self, time: Floats) -> Floats:
+        """Return the time of each patient's last examination before a time; the time itself where event times are exact."""
+        gap = np.where(self.gap > 0, self.gap, 1.0)
+        return np.where(self.gap > 0, self.visit + gap * np.floor((time - self.visit) / gap), time)
 
     def draw(self, rng: np.random.Generator) -> Floats:
         """Return a censoring time for each patient, shape (n,)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.families.metric import log_cumulative_hazard
 from sitewise.inference.densities import log_likelihood_of_draws, predictor_of_draws
-from sitewise.models.resolve import ModelData
+from sitewise.models.model_data import ModelData
 from sitewise.models.spec import ModelSpec
 from sitewise.names import TIME_RATIO
 from sitewise.problems import SpecError
@@ -72,7 +71,7 @@ class TruthSource:
         rng = np.random.default_rng(branch(self.seed, number, SIMULATE))
         data = simulated(self.spec, truth, self.data, self.follow_up, rng)
         if self.known is not None:
-            data = together(self.known, data)
+            data = self.known + data
         truth[LOG_LIKELIHOOD] = log_likelihood_of_draws(self.spec, truth, data).sum(axis=-1)
         return Item(number, self.analysis, data, truth=truth, label=f"truth {number}")
 
@@ -108,27 +107,25 @@ def simulated(
         log_time = spec.family.log_time(log_hazard, scale, shape) + predictor
     else:
         log_time = spec.family.log_time(log_hazard - predictor, scale, shape)
-    log_end = np.log(follow_up.draw(rng) - spec.guarantee_time)
-    return replace(data, log_time=np.minimum(log_time, log_end), event=(log_time <= log_end).astype(float))
+    end = follow_up.draw(rng)
+    log_end = np.log(end - spec.guarantee_time)
+    made = replace(data, log_time=np.minimum(log_time, log_end), event=(log_time <= log_end).astype(float))
+    return between_visits(made, spec.guarantee_time, follow_up, end) if follow_up.gap.any() else made
 
 
-def together(first: ModelData, second: ModelData) -> ModelData:
-    """Return the arrays of two cohorts under one spec as those of one."""
-
-    def joined(name: str, missing: float) -> Any:
-        own = [getattr(part, name) for part in (first, second)]
-        if own[0] is None and own[1] is None:
-            return None
-        sizes = (first.log_time.size, second.log_time.size)
-        return np.concatenate([np.full(size, missing) if part is None else part for part, size in zip(own, sizes, strict=True)])
-
-    return ModelData(
-        log_time=joined("log_time", 0.0),
-        event=joined("event", 0.0),
-        log_entry=joined("log_entry", 0.0),
-        entered_late=joined("entered_late", 0.0),
-        weight=joined("weight", 1.0),
-        covariates=np.concatenate([first.covariates, second.covariates]),
-        site=np.concatenate([first.site, second.site]),
-        design=first.design,
+def between_visits(data: ModelData, guarantee_time: float, follow_up: FollowUp, end: Floats) -> ModelData:
+    """Return the arrays with events of examined patients between two visits, of which the end of follow-up is the last."""
+    hidden = (data.event > 0) & (follow_up.gap > 0)
+    time = guarantee_time + np.exp(data.log_time)
+    before = follow_up.last_visit(time) - guarantee_time
+    upper = np.minimum(before + follow_up.gap, end - guarantee_time)
+    if data.log_entry is not None and data.entered_late is not None:
+        before = np.maximum(before, np.where(data.entered_late > 0, np.exp(data.log_entry), 0.0))
+    known = hidden & (before > 0)
+    return replace(
+        data,
+        log_time=np.where(hidden, np.log(np.where(hidden, upper, 1.0)), data.log_time),
+        interval=hidden.astype(float),
+        log_lower=np.log(np.where(known, before, 1.0)),
+        lower_known=known.astype(float),
     )
