@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     from sitewise.studies.sbc import coverage as coverage
     from sitewise.studies.sbc import posterior_sbc as posterior_sbc
     from sitewise.studies.sbc import sbc as sbc
+    from sitewise.studies.small_subgroups import SmallSubgroups as SmallSubgroups
+    from sitewise.studies.small_subgroups import small_subgroups as small_subgroups
     from sitewise.studies.stacking import summarise_stack as summarise_stack
 
 _HOME = {
@@ -186,6 +188,7 @@ _HOME = {
     "sitewise.studies.leave_one_out": ("LeaveOneOut", "leave_one_out"),
     "sitewise.studies.leave_one_site_out": ("LeaveOneSiteOut", "leave_one_site_out"),
     "sitewise.studies.prior_sensitivity": ("PriorSensitivity", "prior_sensitivity"),
+    "sitewise.studies.small_subgroups": ("SmallSubgroups", "small_subgroups"),
     "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),
     "sitewise.studies.sbc": ("coverage", "posterior_sbc", "sbc"),

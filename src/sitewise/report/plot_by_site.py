@@ -10,7 +10,7 @@ import numpy as np
 from sitewise import names
 from sitewise.estimands.summary import limits
 from sitewise.report.analysis import Analysis
-from sitewise.report.style import GREY, PALETTE, new_figure, plain
+from sitewise.report.style import GREY, PALETTE, new_figure, plain, raw_curve
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def plot_by_site(analysis: Analysis) -> Figure | None:
         0.005,
         1 - 0.17 / height,
         f"Survival by site, time in {plain(cohort.time_unit)}. Line and band: model (dashed beyond follow-up); steps: "
-        f"Kaplan-Meier.{left_out}",
+        f"{raw_curve(cohort)}.{left_out}",
         fontsize=9,
         color=GREY,
         va="center",

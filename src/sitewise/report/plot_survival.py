@@ -10,7 +10,7 @@ from sitewise import names
 from sitewise.estimands import Group
 from sitewise.estimands.summary import limits
 from sitewise.report.analysis import Analysis
-from sitewise.report.style import GREY, colour, new_figure, plain
+from sitewise.report.style import GREY, colour, new_figure, plain, raw_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,8 +60,8 @@ def plot_survival(analysis: Analysis) -> Figure:
     figure.text(
         0.995,
         0.005,
-        f"Lines and bands: posterior median and {100 * analysis.prob:g} % interval ({sites}). Steps: Kaplan-Meier. "
-        f"{_data_words(analysis)}",
+        f"Lines and bands: posterior median and {100 * analysis.prob:g} % interval ({sites}). "
+        f"Steps: {raw_curve(analysis.fit.cohort)}. {_data_words(analysis)}",
         ha="right",
         va="bottom",
         fontsize=7,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from sitewise.cohort import Cohort
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GREY = "#6b6b6b"
 SETTINGS: dict[Any, Any] = {
@@ -74,6 +76,11 @@ def plain(text: str, longest: int = 60) -> str:
     shown = "".join(character if character.isprintable() else " " for character in text)
     shown = f" {shown}" if shown.startswith("_") else shown
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def raw_curve(cohort: Cohort) -> str:
+    """Return the name of the raw survival curve: Turnbull's where events lie in intervals."""
+    return "Kaplan-Meier" if cohort.lower is None else "Turnbull's estimate"
 
 
 def label_width(labels: list[str], *, least: float, size: float) -> float:

@@ -21,7 +21,13 @@ from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
 from sitewise.studies.given import full_fit
 from sitewise.studies.leaving_out import Parts, log_mean, monte_carlo_error, refits
-from sitewise.studies.predictive import Variables, hazard_site_sd, log_likelihood_of_site, on_hazard_scale
+from sitewise.studies.predictive import (
+    Variables,
+    hazard_site_sd,
+    log_likelihood_of_site,
+    on_hazard_scale,
+    require_few_slopes,
+)
 from sitewise.studies.replication.work import Weighted
 
 Floats = NDArray[np.float64]
@@ -133,6 +139,7 @@ def leave_one_site_out(
             "out cannot be predicted. Use random sites, (1 | site), or no sites; or leave_one_out, for patients at known sites."
         )
     full = full_fit(fitted, cohort, engine=engine, seed=seed, report=report)
+    require_few_slopes(full.spec)
     if full.cohort.site is None:
         raise SpecError("The cohort was read without a site column, so that no site can be left out. Read it with site=...")
     index, labels = full.cohort.site_index, full.cohort.site_labels

@@ -122,6 +122,18 @@ def _log_within(log_cumulative: LogHazard, patients: ModelData, interval: Rows) 
 
 def _slope_rows(spec: ModelSpec, patients: ModelData) -> Floats:
     """Return the distances of the columns with random slopes from the reference patient, shape (n, m)."""
+    require_few_slopes(spec)
+    return slope_rows(spec, patients)
+
+
+def require_few_slopes(spec: ModelSpec) -> None:
+    """Check that a site's slopes can be integrated out.
+
+    Raises
+    ------
+    SpecError
+        With random slopes of more than three columns.
+    """
     labels = spec.resolved.slope_labels
     if len(labels) > MOST_SLOPES:
         raise SpecError(
@@ -129,7 +141,6 @@ def _slope_rows(spec: ModelSpec, patients: ModelData) -> Floats:
             f"integrated over at most {MOST_SLOPES}. Give fewer terms random slopes, or leave out patients instead of sites "
             "(leave_one_out)."
         )
-    return slope_rows(spec, patients)
 
 
 def on_hazard_scale(spec: ModelSpec, variables: Variables, values: Floats) -> Floats:

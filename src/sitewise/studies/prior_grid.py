@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,9 @@ SIGMAS = (0.1, 0.25, 0.5, 1.0, 2.0)
 AS_GIVEN = "as specified"
 SCALES = {"Normal": "sigma", "StudentT": "sigma", "Cauchy": "beta", "Laplace": "b"}
 """The parameter that widens a prior on the whole line."""
+SPREADS = {"HalfNormal": "sigma", "HalfStudentT": "sigma", "HalfCauchy": "beta", "InverseGamma": "beta"}
+INVERSE_SPREADS = {"Exponential": "lam", "Gamma": "beta"}
+"""The parameter that widens a prior of a sd, or narrows it."""
 NO_SPREAD = "The model has no random site effects, so no site spread to give a prior to. Add (1 | site)."
 
 
@@ -108,3 +112,35 @@ def _widened(prior: Prior, factor: float) -> Prior:
     if scale is None or scale not in prior.values:
         raise SpecError(f"The scale of the prior {prior} is not known. Priors of {listed(SCALES)} can be widened.")
     return Prior(prior.dist, **{**prior.values, scale: factor * prior.values[scale]})
+
+
+def with_spread(spec: ModelSpec, factor: float) -> ModelSpec:
+    """Return a resolved spec in which the sd of random sites is a priori ``factor`` times as large; slopes' sds too.
+
+    Raises
+    ------
+    SpecError
+        When the spec has no random sites, or the prior is not one whose scale is known.
+    """
+    resolution, priors = spec.resolved, spec.priors
+    if resolution.site_sd is None:
+        raise SpecError(NO_SPREAD)
+    site_sd = _scaled(resolution.site_sd, factor)
+    slopes = tuple(_scaled(prior, factor) for prior in resolution.site_slope_sd)
+    resolution = replace(resolution, site_sd=site_sd, site_slope_sd=slopes)
+    return replace(spec, resolution=resolution, priors=replace(priors, site_sd=site_sd))
+
+
+def _scaled(prior: Prior, factor: float) -> Prior:
+    """Return the prior of a positive quantity times ``factor``."""
+    values = prior.values
+    if prior.dist == "LogNormal" and "mu" in values:
+        return Prior(prior.dist, **{**values, "mu": values["mu"] + math.log(factor)})
+    if SPREADS.get(prior.dist, "") in values:
+        name = SPREADS[prior.dist]
+        return Prior(prior.dist, **{**values, name: values[name] * factor})
+    if INVERSE_SPREADS.get(prior.dist, "") in values:
+        name = INVERSE_SPREADS[prior.dist]
+        return Prior(prior.dist, **{**values, name: values[name] / factor})
+    known = listed([*SPREADS, *INVERSE_SPREADS, "LogNormal"])
+    raise SpecError(f"The scale of the prior {prior} is not known. Priors of {known} can be made wider.")

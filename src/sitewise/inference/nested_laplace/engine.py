@@ -63,7 +63,7 @@ class NestedLaplace:
         """
         started = time.perf_counter()
         require_known(spec)
-        report("Loading the fast engine (the first time on a machine, compiling it: half a minute)")
+        report("Loading the fast engine (the first time on a machine, compiling it: a minute)")
         from sitewise.inference.nested_laplace.weighting import NoModeError, resampled
 
         seconds = {"import": time.perf_counter() - started}
