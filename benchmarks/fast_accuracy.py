@@ -4,7 +4,7 @@ Cohorts of many kinds (``varied_cohorts.py``) are computed by both engines, each
 scalar, and means, sds and 95 % limits are compared in posterior sds. NUTS samples standardised site effects by nutpie, the same
 posterior whatever the spec's centring, in as many batches of chains as it takes. Both sides have Monte Carlo error, which is
 estimated for each comparison, so that what lies beyond a bar can be held against what chance alone puts there: sampling goes on
-until every error is at most a third of its bar (resolved), or NUTS has drawn 280,000, as where a tail is so heavy that no number
+until every error is at most a third of its bar (resolved), or NUTS has drawn 200,000, as where a tail is so heavy that no number
 of draws resolves its sd.
 
 Then a thousand cohorts of KROG 20-04's size, from truths drawn at random, at the engine's defaults: how often its verdict is ok.
@@ -53,7 +53,7 @@ MISSES_BY_CHANCE = 0.999
 """Probability that as many misses as are let pass, or fewer, come from Monte Carlo error alone."""
 RESOLVED = 3.0
 """A comparison is resolved where its Monte Carlo error is at most its bar over this; sampling goes on until all are, or too long."""
-MOST_WEIGHTED, MOST_SAMPLED = 1_000_000, 280_000
+MOST_WEIGHTED, MOST_SAMPLED = 1_000_000, 200_000
 """Draws at which each side stops trying."""
 BATCH = sw.Nuts(draws=5000, tune=1500, chains=4, cores=1, target_accept=0.95, retry=False)
 

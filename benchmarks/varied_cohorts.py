@@ -14,7 +14,7 @@ from cohorts import covariate_table, survival_times
 import sitewise as sw
 
 FEWEST_EVENTS = 3
-PLAIN = 52
+PLAIN = 40
 """Cohorts from this number on may have intervals, random slopes and priors without a compiled formula too."""
 OUTCOME = {"time": "time", "event": "event", "site": "site"}
 KROG_FORMULA = "Surv(time, event) ~ ecog + child_pugh + (1 | site)"

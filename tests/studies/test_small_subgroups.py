@@ -84,9 +84,9 @@ def test_without_anything_to_borrow_from_nothing_is_borrowed(cohort):
 def test_conjugate_information_is_recovered():
     """Exponential times, known rates: with a normal prior of log rates the model's information is events + prior's own.
 
-    Two groups with a narrow prior Normal(0, s) on their difference: the log cumulative hazard of one has the precision of a normal
-    mean with D events of its own, and the other's D' seen through a difference of variance s^2: D + 1 / (1 / D' + s^2) for large
-    numbers, where the likelihood of a log rate is normal with variance 1 / D.
+    Two groups with a narrow prior Normal(0, s) on their difference. The log cumulative hazard of one has the precision of a
+    normal mean with D events of its own, and the other's D' seen through a difference of variance s^2: D + 1 / (1 / D' + s^2)
+    for large numbers, where the likelihood of a log rate is normal with variance 1 / D.
     """
     rng = np.random.default_rng(3)
     import pandas as pd
