@@ -35,6 +35,10 @@ class ShapeParameter:
     default_prior: tuple[str, dict[str, float]]
 
 
+KINDS_OF_DATA = frozenset({"right", "right, entry", "interval", "interval, entry"})
+"""Exact and right-censored times, or events in intervals (left-censored ones too); with delayed entry, or without."""
+
+
 @runtime_checkable
 class Family(Protocol):
     """A baseline survival distribution with a scale and zero or more shape parameters.
@@ -46,9 +50,9 @@ class Family(Protocol):
     name: ClassVar[str]
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]]
     metrics: ClassVar[frozenset[str]]
-    log_concave: ClassVar[bool]
-    """Whether, given the shape, the log likelihood of right-censored times with delayed entry is concave in linear predictor
-    and log scale, in every metric. A posterior with log-concave priors then has one mode, where Laplace stands."""
+    log_concave: ClassVar[frozenset[str]]
+    """Kinds of data (:data:`KINDS_OF_DATA`) whose log likelihood, given the shape, is concave in linear predictor and log
+    scale, in every metric. A posterior with log-concave priors then has one mode, where Laplace stands."""
 
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log H(t)."""

@@ -39,7 +39,7 @@ class _ByQuadrature(ABC):
     name: ClassVar[str]
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, POSITIVE),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO})
-    log_concave: ClassVar[bool] = False
+    log_concave: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:

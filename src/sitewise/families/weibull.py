@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special
 
-from sitewise.families.base import Array, ShapeParameter
+from sitewise.families.base import KINDS_OF_DATA, Array, ShapeParameter
 from sitewise.names import HAZARD_RATIO, SHAPE, TIME_RATIO
 
 LOG_TINY_HAZARD = float(np.log(1e-5))
@@ -30,7 +30,7 @@ class Weibull:
     name: ClassVar[str] = "weibull"
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, ("LogNormal", {"mu": 0.0, "sigma": 0.5})),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO, TIME_RATIO})
-    log_concave: ClassVar[bool] = True
+    log_concave: ClassVar[frozenset[str]] = KINDS_OF_DATA
 
     @staticmethod
     def _exponent(shape: tuple[Array, ...]) -> Array:

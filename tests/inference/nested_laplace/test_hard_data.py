@@ -72,6 +72,15 @@ def many_sites() -> pd.DataFrame:
     return table(80, sites=40)
 
 
+def hidden(frame: pd.DataFrame, share: float = 0.6) -> pd.DataFrame:
+    """Every event somewhere between a share of its time and its time; columns ``lower`` and ``upper``."""
+    died = frame["event"] == 1
+    ends = {"lower": np.where(died, share * frame["time"], frame["time"]), "upper": frame["time"].where(died)}
+    return frame.assign(**ends).drop(columns=["time", "event"])
+
+
+ENDS = {"time": None, "event": None, "lower": "lower", "upper": "upper"}
+SLOPES = sw.RandomSites(slopes=("ecog",))
 PLAIN, SEPARATED, MANY = table(), separated(), many_sites()
 ANSWERED = {
     "separated": Case(SEPARATED),
@@ -105,6 +114,18 @@ ANSWERED = {
     "late entry": Case(PLAIN, {"entry": "entry"}),
     "entry just before the end": Case(PLAIN.assign(entry=PLAIN["time"] * (1 - 1e-6)), {"entry": "entry"}),
     "late entry and weights, one event": Case(with_events(PLAIN, 7), LATE_AND_WEIGHTED),
+    "all events in intervals": Case(hidden(PLAIN), ENDS),
+    "all left-censored": Case(hidden(PLAIN).assign(lower=0.0, upper=PLAIN["time"]), ENDS),
+    "one event, in an interval": Case(hidden(with_events(PLAIN, 7)), ENDS),
+    "intervals of a millionth": Case(hidden(PLAIN, 1 - 1e-6), ENDS),
+    "five patients, intervals": Case(hidden(five(3)), ENDS),
+    "separated, intervals": Case(hidden(SEPARATED), ENDS),
+    "slopes": Case(PLAIN, spec={"sites": SLOPES}),
+    "slopes, separated": Case(SEPARATED, spec={"sites": SLOPES}),
+    "slopes, one event": Case(with_events(PLAIN, 7), spec={"sites": SLOPES}),
+    "slopes, five patients": Case(five(0), spec={"sites": SLOPES}),
+    "slopes, forty sites of two": Case(MANY, spec={"sites": SLOPES}),
+    "slopes of age, intervals": Case(hidden(PLAIN), ENDS, {"sites": sw.RandomSites(slopes=("age",))}),
     "baseline far from its prior": Case(
         PLAIN, spec={"priors": sw.Priors(log_scale_at_means=sw.Prior("StudentT", nu=3, mu=50, sigma=0.1))}
     ),

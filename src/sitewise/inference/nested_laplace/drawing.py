@@ -15,9 +15,9 @@ from sitewise.inference.kernel import AT_MEANS_LOG_MEDIAN, LOG_LOG_2
 from sitewise.inference.nested_laplace.arrow import solve_upper
 from sitewise.inference.nested_laplace.conditional import baseline_row, conditional, hyper_log_density
 from sitewise.inference.nested_laplace.exposure import exposures_at
-from sitewise.inference.nested_laplace.grid import neighbour, node_at
 from sitewise.inference.nested_laplace.hazards import fill_hazards, sum_of
 from sitewise.inference.nested_laplace.intervals import fill_log_within, log_probability, tilt_intervals
+from sitewise.inference.nested_laplace.nodes import neighbour, node_at
 from sitewise.inference.nested_laplace.searching import SHAPE_AXIS, SITE_AXIS, SLOPE_AXIS
 from sitewise.inference.nested_laplace.site_drawing import effect_mode, site_conditional, slope_conditional
 from sitewise.inference.nested_laplace.workspace import make_workspace

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from sitewise import names
+from sitewise.families.base import KINDS_OF_DATA
 from sitewise.inference.engine import Draws, Report
 from sitewise.inference.nuts import Nuts
 from sitewise.inference.packing import is_compiled, unpack
@@ -170,7 +171,7 @@ def require_known(spec: ModelSpec) -> None:
             f"NestedLaplace integrates over at most three hyperparameters, and the sds of the slopes "
             f"{listed(spec.resolved.slope_labels)} are more. Use engine=Nuts()."
         )
-    if not (spec.family.log_concave and is_compiled(spec)):
+    if not (spec.family.log_concave == KINDS_OF_DATA and is_compiled(spec)):
         raise SpecError(
             f"NestedLaplace does not know this model ({spec.family.name}): it fits Weibull and exponential ones whose prior of "
             "the baseline is located by mu. Use engine=Nuts()."

@@ -9,20 +9,19 @@ stack of planes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
 from sitewise.inference.nested_laplace.exposure import ExposureTable, exposures_at, make_table
+from sitewise.inference.nested_laplace.nodes import COLUMNS, LAYERS, ROWS, Nodes, edge_mass, keep
 from sitewise.inference.nested_laplace.searching import SHAPE_AXIS, SITE_AXIS, SLOPE_AXIS, fall, find_mode, log_mass
 from sitewise.inference.nested_laplace.workspace import make_workspace
 
 Floats = NDArray[np.float64]
 
-ROWS, COLUMNS, LAYERS = 81, 241, 61
 MOST_NODES, MOST_NODES_OF_LAYERS = 4000, 12_000
 STEP = 0.21
 """Width of a cell as a share of the distance between points where the log density is 2 below its mode: 4 sds of a normal."""
@@ -75,17 +74,6 @@ class Grid(NamedTuple):
     exposure: ExposureTable
 
 
-class Nodes(NamedTuple):
-    """Nodes found so far, as in :class:`Grid`; ``found`` (1,) says how many."""
-
-    log_mass: Floats
-    places: NDArray[np.int64]
-    c: Floats
-    factor: Floats
-    node: NDArray[np.int64]
-    found: NDArray[np.int64]
-
-
 @compiled
 def sweep(  # type: ignore[no-untyped-def]
     layer, start_row, start_column, highest, drop, origin, step, units, table, cells, priors, c, z, factor, work, nodes
@@ -125,13 +113,7 @@ def sweep(  # type: ignore[no-untyped-def]
                         value = log_mass(point, units, cells, priors, c, z, factor, work)
                         if math.isnan(value):
                             break
-                        new = nodes.found[0]
-                        nodes.log_mass[new] = value
-                        nodes.places[new, SHAPE_AXIS], nodes.places[new, SITE_AXIS] = row, column
-                        nodes.places[new, SLOPE_AXIS] = layer
-                        nodes.c[new], nodes.factor[new] = c, factor
-                        nodes.node[layer, row, column] = new
-                        nodes.found[0] = new + 1
+                        keep(layer, row, column, value, c, factor, nodes)
                     highest = max(highest, value)
                     if column == start:
                         row_c[:], row_z[:] = c, z
@@ -173,40 +155,36 @@ def grow(top, drop, mode, origin, step, units, table, cells, priors, c, z, facto
 
 
 @compiled
-def edge_mass(nodes, from_zero, priors):  # type: ignore[no-untyped-def]
-    """Return the share of the mass that lies in cells with a neighbour off the grid; a sd of zero is no edge."""
-    count = nodes.found[0]
-    total, edge = 0.0, 0.0
-    highest = nodes.log_mass[:count].max() if count > 0 else 0.0
+def fill(drop, from_zero, origin, step, units, table, cells, priors, c, z, factor, work, nodes):  # type: ignore[no-untyped-def]
+    """Visit what is missing beside nodes that count: where the density falls so steeply that the next row ended at once.
+
+    Nodes that are found are looked around in turn.
+    """
     active = (priors.has_shape, priors.random_sites, priors.random_slopes)
-    for index in range(count):
-        mass = math.exp(nodes.log_mass[index] - highest)
-        total += mass
-        outside = False
+    point, place = np.empty(3), np.empty(3, np.int64)
+    index = 0
+    while index < nodes.found[0]:
+        highest = nodes.log_mass[: nodes.found[0]].max()
         for axis in range(3):
             for side in (-1, 1):
-                if active[axis] and not (side == -1 and from_zero[axis] and nodes.places[index, axis] == 0):
-                    outside = outside or neighbour(nodes.node, nodes.places[index], axis, side) < 0
-        if outside:
-            edge += mass
-    return edge / total if total > 0 else np.nan
-
-
-@compiled
-def neighbour(node, place, axis, side):  # type: ignore[no-untyped-def]
-    """Return the node next to the one at ``place`` along an axis, or -1."""
-    layer = place[SLOPE_AXIS] + (side if axis == SLOPE_AXIS else 0)
-    row = place[SHAPE_AXIS] + (side if axis == SHAPE_AXIS else 0)
-    column = place[SITE_AXIS] + (side if axis == SITE_AXIS else 0)
-    return node_at(node, layer, row, column)
-
-
-@compiled
-def node_at(node, layer, row, column):  # type: ignore[no-untyped-def]
-    """Return the node at a place, or -1."""
-    if 0 <= layer < node.shape[0] and 0 <= row < ROWS and 0 <= column < COLUMNS:
-        return node[layer, row, column]
-    return -1
+                place[:] = nodes.places[index]
+                place[axis] += side
+                inside = 0 <= place[SHAPE_AXIS] < ROWS and 0 <= place[SITE_AXIS] < COLUMNS
+                inside = inside and 0 <= place[SLOPE_AXIS] < nodes.node.shape[0]
+                if not (active[axis] and inside and nodes.log_mass[index] > highest - drop):
+                    continue
+                if nodes.node[place[SLOPE_AXIS], place[SHAPE_AXIS], place[SITE_AXIS]] >= 0:
+                    continue
+                if nodes.found[0] == nodes.log_mass.size:
+                    return
+                for own in range(3):
+                    point[own] = origin[own] + place[own] * step[own] if active[own] else 0.0
+                c[:], z[:] = nodes.c[index], 0.0
+                exposures_at(math.exp(point[SHAPE_AXIS]), cells, table, work)
+                value = log_mass(point, units, cells, priors, c, z, factor, work)
+                if not math.isnan(value):
+                    keep(place[SLOPE_AXIS], place[SHAPE_AXIS], place[SITE_AXIS], value, c, factor, nodes)
+        index += 1
 
 
 @compiled
@@ -255,6 +233,10 @@ def make_grid(cells, priors, units, scale):  # type: ignore[no-untyped-def]
     for _ in range(MOST_GROWTH if found else 0):
         grow(top, drop, point, origin, step, units, table, cells, priors, c, z, factor, work, nodes)
         edge = edge_mass(nodes, from_zero, priors)
+        if edge > EDGE_MASS:
+            fill(drop, from_zero, origin, step, units, table, cells, priors, c, z, factor, work, nodes)
+            edge = edge_mass(nodes, from_zero, priors)
+            c[:], z[:] = mode_c, mode_z
         if not edge > EDGE_MASS:
             break
         drop += FURTHER
@@ -272,20 +254,3 @@ def make_grid(cells, priors, units, scale):  # type: ignore[no-untyped-def]
         edge,
         table,
     )
-
-
-def sd_unit_of(prior: Any) -> float:
-    """Return a rough middle of the prior of a sd, where the search begins and v bends from linear to logarithmic."""
-    if prior is None:
-        return 1.0
-    values = prior.values
-    rough: dict[str, Callable[[], float]] = {
-        "HalfNormal": lambda: 0.67 * values["sigma"],
-        "LogNormal": lambda: math.exp(values["mu"]),
-        "HalfStudentT": lambda: 0.7 * values["sigma"],
-        "Exponential": lambda: 0.7 / values["lam"],
-        "Gamma": lambda: values["alpha"] / values["beta"],
-        "InverseGamma": lambda: values["beta"] / (values["alpha"] + 1),
-        "HalfCauchy": lambda: values["beta"],
-    }
-    return float(rough[prior.dist]())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,3 +104,20 @@ def normal_stand_in(prior, x):  # type: ignore[no-untyped-def]
     if code == CAUCHY:
         return value, slope, 2.0 / (b * b + (x - a) ** 2)
     return value, slope, 0.0
+
+
+def sd_unit_of(prior: Any) -> float:
+    """Return a rough middle of the prior of a sd, where the search begins and v bends from linear to logarithmic."""
+    if prior is None:
+        return 1.0
+    values = prior.values
+    rough: dict[str, Callable[[], float]] = {
+        "HalfNormal": lambda: 0.67 * values["sigma"],
+        "LogNormal": lambda: math.exp(values["mu"]),
+        "HalfStudentT": lambda: 0.7 * values["sigma"],
+        "Exponential": lambda: 0.7 / values["lam"],
+        "Gamma": lambda: values["alpha"] / values["beta"],
+        "InverseGamma": lambda: values["beta"] / (values["alpha"] + 1),
+        "HalfCauchy": lambda: values["beta"],
+    }
+    return float(rough[prior.dist]())

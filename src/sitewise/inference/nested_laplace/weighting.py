@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from sitewise.classical.compiled import over_rows
 from sitewise.inference.nested_laplace.cells import make_cells
 from sitewise.inference.nested_laplace.drawing import OUTSIDE_DEGREES, draw
-from sitewise.inference.nested_laplace.grid import LARGEST_UNIT, make_grid, sd_unit_of
+from sitewise.inference.nested_laplace.grid import LARGEST_UNIT, make_grid
 from sitewise.inference.nested_laplace.pareto import pareto_smooth
-from sitewise.inference.nested_laplace.priors import make_priors
+from sitewise.inference.nested_laplace.priors import make_priors, sd_unit_of
 from sitewise.inference.nested_laplace.stand_ins import Replaced, corrections, with_stand_ins
 from sitewise.inference.packing import UnknownPriorError, slope_scales
 from sitewise.inference.verdict import Verdict, judge_importance
