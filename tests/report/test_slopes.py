@@ -3,6 +3,7 @@
 import importlib
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from sitewise.report.plot_effects import plot_site_spread, plot_sites
 from sitewise.report.plot_slopes import plot_site_slopes
 from sitewise.report.slopes import alone, measured_from, poisson
 from sitewise.report.style import styled
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "files.md"
 
 FORMULA = "Surv(months, died) ~ ecog + age + stage + (1 + ecog + age | hospital)"
 PLAIN = "Surv(months, died) ~ ecog + age + stage + (1 | hospital)"
@@ -108,7 +111,7 @@ def test_curves_at_each_site_are_those_of_the_estimands(folder, analysis):
 
 
 def test_files_are_published(folder):
-    text = (importlib.resources.files("sitewise").parents[1] / "docs" / "files.md").read_text()
+    text = DOCUMENT.read_text(encoding="utf-8")
     line = next(line for line in text.splitlines() if line.startswith("| `site_slopes.csv`"))
     assert line.split("|")[2].strip(" `") == ", ".join(COLUMNS)
     assert "`site_slopes` (with random slopes)" in text
