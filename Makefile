@@ -73,7 +73,7 @@ wheel: setup ## build the source distribution, and from it the wheel, into dist/
 	@$(UV) build --quiet --python $(PY) --out-dir dist
 	@ls dist/sitewise-*
 
-test-wheel: wheel ## install the wheel into .venv-wheel and run the tests against it
+test-wheel: wheel ## install the wheel into .venv-wheel and run most tests against it
 	@PATH="$(CURDIR)/.venv-wheel/bin:$$PATH" $(TEST_ENV) sh scripts/test-wheel.sh $(PYTEST_FLAGS)
 
 clean: ## remove what builds, checks and runs leave behind; keeps the environments
