@@ -123,7 +123,7 @@ def test_prior_densities_are_scipy_s_and_pymc_s(prior: sw.Prior, oracle) -> None
     np.testing.assert_allclose(log_density(prior, values), expected, rtol=1e-12, atol=1e-12)
     # PyMC takes log 2 of its half-t and half-Cauchy in single precision: a constant 1.9e-9.
     np.testing.assert_allclose(_log_density_by_pymc(prior, values), expected, rtol=1e-12, atol=2e-9)
-    code, a, b, c = packing.encode(prior, {**packing.REAL, **packing.POSITIVE})
+    code, a, b, c = packing.encode(prior, packing.REAL | packing.POSITIVE)
     for x in values.ravel():
         below, above = (prior_densities.prior_log_density(int(code), a, b, c, x + step)[0] for step in (-1e-6, 1e-6))
         slope = prior_densities.prior_log_density(int(code), a, b, c, x)[1]

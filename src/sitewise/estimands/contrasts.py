@@ -6,10 +6,12 @@ from typing import Literal
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.problems import SpecError, nearest
 
+Floats = NDArray[np.float64]
 Scale = Literal["difference", "ratio"]
 NULL: dict[str, float] = {"difference": 0.0, "ratio": 1.0}
 """The value of no difference, by scale."""
@@ -34,9 +36,14 @@ def contrast(values: xr.DataArray, /, *, reference: str, scale: Scale = "differe
         raise SpecError(f"A contrast is a difference or a ratio, not '{scale}'.")
     base = values.sel({names.GROUP: reference}, drop=True)
     others = values.sel({names.GROUP: [name for name in labels if name != reference]})
-    with np.errstate(divide="ignore", invalid="ignore"):
-        result = others - base if scale == "difference" else others / base
+    result = compared(others, base, scale)
     return result.assign_attrs({**values.attrs, "scale": scale, "reference_group": reference})
+
+
+def compared[Values: (Floats, xr.DataArray)](values: Values, base: Values, scale: str) -> Values:
+    """Return ``values`` against ``base``, as difference or ratio; a ratio to zero is infinite."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return values - base if scale == "difference" else values / base
 
 
 def prob_above(values: xr.DataArray, bound: float) -> xr.DataArray:

@@ -220,7 +220,8 @@ def _members(
     bootstrap_seed: int | None,
 ) -> Members:
     """Return a group's distinct members and their weights; people who differ in nothing that matters are counted once."""
-    rows = design.rows(group.people) - np.asarray(fit.spec.resolved.means)
+    raw = design.rows(group.people) if group.rows is None else design.matrix[group.rows]
+    rows = raw - np.asarray(fit.spec.resolved.means)
     at_own_site = isinstance(sites, Observed) and sites.site is None and fit.spec.has_sites and group.site is not None
     keys = np.column_stack([rows, group.site]) if at_own_site and group.site is not None else rows
     _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)

@@ -144,7 +144,7 @@ def _normal_log_density(values: Floats, sd: Floats) -> Floats:
 
 def log_density(prior: Prior, values: Floats) -> Floats:
     """Return the log density of a scalar prior at ``values``: by the kernel's formula, or PyMC's where it has none."""
-    encoded = encode(prior, {**REAL, **POSITIVE})
+    encoded = encode(prior, REAL | POSITIVE)
     if encoded is None:
         return _log_density_by_pymc(prior, values)
     from sitewise.inference.prior_densities import prior_log_densities

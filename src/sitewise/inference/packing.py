@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,13 @@ Floats = NDArray[np.float64]
 POINT = "point"
 """Name under which nutpie stores the kernel's points."""
 
-REAL: dict[str, tuple[int, tuple[str, ...]]] = {
+REAL_CODES = {
     "Normal": (0, ("mu", "sigma")),
     "StudentT": (1, ("nu", "mu", "sigma")),
     "Cauchy": (2, ("alpha", "beta")),
     "Laplace": (3, ("mu", "b")),
 }
-POSITIVE: dict[str, tuple[int, tuple[str, ...]]] = {
+POSITIVE_CODES = {
     "HalfNormal": (4, ("sigma",)),
     "LogNormal": (5, ("mu", "sigma")),
     "HalfStudentT": (6, ("nu", "sigma")),
@@ -39,6 +40,7 @@ POSITIVE: dict[str, tuple[int, tuple[str, ...]]] = {
     "HalfCauchy": (10, ("beta",)),
 }
 """PyMC distributions that the kernel knows, with its code and the parameters it takes; others go through the graph."""
+REAL, POSITIVE = frozenset(REAL_CODES), frozenset(POSITIVE_CODES)
 DIMENSIONS: dict[str, tuple[str, ...]] = {
     names.LOG_HAZARD_RATIO: (names.TERM,),
     names.LOG_TIME_RATIO: (names.TERM,),
@@ -54,16 +56,23 @@ CONSTANT = 1e-10
 BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
 
 
-def encode(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float] | None:
-    """Return a prior as code, a, b, c; None when the kernel does not know it."""
-    code, parameters = known.get(prior.dist, (-1, ()))
-    if code < 0 or set(parameters) != set(prior.values):
+@lru_cache(maxsize=4096)
+def encode(prior: Prior, known: frozenset[str]) -> tuple[float, ...] | None:
+    """Return a prior as code, a, b, c; None when it is not among the ``known`` ones, or the kernel cannot take it.
+
+    Kept, because thousands of fits have the same few priors.
+    """
+    if prior.dist not in known:
         return None
-    numbers = [prior.values[name] for name in parameters]
+    code, parameters = {**REAL_CODES, **POSITIVE_CODES}[prior.dist]
+    values = prior.values
+    if set(parameters) != set(values):
+        return None
     location = "alpha" if prior.dist == "Cauchy" else "mu"
-    if any(value <= 0 for name, value in prior.values.items() if name != location):
+    if any(value <= 0 for name, value in values.items() if name != location):
         return None  # the graph says what is wrong
-    return [float(code), *numbers, *[0.0] * (3 - len(numbers))]
+    numbers = [values[name] for name in parameters]
+    return (float(code), *numbers, *[0.0] * (3 - len(numbers)))
 
 
 class UnknownPriorError(ValueError):
@@ -103,8 +112,10 @@ def column_scales(data: ModelData) -> Floats:
     A level may be missing in a simulated cohort, or when patients are left out. The sd of equal numbers is not always zero:
     their mean is rounded.
     """
-    spread = data.covariates.std(axis=0)
-    return np.where(spread > CONSTANT * np.abs(data.covariates).max(axis=0, initial=0.0), spread, 1.0)
+    rows = data.covariates
+    away = rows - rows.sum(axis=0) / len(rows)
+    spread = np.sqrt(np.einsum("ij,ij->j", away, away) / len(rows))
+    return np.where(spread > CONSTANT * np.abs(rows).max(axis=0, initial=0.0), spread, 1.0)
 
 
 def slope_scales(spec: ModelSpec, data: ModelData) -> Floats:
@@ -164,7 +175,7 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
     return packed, free
 
 
-def encoded(prior: Prior, known: dict[str, tuple[int, tuple[str, ...]]]) -> list[float]:
+def encoded(prior: Prior, known: frozenset[str]) -> tuple[float, ...]:
     """Return a prior as code, a, b, c.
 
     Raises

@@ -7,7 +7,9 @@ Gelman, Yao & Gabry 2024, JMLR 25(72).
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
@@ -44,7 +46,7 @@ class Threshold:
 
     def level(self, value: float) -> Level:
         """Return the level of a value; not a number fails."""
-        if not np.isfinite(value):
+        if not math.isfinite(value):
             return "fail"
         if self.inclusive and value == self.ok:
             return "ok"
@@ -104,7 +106,7 @@ THRESHOLDS: dict[str, Threshold] = {
 
 def pareto_k_bound(draws: int) -> float:
     """Return the largest good Pareto k for this many draws: min(1 - 1 / log10 S, 0.7)."""
-    return float(min(1 - 1 / np.log10(draws), 0.7))
+    return min(1 - 1 / math.log10(draws), 0.7)
 
 
 @dataclass(frozen=True)
@@ -193,14 +195,19 @@ def check(name: str, value: float, where: str = "") -> Check:
     return Check(name, float(value), threshold.level(float(value)), threshold.ok, threshold.warn, where)
 
 
+@cache
+def _pareto_k_threshold(draws: int) -> Threshold:
+    bound = pareto_k_bound(draws)
+    return replace(THRESHOLDS["pareto_k"], ok=bound, warn=bound)
+
+
 def judge_importance(importance_ess: float, pareto_k: float, edge_mass: float, draws: int, mcse: float) -> Verdict:
     """Return the verdict on weighted draws: importance ESS, Pareto k, mass on the edge of the grid, worst MCSE over sd."""
-    bound = pareto_k_bound(draws)
-    threshold = replace(THRESHOLDS["pareto_k"], ok=bound, warn=bound)
+    threshold = _pareto_k_threshold(draws)
     return Verdict(
         (
             check("importance_ess", importance_ess),
-            Check("pareto_k", pareto_k, threshold.level(pareto_k), bound, bound),
+            Check("pareto_k", pareto_k, threshold.level(pareto_k), threshold.ok, threshold.warn),
             check("edge_mass", edge_mass),
             check("mcse", mcse),
         )

@@ -11,7 +11,6 @@ import xarray as xr
 from sitewise import names
 from sitewise.estimands import (
     GroupCurves,
-    contrast,
     log_hazard_ratios,
     log_time_ratios,
     median_hazard_ratio,
@@ -21,7 +20,7 @@ from sitewise.estimands import (
     site_sd,
     summarise,
 )
-from sitewise.estimands.contrasts import NULL
+from sitewise.estimands.contrasts import NULL, Floats, compared
 from sitewise.estimands.summary import DIAGNOSTICS
 from sitewise.inference import FitResult
 from sitewise.models import RandomSites
@@ -164,28 +163,28 @@ def _contrast_rows(analysis: Analysis, label: str, name: str, horizon: float, dr
     partitions = [str(item) for item in draws.coords["partition"].to_numpy()]
     labels = [str(item) for item in draws[names.GROUP].to_numpy()]
     margin = analysis.margins.get(name, float("nan"))
+    order = (names.CHAIN, names.DRAW, names.GROUP)
+    by_group = draws.transpose(*order).to_numpy()
     rows: list[dict[str, object]] = []
-    parts: list[xr.DataArray] = []
+    parts: list[Floats] = []
     for partition in dict.fromkeys(item for item in partitions if item):
-        members = [group for group, own in zip(labels, partitions, strict=True) if own == partition]
+        members = [group for group, own in enumerate(partitions) if own == partition]
         for position, reference in enumerate(members[1:], start=1):
-            chosen = draws.sel({names.GROUP: [*members[:position], reference]})
             for scale in NULL:
-                parts.append(contrast(chosen, reference=reference, scale=scale))  # type: ignore[arg-type]
+                parts.append(compared(by_group[..., members[:position]], by_group[..., [reference]], scale))
                 for group in members[:position]:
-                    row = {"group": group, "reference_group": reference, "sites": label, "estimand": name, "scale": scale}
-                    rows.append({**row, "horizon": horizon, "margin": margin if scale == "difference" else float("nan")})
+                    row = {"group": labels[group], "reference_group": labels[reference], "sites": label, "estimand": name}
+                    row_margin = margin if scale == "difference" else float("nan")
+                    rows.append({**row, "scale": scale, "horizon": horizon, "margin": row_margin})
     if not parts:
         return []
-    order = (names.CHAIN, names.DRAW, names.GROUP)
-    values = np.concatenate([part.transpose(*order).to_numpy() for part in parts], axis=-1)
-    compared = xr.DataArray(values, dims=order, attrs=draws.attrs)
+    values = np.concatenate(parts, axis=-1)
     told = pd.DataFrame(rows)
     null = told["scale"].map(NULL).to_numpy()
     bound = told["margin"].to_numpy(dtype=float)
     told["prob_above_null"] = (values > null).mean(axis=(0, 1))
     told["prob_above_margin"] = np.where(np.isnan(bound), np.nan, (values > bound).mean(axis=(0, 1)))
-    table = summarise(compared, prob=analysis.prob, diagnostics=("mcse_mean",))
+    table = summarise(xr.DataArray(values, dims=order, attrs=draws.attrs), prob=analysis.prob, diagnostics=("mcse_mean",))
     return [pd.concat([told, table.reset_index(drop=True)], axis=1)]
 
 

@@ -25,6 +25,10 @@ def frame(make_frame):
     return make_frame(150, seed=4)
 
 
+def make(spec: sw.ModelSpec, data: ModelData) -> cells.Cells:
+    return cells.make_cells(spec, data, packing.column_scales(data))
+
+
 def count(made: cells.Cells) -> int:
     return made.start.size - 1
 
@@ -34,7 +38,7 @@ def all_derivatives(differentiate):
     """A function that returns value, gradient and Hessian at a point in the middle of things."""
 
     def call(spec: sw.ModelSpec, data: ModelData, made: cells.Cells) -> tuple:
-        priors = make_priors(spec, data)
+        priors = make_priors(spec, packing.column_scales(data))
         rng = np.random.default_rng(2)
         sites = made.site_start.size - 1 if priors.random_sites else 0
         c, z = rng.uniform(-0.5, 0.5, priors.column_sd.size + 1), rng.normal(size=sites)
@@ -45,10 +49,10 @@ def all_derivatives(differentiate):
 
 def both_ways(spec: sw.ModelSpec, data: ModelData, monkeypatch) -> tuple[cells.Cells, cells.Cells]:
     """Return the cells, and those of a cohort in which every patient is one."""
-    few = cells.make_cells(spec, data)
+    few = make(spec, data)
     with monkeypatch.context() as patch:
         forbid_cells(patch)
-        return few, cells.make_cells(spec, data)
+        return few, make(spec, data)
 
 
 def forbid_cells(monkeypatch) -> None:
@@ -94,7 +98,7 @@ def test_numbers_of_cells(sites, frame, read):
     for terms in ((), ("ecog",), ("ecog", "stage"), ("ecog", "age")):
         patterns = frame.groupby([*by_site, *terms]).ngroups if by_site or terms else 1
         spec = sw.ModelSpec(terms=terms, sites=sites).resolve(cohort)
-        made = cells.make_cells(spec, prepare(spec, cohort))
+        made = make(spec, prepare(spec, cohort))
         assert count(made) == patterns
         assert made.total_events == frame["died"].sum()
         assert made.start[-1] == made.log_time.size == len(frame)
@@ -114,7 +118,7 @@ def test_a_patient_of_weight_two_is_two_patients(sites, frame, read, all_derivat
     found = []
     for cohort in (twice, repeated):
         data = prepare(spec, cohort)
-        found.append(all_derivatives(spec, data, cells.make_cells(spec, data)))
+        found.append(all_derivatives(spec, data, make(spec, data)))
     for weighted, doubled in zip(*found, strict=True):
         np.testing.assert_allclose(weighted, doubled, rtol=1e-11, atol=1e-11 * np.abs(doubled).max())
 
@@ -145,7 +149,7 @@ def test_the_likelihood_of_nobody_late_is_that_without_entries(frame, read, all_
     for cohort in (read(frame), read(frame.assign(start=0.0), entry="start")):
         resolved = spec.resolve(cohort)
         data = prepare(resolved, cohort)
-        found.append(all_derivatives(resolved, data, cells.make_cells(resolved, data)))
+        found.append(all_derivatives(resolved, data, make(resolved, data)))
     for given, absent in zip(*found, strict=True):
         np.testing.assert_array_equal(given, absent)
 
@@ -155,7 +159,7 @@ def test_exposures_are_sums_of_powers(options, make_frame, read, tabulate):
     """Of a cohort with many patients to a cell: by a polynomial inside the table's range, summed outside."""
     cohort = read(make_frame(2000, seed=6), covariates=["ecog"], **options)
     spec = sw.ModelSpec(terms=("ecog",)).resolve(cohort)
-    made = cells.make_cells(spec, prepare(spec, cohort))
+    made = make(spec, prepare(spec, cohort))
     table, exposures = tabulate(made, 1.2, 1.4)
     assert table.values.shape == (8, 16)
     place, ecog = cohort.site_index, (cohort.covariates["ecog"] == ">=1").to_numpy()
@@ -171,4 +175,4 @@ def test_exposures_are_sums_of_powers(options, make_frame, read, tabulate):
 def test_a_cohort_of_few_patients_to_a_cell_is_summed(frame, read, tabulate):
     cohort = read(frame, covariates=["ecog"])
     spec = sw.ModelSpec(terms=("ecog",)).resolve(cohort)
-    assert tabulate(cells.make_cells(spec, prepare(spec, cohort)), 1.2, 1.4)[0].values.size == 0
+    assert tabulate(make(spec, prepare(spec, cohort)), 1.2, 1.4)[0].values.size == 0

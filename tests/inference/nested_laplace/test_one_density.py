@@ -123,7 +123,7 @@ def make_case(patients: sw.Cohort, data_kind: str = DATA[0], **options: Any) -> 
             spec, sites=replace(spec.sites, centred=False)
         )  # a centred spec is the same distribution, and its draws are standardised
     data = prepare(spec, patients)
-    return Case(spec, data, make_cells(spec, data), make_priors(spec, data))
+    return Case(spec, data, make_cells(spec, data, packing.column_scales(data)), make_priors(spec, packing.column_scales(data)))
 
 
 @pytest.mark.parametrize("data_kind", DATA)
@@ -298,7 +298,7 @@ def test_stand_ins_are_concave_and_touch_from_below(prior):
     everywhere = np.linspace(-30, 30, 2001)
     density = np.array([prior_log_density(int(code[0]), *code[1:], x)[0] for x in everywhere])
     for x in (-8.0, -0.7, 0.15, 0.9, 12.0):
-        value, slope, precision = normal_stand_in(code, x)
+        value, slope, precision = normal_stand_in(int(code[0]), *code[1:], x)
         assert precision > 0
         normal = value + slope * (everywhere - x) - 0.5 * precision * (everywhere - x) ** 2
         if prior.dist == "Laplace":  # has a kink; the normal of its mean and variance stands in

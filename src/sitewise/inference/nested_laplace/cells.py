@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sitewise.classical.compiled import compiled
 from sitewise.inference.nested_laplace.intervals import Intervals, make_intervals
-from sitewise.inference.packing import column_scales, sum_to_zero_basis
+from sitewise.inference.packing import sum_to_zero_basis
 from sitewise.models.model_data import ModelData, slope_rows
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec
@@ -71,9 +71,9 @@ class Cells(NamedTuple):
     intervals: Intervals
 
 
-def make_cells(spec: ModelSpec, data: ModelData) -> Cells:
-    """Return the cells of a cohort's arrays under a resolved spec."""
-    rows = np.ascontiguousarray(data.covariates / column_scales(data))
+def make_cells(spec: ModelSpec, data: ModelData, scales: Floats) -> Cells:
+    """Return the cells of a cohort's arrays under a resolved spec; ``scales`` (p,) are its columns' sds."""
+    rows = np.ascontiguousarray(data.covariates / scales)
     sites = len(spec.resolved.site_labels)
     random = isinstance(spec.sites, RandomSites)
     weight = np.ones(data.log_time.size) if data.weight is None else data.weight

@@ -55,14 +55,16 @@ def derivatives(shape, site_sd, slope_sd, cells, priors, c, z, work):  # type: i
     about = cells.middle
     for j in range(q + 1):
         about += row[j] * c[j]
-    value, slope, precision = normal_stand_in(priors.baseline, about)
+    prior, several = priors.baseline, priors.coefficients  # rows are not taken out: each would be counted, which takes long
+    value, slope, precision = normal_stand_in(int(prior[0]), prior[1], prior[2], prior[3], about)
     for i in range(q + 1):
         gradient[i] = slope * row[i]
         for j in range(q + 1):
             hessian[i, j] = precision * row[i] * row[j]
     for j in range(q):
         sd = priors.column_sd[j]
-        density, slope, precision = normal_stand_in(priors.coefficients[j], c[j] / sd)
+        code, x = int(several[j, 0]), c[j] / sd
+        density, slope, precision = normal_stand_in(code, several[j, 1], several[j, 2], several[j, 3], x)
         value += density
         gradient[j] += slope / sd
         hessian[j, j] += precision / (sd * sd)

@@ -48,11 +48,21 @@ def exact_log_prior(c, priors, shape, middle, row):  # type: ignore[no-untyped-d
     total = 0.0
     for j in range(c.size):
         about += row[j] * c[j]
+    several = priors.coefficients
     for j in range(c.size - 1):
-        prior = priors.coefficients[j]
-        total += prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], c[j] / priors.column_sd[j])[0]
+        x = c[j] / priors.column_sd[j]
+        total += prior_log_density(int(several[j, 0]), several[j, 1], several[j, 2], several[j, 3], x)[0]
     prior = priors.baseline
     return total + prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], about)[0]
+
+
+@inlined
+def log_of_diagonal(factor):  # type: ignore[no-untyped-def]
+    """Return the log determinant of a Cholesky factor."""
+    total = 0.0
+    for k in range(factor.shape[0]):
+        total += math.log(factor[k, k])
+    return total
 
 
 @compiled
@@ -124,7 +134,8 @@ def draw(  # type: ignore[no-untyped-def]
     for axis in range(3):
         cell_size *= grid.step[axis] if active[axis] else 1.0
     share_outside = outside / draws
-    log_c_constant = math.lgamma(0.5 * (degrees + d)) - math.lgamma(0.5 * degrees) - 0.5 * d * math.log(math.pi * degrees)
+    log_c_constant = math.lgamma(0.5 * (degrees + d)) - math.lgamma(0.5 * degrees)
+    log_c_constant -= 0.5 * d * math.log(math.pi * degrees) + d * math.log(spread)
 
     count = cells.columns.shape[1]
     work = make_workspace(cells, effects, cells.single)
@@ -132,7 +143,7 @@ def draw(  # type: ignore[no-untyped-def]
     c, z, factor, mode, deviation, row = np.empty(d), np.zeros(effects), np.zeros((d, d)), np.empty(d), np.empty(d), np.empty(d)
     halves, point = np.empty(2), np.zeros(3)
     has_intervals = intervals.weight.size > 0
-    position = 0
+    position, last_index, log_determinant = 0, -1, 0.0
     for s in range(start, stop):
         # Hyperparameters.
         index = 0
@@ -174,7 +185,10 @@ def draw(  # type: ignore[no-untyped-def]
 
         # Coefficients and baseline, around the mode at this point.
         if index >= 0:
-            factor[:] = grid.factor[index]
+            if index != last_index:  # draws from the grid come node by node
+                factor[:] = grid.factor[index]
+                last_index = index
+                log_determinant = log_of_diagonal(factor)
             mode_near(point, index, grid.places, grid.node, grid.origin, grid.step, grid.c, active, axes, mode)
         else:
             z[:] = 0.0
@@ -186,14 +200,15 @@ def draw(  # type: ignore[no-untyped-def]
                 densities[s] = 0.0
                 points[s] = 0.0
                 continue
+            log_determinant = log_of_diagonal(factor)
+            last_index = -1
         square = 0.0
         stretch = math.sqrt(degrees / chi_squares[s, 0])
         for k in range(d):
             deviation[k] = stretch * normals[s, 2 + k]
             square += deviation[k] * deviation[k]
             deviation[k] *= spread
-            log_proposal += math.log(factor[k, k] / spread)
-        log_proposal += log_c_constant - 0.5 * (degrees + d) * math.log1p(square / degrees)
+        log_proposal += log_determinant + log_c_constant - 0.5 * (degrees + d) * math.log1p(square / degrees)
         solve_upper(factor, deviation)
         for k in range(d):
             c[k] = mode[k] + deviation[k]

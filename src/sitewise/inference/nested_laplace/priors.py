@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.classical.compiled import compiled
-from sitewise.inference.packing import BASELINES, POSITIVE, REAL, column_scales, encoded
+from sitewise.inference.packing import BASELINES, POSITIVE, REAL, encoded
 from sitewise.inference.prior_densities import CAUCHY, LAPLACE, NORMAL, STUDENT_T, prior_log_density
-from sitewise.models.model_data import ModelData
 from sitewise.models.site_effects import FixedSites
 from sitewise.models.spec import ModelSpec
 
@@ -57,15 +56,15 @@ class PriorArrays(NamedTuple):
     random_slopes: bool
 
 
-def make_priors(spec: ModelSpec, data: ModelData) -> PriorArrays:
-    """Return the priors of a spec that the kernel reads."""
+def make_priors(spec: ModelSpec, scales: Floats) -> PriorArrays:
+    """Return the priors of a spec that the kernel reads; ``scales`` (p,) are the sds of the cohort's columns."""
     resolution = spec.resolved
     coefficients = [encoded(prior, REAL) for prior in resolution.coefficients]
-    column_sd = list(column_scales(data))
-    distance = list((np.asarray(resolution.means) - np.asarray(resolution.reference)) / np.asarray(column_sd))
+    column_sd = list(scales)
+    distance = list((np.asarray(resolution.means) - np.asarray(resolution.reference)) / scales)
     if isinstance(spec.sites, FixedSites) and resolution.site_effects is not None:
         free = len(resolution.site_labels) - 1
-        coefficients += [[float(NORMAL), 0.0, resolution.site_effects.values["sigma"], 0.0]] * free
+        coefficients += [(float(NORMAL), 0.0, resolution.site_effects.values["sigma"], 0.0)] * free
         column_sd += [1.0] * free
         distance += [0.0] * free
     nothing = np.zeros(4)
@@ -86,14 +85,13 @@ def make_priors(spec: ModelSpec, data: ModelData) -> PriorArrays:
 
 
 @compiled
-def normal_stand_in(prior, x):  # type: ignore[no-untyped-def]
+def normal_stand_in(code, a, b, c, x):  # type: ignore[no-untyped-def]
     """Return value, slope and precision at x of the log-concave stand-in for a prior on the whole line.
 
     Normal: itself. Student t and Cauchy: their own density and slope, with the precision of the normal that touches the density
     from below at x (the weight of the EM algorithm for scale mixtures), which is positive everywhere. Laplace, which has a
     kink: the normal of its mean and variance. The importance weights replace stand-ins by the priors themselves.
     """
-    code, a, b, c = int(prior[0]), prior[1], prior[2], prior[3]
     if code == LAPLACE:
         code, b = NORMAL, b * np.sqrt(2.0)
     value, slope = prior_log_density(code, a, b, c, x)

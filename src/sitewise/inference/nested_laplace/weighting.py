@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sitewise.classical.compiled import over_rows
+from sitewise.classical.compiled import compiled, over_rows
 from sitewise.inference.nested_laplace.cells import make_cells
 from sitewise.inference.nested_laplace.drawing import OUTSIDE_DEGREES, draw
 from sitewise.inference.nested_laplace.grid import LARGEST_UNIT, make_grid
 from sitewise.inference.nested_laplace.pareto import pareto_smooth
 from sitewise.inference.nested_laplace.priors import make_priors, sd_unit_of
 from sitewise.inference.nested_laplace.stand_ins import Replaced, corrections, with_stand_ins
-from sitewise.inference.packing import UnknownPriorError, slope_scales
+from sitewise.inference.packing import UnknownPriorError, column_scales, slope_scales
 from sitewise.inference.verdict import Verdict, judge_importance
 from sitewise.models.model_data import ModelData
 from sitewise.models.spec import ModelSpec
@@ -96,14 +97,15 @@ def weighted_draws(
     NoModeError
         When the approximation finds no mode.
     """
-    cells = make_cells(spec, data)
+    scales = column_scales(data)
+    cells = make_cells(spec, data, scales)
     asked = spec
     replaced: tuple[Replaced, ...] = ()
     try:
-        priors = make_priors(spec, data)
+        priors = make_priors(spec, scales)
     except UnknownPriorError:
         spec, replaced = with_stand_ins(spec)
-        priors = make_priors(spec, data)
+        priors = make_priors(spec, scales)
     scale = 1.0 if cells.start.size < MANY_CELLS else COARSER
     grid = make_grid(cells, priors, units_of(spec, data), scale)
     if not (grid.log_mass.size > 0 and np.isfinite(grid.edge_mass)):
@@ -159,16 +161,27 @@ def units_of(spec: ModelSpec, data: ModelData) -> Floats:
     return np.array([min(sd_unit_of(resolution.site_sd), LARGEST_UNIT), min(slope, LARGEST_UNIT / scale)])
 
 
-def worst_error(points: Floats, weights: Floats) -> float:
-    """Return the largest Monte Carlo error of a mean over sd, among the points' coordinates.
+@compiled
+def worst_error(points, weights):  # type: ignore[no-untyped-def]
+    """Return the largest Monte Carlo error of a mean over sd, among the coordinates of points (S, free).
 
     The error of a weighted mean is sqrt(sum w^2 (x - mean)^2) (delta method for a ratio of means).
     """
-    deviation = points - weights @ points
-    square = deviation**2
-    variance = weights @ square
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return float(np.max(np.sqrt((weights**2 @ square) / variance)))
+    draws, free = points.shape
+    mean, variance, error = np.zeros(free), np.zeros(free), np.zeros(free)
+    for s in range(draws):
+        for j in range(free):
+            mean[j] += weights[s] * points[s, j]
+    for s in range(draws):
+        for j in range(free):
+            own = weights[s] * (points[s, j] - mean[j]) ** 2
+            variance[j] += own
+            error[j] += weights[s] * own
+    worst = 0.0
+    for j in range(free):
+        own = math.sqrt(error[j] / variance[j])
+        worst = own if not own <= worst else worst
+    return worst
 
 
 def resampled(weights: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
