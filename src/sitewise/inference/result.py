@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,11 @@ class FitResult:
 
 def installed_versions() -> dict[str, str]:
     """Return Python's version and those of the packages that a fit rests on, as installed."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> dict[str, str]:
     import platform
     from importlib import metadata
 
