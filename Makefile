@@ -44,13 +44,14 @@ lint: setup ## style, format, types and import layers, without the tests
 	@echo "== import layers (lint-imports)"
 	@.venv/bin/lint-imports --no-logo
 
-verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers, fast engine (2.5 hours on 2 cores)
+verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers, fast engine, checks (2.7 hours on 2 cores)
 	$(PY) benchmarks/verify.py
 	$(PY) benchmarks/fixed_truth.py
 	$(PY) benchmarks/calibration_coverage.py
 	$(PY) benchmarks/pseudo_papers.py
 	$(PY) benchmarks/fast_accuracy.py
 	$(PY) benchmarks/sbc_faults.py
+	$(PY) benchmarks/check_faults.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

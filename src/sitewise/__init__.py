@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from sitewise.simulate.progression import ScanSchedule as ScanSchedule
     from sitewise.simulate.progression import calibrate_progression as calibrate_progression
     from sitewise.studies import site_models as site_models
+    from sitewise.studies.checking.check import check as check
+    from sitewise.studies.checking.result import Checks as Checks
     from sitewise.studies.classical_analysis import ClassicalPlan as ClassicalPlan
     from sitewise.studies.classical_analysis import ClassicalTables as ClassicalTables
     from sitewise.studies.classical_analysis import Outcomes as Outcomes
@@ -175,6 +177,8 @@ _HOME = {
     "sitewise.report.classical_write": ("write_classical",),
     "sitewise.report.evidence_fit_write": ("write_evidence_fit",),
     "sitewise.studies": ("site_models",),
+    "sitewise.studies.checking.check": ("check",),
+    "sitewise.studies.checking.result": ("Checks",),
     "sitewise.studies.classical_analysis": (
         "ClassicalPlan",
         "ClassicalTables",

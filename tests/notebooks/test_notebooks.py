@@ -16,7 +16,13 @@ import pytest
 import sitewise as sw
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NAMES = ("01_krog_20_04", "02_real_patients_lung", "03_what_a_paper_says", "04_thousands_of_posteriors")
+NAMES = (
+    "01_krog_20_04",
+    "02_real_patients_lung",
+    "03_what_a_paper_says",
+    "04_thousands_of_posteriors",
+    "05_is_the_model_right",
+)
 MOST_BYTES = 600_000
 PLACES = ("/work", "/root", "/tmp", "/home", "/Users", "\\Users", "site-packages")
 
@@ -215,3 +221,29 @@ def test_real_patients_run_small(run: Any):
     assert values["best_first"][-1] == "exponential, sites"
     assert {"report.html", "posterior.nc", "estimands.csv", "survival.png"} <= set(values["files"])
     assert values["same"] == 0
+
+
+@pytest.mark.slow
+def test_checks_run_small(run: Any):
+    values = probed(
+        run,
+        NAMES[4],
+        {
+            "synthetic": "bool(cohort.synthetic)",
+            "checks": "list(found.table['check'])",
+            "refitted": "bool(found.refitted and again.refitted and real.refitted)",
+            "shapes": "[float(plain.posterior['shape'].mean()), float(right.posterior['shape'].mean())]",
+            "replicates": "found.replicates",
+        },
+    )
+    assert values["synthetic"]
+    assert values["refitted"]
+    assert values["checks"][0] == "hazard over time"
+    assert values["shapes"][0] > values["shapes"][1] > 0
+    assert values["replicates"] == 20
+
+
+def test_the_committed_checks_are_at_full_size():
+    found = texts(committed(NAMES[4]))
+    assert "hazard over time" in found
+    assert "Of 40 cohorts without their guarantee time" in found

@@ -245,6 +245,25 @@ def sbc(
     raise typer.Exit(run_sbc(cohort, config, out, asked))
 
 
+@app.command()
+def check(
+    fit: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `sitewise fit` wrote, or its posterior.nc.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the files; default the fit's own.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="Study file (TOML), for its risk groups.")] = None,
+    replicates: Annotated[int, typer.Option("--replicates", min=19, help="Cohorts simulated from the fit.")] = 200,
+    time: Annotated[
+        list[float] | None, typer.Option("--time", help="Time at which predictions are judged; can be repeated.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default one a core.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,
+    prob: Annotated[float, typer.Option("--prob", help="Probability of limits.")] = 0.95,
+) -> None:
+    """Check a fit: the hazard's form, sites, effects over time, censoring, predictions, and how much is the prior."""
+    from sitewise.cli.check import Asked, run_check
+
+    raise typer.Exit(run_check(fit, config, out, Asked(replicates, tuple(time or ()), workers, seed, prob)))
+
+
 def main() -> None:
     """Run the command line; problems in what the user gave are a message and exit code 2."""
     import gc

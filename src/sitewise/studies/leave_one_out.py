@@ -136,7 +136,7 @@ def leave_one_out(
     if full.cohort.site is not None:
         about["site"] = full.cohort.site.astype(str).to_numpy()
     about |= {"time": full.cohort.time, "event": full.cohort.event.astype(int)}
-    approximate, good_k = _psis(full)
+    approximate, good_k = psis_leave_one_out(full)
     exact = rows.reindex(columns=["elpd", "elpd_mcse"])
     compared = pd.DataFrame(
         {
@@ -148,7 +148,7 @@ def leave_one_out(
     return LeaveOneOut(pd.concat([pd.DataFrame(about), exact, approximate, compared, rest], axis=1), good_k)
 
 
-def _psis(fitted: FitResult) -> tuple[pd.DataFrame, float]:
+def psis_leave_one_out(fitted: FitResult) -> tuple[pd.DataFrame, float]:
     """Return PSIS-LOO of the full fit by arviz-stats: ``psis_elpd, psis_mcse, psis_pareto_k``, and the largest good k.
 
     The columns are empty where the fit has no pointwise log likelihood (too many draws times patients).

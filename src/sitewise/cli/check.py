@@ -1,0 +1,67 @@
+"""`sitewise check`: checks of a fit that was saved."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sitewise.cli.run import _progress
+from sitewise.problems import StudyError
+
+POSTERIOR = "posterior.nc"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Flags of the command line."""
+
+    replicates: int
+    times: tuple[float, ...]
+    workers: int | None
+    seed: int
+    prob: float
+
+
+def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked) -> int:
+    """Load a fit, check it, write, and show a short table."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    path = folder / POSTERIOR if folder.is_dir() else folder
+    if not path.is_file():
+        raise StudyError(f"There is no {POSTERIOR} in {folder}: name the folder that `sitewise fit --out` wrote.")
+    target = out if out is not None else path.parent
+    with _progress(console) as report:
+        report("Reading the fit")
+        from sitewise.inference import load
+
+        fitted = load(path)
+        groups = None
+        if config is not None:
+            from sitewise.cli.study import read_study
+
+            groups = read_study(config).risk_groups(fitted.cohort, fitted.spec)
+        from sitewise.report.checks_write import write_checks
+        from sitewise.studies.checking.check import check
+
+        found = check(
+            fitted,
+            groups=groups,
+            times=asked.times or None,
+            replicates=asked.replicates,
+            prob=asked.prob,
+            seed=asked.seed,
+            workers=asked.workers or os.cpu_count() or 1,
+            report=report,
+        )
+        written = write_checks(found, fitted, target, seed=asked.seed, report=report)
+    if fitted.cohort.synthetic:
+        console.print("Synthetic patients.", style="bold")
+    console.print(f"sitewise check {folder}: {fitted.spec.formula}, {fitted.spec.family.name}", soft_wrap=True)
+    for row in found.table.itertuples():
+        console.print(f"  {'!' if row.found else ' '} {row.check}: {row.sentence}.", soft_wrap=True)
+    for note in found.notes:
+        console.print(f"Note: {note}", soft_wrap=True)
+    console.print(f"{len(written)} files in {target}; open {target / 'checks.html'}", soft_wrap=True)
+    return 0
