@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from sitewise.evidence.audit import Audit as Audit
     from sitewise.evidence.audit import audit as audit
     from sitewise.families import Exponential as Exponential
+    from sitewise.families import LogLogistic as LogLogistic
+    from sitewise.families import LogNormal as LogNormal
     from sitewise.families import Weibull as Weibull
     from sitewise.inference import Auto as Auto
     from sitewise.inference import FitResult as FitResult
@@ -106,7 +108,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
-    "sitewise.families": ("Exponential", "Weibull"),
+    "sitewise.families": ("Exponential", "LogLogistic", "LogNormal", "Weibull"),
     "sitewise.problems": ("CohortError", "EvidenceError", "ScenarioError", "SitewiseError", "SpecError", "StudyError"),
     "sitewise.models": (
         "FixedSites",
@@ -133,6 +135,7 @@ _HOME = {
         "Standardised",
         "contrast",
         "cumulative_hazard",
+        "effect_metric",
         "expected_events",
         "group_curves",
         "hazard",
@@ -141,6 +144,7 @@ _HOME = {
         "log_time_ratios",
         "marginal_hazard_ratio",
         "median_hazard_ratio",
+        "median_time_ratio",
         "median_survival",
         "new_site_log_hazard_ratios",
         "prob_above",

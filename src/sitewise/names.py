@@ -34,6 +34,7 @@ SITE_SLOPE: Final = "site_slope"
 SITE_SLOPE_STANDARDISED: Final = "site_slope_standardised"
 SITE_SLOPE_SD: Final = "site_slope_sd"
 MEDIAN_HAZARD_RATIO: Final = "median_hazard_ratio"
+MEDIAN_TIME_RATIO: Final = "median_time_ratio"
 SURVIVAL_TIME: Final = "survival_time"
 
 # Weighted draws ---------------------------------------------------------------------------------------

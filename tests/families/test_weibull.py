@@ -15,7 +15,8 @@ CASES = [(Weibull(), (0.6,), 0.6), (Weibull(), (1.0,), 1.0), (Weibull(), (2.7,),
 
 
 def test_the_families_by_name():
-    assert {name: kind.name for name, kind in FAMILIES.items()} == {"weibull": "weibull", "exponential": "exponential"}
+    assert {name: kind.name for name, kind in FAMILIES.items()} == {name: name for name in FAMILIES}
+    assert set(FAMILIES) == {"weibull", "exponential", "log-normal", "log-logistic"}
     assert all(isinstance(kind(), Family) for kind in FAMILIES.values())
     assert [item.name for item in Weibull.shape_parameters] == ["shape"]
     assert Exponential.shape_parameters == ()
@@ -84,7 +85,7 @@ def test_restricted_mean_has_no_step_where_the_series_takes_over():
 
 @pytest.mark.parametrize(("family", "shape", "k"), CASES)
 def test_a_log_time_ratio_is_minus_k_times_a_log_hazard_ratio(family, shape, k):
-    assert family.log_hazard_ratio(0.3, shape) == pytest.approx(-0.3 * k, rel=1e-15)
+    assert family.log_index_ratio(0.3, shape) == pytest.approx(-0.3 * k, rel=1e-15)
 
 
 @pytest.mark.parametrize(("family", "shape", "k"), CASES)

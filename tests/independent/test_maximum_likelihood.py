@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytensor
 import pytest
-from lifelines import WeibullAFTFitter
+from lifelines import LogLogisticAFTFitter, LogNormalAFTFitter, WeibullAFTFitter
 from scipy import optimize, stats
 
 import sitewise as sw
@@ -18,6 +18,8 @@ import sitewise as sw
 WIDE = sw.Prior("Normal", mu=0.0, sigma=1e6)
 FLAT = sw.Priors(shape=sw.Prior("LogNormal", mu=0.0, sigma=1e6), coefficients=WIDE, log_scale_at_means=WIDE)
 AGREES = 1e-4
+PRECISE = {"ftol": 1e-14, "gtol": 1e-9}
+"""Of lifelines' optimiser, which stops 2e-4 before the log-logistic mode by default."""
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,45 @@ def test_lung_against_lifelines(lung, mode_of, interpreted, metric):
     phi = fitter.params_["lambda_"]
     log_scale = interpreted(model, model.replace_rvs_by_values([model["log_scale"]])[0])
     assert float(log_scale(point)) == pytest.approx(float(phi["Intercept"] + 63.0 * phi["age"]), abs=AGREES)
+
+
+@pytest.mark.parametrize(
+    ("family", "fitter", "location", "noise", "sign"),
+    [
+        (sw.LogNormal(), LogNormalAFTFitter(), "mu_", "sigma_", -1.0),
+        (sw.LogLogistic(), LogLogisticAFTFitter(), "alpha_", "beta_", 1.0),
+    ],
+    ids=["log-normal", "log-logistic"],
+)
+@pytest.mark.parametrize("entry", [False, True], ids=["from the start", "late entry"])
+def test_location_scale_families_against_lifelines(lung, mode_of, family, fitter, location, noise, sign, entry):
+    """lifelines has the log of the median as its intercept, and log sigma or the log shape."""
+    begin = np.where(np.arange(len(lung)) % 3 == 0, 0.4 * lung.time, 0.0) if entry else np.zeros(len(lung))
+    cohort = sw.Cohort.from_frame(
+        lung.frame.assign(entry=begin),
+        time="time_months",
+        event="event",
+        entry="entry",
+        covariates=["ecog", "age", "sex"],
+        levels={"ecog": ["0", ">=1"]},
+        reference={"sex": 1},
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Starting with pandas version 4.0", DeprecationWarning)
+        table, late = lung_frame(cohort), {"entry_col": "entry"} if entry else {}
+        fitter.fit(
+            table.assign(entry=begin) if entry else table, duration_col="time", event_col="event", fit_options=PRECISE, **late
+        )
+    spec = sw.ModelSpec.from_formula(
+        "Surv(entry, time_months, event) ~ ecog + age + sex", family=family, metric="time-ratio", priors=FLAT
+    ).resolve(cohort)
+    point, model = mode_of(spec, cohort)
+    phi = fitter.params_[location]
+    expected = np.array([phi[term.split("[")[0]] for term in model.coords["term"]])
+    np.testing.assert_allclose(point["log_time_ratio"], expected, atol=AGREES)
+    assert float(point["shape_log__"]) == pytest.approx(sign * float(fitter.params_[noise]["Intercept"]), abs=AGREES)
+    at_means = float(phi["Intercept"]) + float(np.asarray(spec.resolved.means) @ expected)
+    assert float(point["log_scale_at_means"]) == pytest.approx(at_means, abs=AGREES)
 
 
 @pytest.mark.parametrize("metric", ["hazard-ratio", "time-ratio"])

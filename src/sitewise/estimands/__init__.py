@@ -3,10 +3,13 @@
 from sitewise.estimands.contrasts import contrast, prob_above
 from sitewise.estimands.curves import GroupCurves, group_curves
 from sitewise.estimands.effects import (
+    effect_metric,
     hazard_ratios,
     log_hazard_ratios,
     log_time_ratios,
     median_hazard_ratio,
+    median_ratio,
+    median_time_ratio,
     new_site_log_hazard_ratios,
     prob_other_side_at_new_site,
     site_effects,
@@ -46,6 +49,7 @@ __all__ = [
     "Standardised",
     "contrast",
     "cumulative_hazard",
+    "effect_metric",
     "expected_events",
     "group_curves",
     "hazard",
@@ -54,7 +58,9 @@ __all__ = [
     "log_time_ratios",
     "marginal_hazard_ratio",
     "median_hazard_ratio",
+    "median_ratio",
     "median_survival",
+    "median_time_ratio",
     "new_site_log_hazard_ratios",
     "prob_above",
     "prob_other_side_at_new_site",

@@ -78,12 +78,10 @@ class GroupCurves:
         begun = moments > self.guarantee_time
         # Before the guarantee time the hazard is zero; any later time keeps the formulas finite there.
         later = np.where(begun, moments, self.guarantee_time + 1.0)
-        log_time = self._log_time(later)
-        log_hazard = self._log_cumulative_hazard(later)
-        columns = tuple(item[:, None] for item in self.draws.shape)
-        baseline = np.exp(self.draws.family.log_hazard(log_time, self.draws.log_scale[:, None], columns) + self.shift[:, None])
+        index = self._index(later)
+        baseline = self.draws.baseline_rate(self._log_time(later), self.shift)
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = self.mixture.density_factor(log_hazard) / self.mixture.survival(log_hazard)
+            ratio = self.mixture.density_factor(index) / self.mixture.survival(index)
         values = np.where(begun, ratio * baseline[:, None, :], 0.0)
         return self._wrap(values, "hazard", times=moments)
 
@@ -91,10 +89,8 @@ class GroupCurves:
         """Return the time by which a share ``level`` has had the event, dims (chain, draw, group)."""
         if not 0 < level < 1:
             raise SpecError(f"A quantile level must be inside (0, 1); got {level}.")
-        log_hazard = self.mixture.log_cumulative_hazard_at(1 - level) - self.shift[:, None]
-        columns = tuple(item[:, None] for item in self.draws.shape)
         with np.errstate(over="ignore"):
-            times = np.exp(self.draws.family.log_time(log_hazard, self.draws.log_scale[:, None], columns))
+            times = np.exp(self.draws.log_time(self.mixture.index_at(1 - level) - self.shift[:, None]))
         name = names.MEDIAN_SURVIVAL if level == 0.5 else "quantile"
         return self._wrap(self.guarantee_time + times, name, level=level)
 
@@ -106,28 +102,23 @@ class GroupCurves:
         if beyond <= 0:
             values = np.full((self.draws.size, len(self.groups)), float(horizon))
         else:
-            draws = self.draws
 
-            def restricted_mean(rows: NDArray[np.int64], log_multiplier: Floats) -> Floats:
-                shape = tuple(item[rows, None] for item in draws.shape)
-                shifted = log_multiplier + self.shift[rows, None]
-                return np.asarray(draws.family.restricted_mean(beyond, shifted, draws.log_scale[rows, None], shape))
+            def restricted_mean(rows: NDArray[np.int64], points: Floats) -> Floats:
+                return self.draws.restricted_mean(rows, beyond, points + self.shift[rows, None])
 
             values = self.guarantee_time + np.clip(self.mixture.expectation(restricted_mean), 0.0, beyond)
         return self._wrap(values, names.RMST, horizon=horizon)
 
     def _survival(self, times: Floats) -> Floats:
-        values = self.mixture.survival(self._log_cumulative_hazard(times))
+        values = self.mixture.survival(self._index(times))
         return np.where((times > self.guarantee_time)[None, None, :], values, 1.0)
 
     def _log_time(self, times: Floats) -> Floats:
         with np.errstate(divide="ignore"):
             return np.log(np.maximum(times - self.guarantee_time, 0.0))
 
-    def _log_cumulative_hazard(self, times: Floats) -> Floats:
-        columns = tuple(item[:, None] for item in self.draws.shape)
-        value = self.draws.family.log_cumulative_hazard(self._log_time(times)[None, :], self.draws.log_scale[:, None], columns)
-        return np.asarray(value + self.shift[:, None])
+    def _index(self, times: Floats) -> Floats:
+        return self.draws.index(self._log_time(times)[None, :]) + self.shift[:, None]
 
     def _wrap(
         self,
@@ -200,6 +191,7 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
         site_slope=site_slope,
         site_slope_sd=draws.site_slope_sd if draws.has_slopes else None,
     )
+    mixture = replace(mixture, standard=draws.family.standard)
     return GroupCurves(
         made,
         sites,

@@ -1,7 +1,8 @@
-"""A posterior as flat arrays on the log-hazard scale, whatever the metric of the spec.
+"""A posterior as flat arrays on the scale of the index, whatever the metric of the spec.
 
-For families that are of both kinds (Weibull, exponential) a log time ratio phi is the log hazard ratio -k phi, draw by draw,
-and site effects and slopes likewise; the estimands are then written once, for proportional hazards.
+The index is what covariates and sites add to: the log cumulative hazard, or for log-normal and log-logistic times the
+standardised log time (:attr:`sitewise.families.Family.standard`). A log time ratio phi adds -k phi to it, draw by draw, and
+site effects and slopes likewise; of a Weibull that is the log hazard ratio. The estimands are then written once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.families import Family
+from sitewise.families.base import EXTREME_VALUE
+from sitewise.families.location_scale import LocationScale
 from sitewise.models.fitted import Fitted
 
 Floats = NDArray[np.float64]
@@ -31,7 +34,7 @@ class HazardDraws:
     log_scale : ndarray, shape (s,)
         At the covariate means and an average site.
     coefficients : ndarray, shape (s, p)
-        Log hazard ratios.
+        Log hazard ratios, or more generally what a unit of each column adds to the index; likewise below.
     site_effect : ndarray, shape (s, J)
         Log hazard ratios of the sites against an average site, of the reference patient; J is 0 without site effects.
     site_sd : ndarray, shape (s,), or None
@@ -80,9 +83,53 @@ class HazardDraws:
         """Whether effects of covariates differ between sites."""
         return self.site_slope_sd.size > 0
 
+    @property
+    def hazards_add(self) -> bool:
+        """Whether the index is the log cumulative hazard, so that there are hazard ratios."""
+        return self.family.standard == EXTREME_VALUE
+
+    def index(self, log_time: Floats) -> Floats:
+        """Return the index at the covariate means, (s, T), at logs of times beyond the guarantee time, (1 or s, T)."""
+        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
+        if self.hazards_add:
+            return np.asarray(self.family.log_cumulative_hazard(log_time, scale, columns))
+        return np.asarray(columns[0] * (log_time - scale))
+
+    def log_time(self, index: Floats) -> Floats:
+        """Return the logs of times at which the covariate means have an index, (s, G)."""
+        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
+        if self.hazards_add:
+            return np.asarray(self.family.log_time(index, scale, columns))
+        return np.asarray(scale + index / columns[0])
+
+    def baseline_rate(self, log_time: Floats, shift: Floats) -> Floats:
+        """Return what a mixture's density factor is multiplied with to give the density in time, (s, T).
+
+        The hazard at the covariate means, of a site whose effect is ``shift`` (s,); or how fast the index moves, k / t.
+        """
+        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
+        if self.hazards_add:
+            return np.asarray(np.exp(self.family.log_hazard(log_time, scale, columns) + shift[:, None]))
+        return np.asarray(columns[0] * np.exp(-log_time))
+
+    def restricted_mean(self, rows: NDArray[np.int64], horizon: float, index: Floats) -> Floats:
+        """Return mean of min(T, horizon) of people of draws ``rows`` (b,) who differ by ``index`` (b, J) from the means."""
+        scale, columns = self.log_scale[rows, None], tuple(item[rows, None] for item in self.shape)
+        if self.hazards_add:
+            return np.asarray(self.family.restricted_mean(horizon, index, scale, columns))
+        assert isinstance(self.family, LocationScale)
+        return np.asarray(self.family.mean_until(horizon, scale - index / columns[0], columns))
+
+    def log_cumulative_hazard(self, log_time: Floats, index: Floats) -> Floats:
+        """Return log cumulative hazards, (s, n), at times (1, n) of people who differ by ``index`` (s, n) from the means."""
+        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
+        if self.hazards_add:
+            return np.asarray(self.family.log_cumulative_hazard(log_time, scale, columns) + index)
+        return np.asarray(self.family.log_cumulative_hazard(log_time, scale - index / columns[0], columns))
+
 
 def hazard_draws(fit: Fitted) -> HazardDraws:
-    """Return a fit's posterior on the log-hazard scale."""
+    """Return a fit's posterior on the scale of the index."""
     posterior, spec = fit.posterior, fit.spec
     chains, draws = posterior.sizes[names.CHAIN], posterior.sizes[names.DRAW]
 
@@ -96,20 +143,20 @@ def hazard_draws(fit: Fitted) -> HazardDraws:
     time_ratio = spec.metric == names.TIME_RATIO
     if spec.resolved.columns:
         coefficients = flat(names.LOG_TIME_RATIO if time_ratio else names.LOG_HAZARD_RATIO, names.TERM)
-        coefficients = spec.family.log_hazard_ratio(coefficients, columns) if time_ratio else coefficients
+        coefficients = spec.family.log_index_ratio(coefficients, columns) if time_ratio else coefficients
     if spec.has_sites:
         site_effect = flat(names.SITE_EFFECT, names.SITE)
-        site_effect = spec.family.log_hazard_ratio(site_effect, columns) if time_ratio else site_effect
+        site_effect = spec.family.log_index_ratio(site_effect, columns) if time_ratio else site_effect
     site_sd = None
     if spec.resolved.site_sd is not None:
         site_sd = flat(names.SITE_SD)
-        site_sd = np.abs(spec.family.log_hazard_ratio(site_sd, shape)) if time_ratio else site_sd
+        site_sd = np.abs(spec.family.log_index_ratio(site_sd, shape)) if time_ratio else site_sd
     site_slope, site_slope_sd = np.zeros((*site_effect.shape, 0)), np.zeros((chains * draws, 0))
     if spec.resolved.slope_columns:
         site_slope, site_slope_sd = flat(names.SITE_SLOPE, names.SITE, names.SLOPE), flat(names.SITE_SLOPE_SD, names.SLOPE)
         if time_ratio:
-            site_slope = spec.family.log_hazard_ratio(site_slope, tuple(item[:, None, None] for item in shape))
-            site_slope_sd = np.abs(spec.family.log_hazard_ratio(site_slope_sd, columns))
+            site_slope = spec.family.log_index_ratio(site_slope, tuple(item[:, None, None] for item in shape))
+            site_slope_sd = np.abs(spec.family.log_index_ratio(site_slope_sd, columns))
     return HazardDraws(
         spec.family,
         shape,

@@ -1,5 +1,7 @@
 """Conditional effects: hazard and time ratios of covariates, site effects and slopes, their spread and ranks.
 
+Log-normal and log-logistic times have time ratios only: their hazard ratios change as time goes on.
+
 With random slopes the effects of covariates are those at an average site, and site effects, their spread and their ranks are
 about the reference patient, from whom slopes are measured.
 """
@@ -12,6 +14,7 @@ from scipy.special import ndtr
 
 from sitewise import names
 from sitewise.estimands.draws import HazardDraws, hazard_draws
+from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.fitted import Fitted
 from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
 from sitewise.problems import SpecError
@@ -19,7 +22,7 @@ from sitewise.problems import SpecError
 
 def log_hazard_ratios(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the log hazard ratios given site, dims (chain, draw, term)."""
-    draws = hazard_draws(fit)
+    draws = _with_hazard_ratios(fit)
     return _wrap(draws, draws.coefficients, names.LOG_HAZARD_RATIO, term=list(fit.spec.resolved.columns))
 
 
@@ -42,21 +45,28 @@ def time_ratios(fit: Fitted, /) -> xr.DataArray:
     return draws.copy(data=np.exp(draws.to_numpy())).rename("time_ratio")
 
 
-def site_effects(fit: Fitted, /) -> xr.DataArray:
-    """Return draws of each site's log hazard ratio against an average site, dims (chain, draw, site).
+def effect_metric(fit: Fitted, /) -> str:
+    """Return the metric in which a fit's effects are told first: hazard ratios where it has them, else time ratios."""
+    return names.HAZARD_RATIO if fit.spec.family.standard == EXTREME_VALUE else names.TIME_RATIO
+
+
+def site_effects(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray:
+    """Return draws of each site's log hazard (or time) ratio against an average site, dims (chain, draw, site).
 
     With random slopes: that of the reference patient.
     """
-    draws = hazard_draws(fit)
+    draws = hazard_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
     _require_sites(fit)
-    return _wrap(draws, draws.site_effect, names.SITE_EFFECT, site=list(fit.spec.resolved.site_labels))
+    values = _to_log_time_ratio(draws, draws.site_effect) if metric == names.TIME_RATIO else draws.site_effect
+    return _wrap(draws, values, names.SITE_EFFECT, site=list(fit.spec.resolved.site_labels))
 
 
 def site_ranks(fit: Fitted, /) -> xr.DataArray:
-    """Return draws of the sites' ranks by hazard (of the reference patient), 1 the lowest, dims (chain, draw, site)."""
-    effects = site_effects(fit)
-    ranks = effects.argsort(axis=-1).argsort(axis=-1) + 1
-    return effects.copy(data=ranks.to_numpy().astype(float)).rename("site_rank")
+    """Return draws of the sites' ranks by hazard (of the reference patient), 1 the best, dims (chain, draw, site)."""
+    draws = hazard_draws(fit)
+    _require_sites(fit)
+    ranks = draws.site_effect.argsort(axis=-1).argsort(axis=-1) + 1.0
+    return _wrap(draws, ranks, "site_rank", site=list(fit.spec.resolved.site_labels))
 
 
 def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray:
@@ -64,7 +74,7 @@ def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray
 
     With random slopes it is about the reference patient: other patients differ more between sites.
     """
-    draws = hazard_draws(fit)
+    draws = hazard_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
     if draws.site_sd is None:
         raise SpecError("The model has no random site effects, so no site spread.")
     values = draws.site_sd
@@ -83,6 +93,18 @@ def median_hazard_ratio(fit: Fitted, /) -> xr.DataArray:
     spread = site_sd(fit)
     ratio = np.exp(LOG_RATIO_BETWEEN_SITES * spread.to_numpy())
     return spread.copy(data=ratio).rename(names.MEDIAN_HAZARD_RATIO)
+
+
+def median_time_ratio(fit: Fitted, /) -> xr.DataArray:
+    """Return draws of the median time ratio (longer over shorter) between two sites, exp(0.954 sd), dims (chain, draw)."""
+    spread = site_sd(fit, metric=names.TIME_RATIO)
+    ratio = np.exp(LOG_RATIO_BETWEEN_SITES * spread.to_numpy())
+    return spread.copy(data=ratio).rename(names.MEDIAN_TIME_RATIO)
+
+
+def median_ratio(fit: Fitted, /) -> xr.DataArray:
+    """Return draws of the median ratio between two sites: of hazards where a fit has hazard ratios, else of times."""
+    return median_hazard_ratio(fit) if effect_metric(fit) == names.HAZARD_RATIO else median_time_ratio(fit)
 
 
 def site_slopes(fit: Fitted, /) -> xr.DataArray:
@@ -144,6 +166,16 @@ def _with_slopes(fit: Fitted) -> HazardDraws:
     return draws
 
 
+def _with_hazard_ratios(fit: Fitted) -> HazardDraws:
+    draws = hazard_draws(fit)
+    if not draws.hazards_add:
+        raise SpecError(
+            f"Under the {fit.spec.family.name} family hazard ratios change as time goes on: use time ratios (log_time_ratios, "
+            "metric='time-ratio'), or marginal_hazard_ratio at chosen times."
+        )
+    return draws
+
+
 def _require_sites(fit: Fitted) -> None:
     if not fit.spec.has_sites:
         raise SpecError("The model has no site effects.")
@@ -152,7 +184,7 @@ def _require_sites(fit: Fitted) -> None:
 def _to_log_time_ratio(draws: HazardDraws, log_hazard_ratio: np.ndarray) -> np.ndarray:
     """Return log time ratios, dividing by the log hazard ratio of a unit log time ratio."""
     columns = tuple(item[:, None] for item in draws.shape)
-    return np.asarray(log_hazard_ratio / draws.family.log_hazard_ratio(np.ones((draws.size, 1)), columns))
+    return np.asarray(log_hazard_ratio / draws.family.log_index_ratio(np.ones((draws.size, 1)), columns))
 
 
 def _wrap(draws: HazardDraws, values: np.ndarray, name: str, **labels: list[str]) -> xr.DataArray:

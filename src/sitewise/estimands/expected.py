@@ -37,7 +37,6 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     if not np.isfinite(until).all() or (until < 0).any():
         raise SpecError("Times must be finite numbers that are zero or positive.")
     draws, data = hazard_draws(fit), prepare(fit.spec, cohort)
-    columns = tuple(item[:, None] for item in draws.shape)
     predictor = draws.coefficients @ data.covariates.T
     if own_sites and fit.spec.has_sites:
         predictor = predictor + draws.site_effect[:, data.site]
@@ -47,7 +46,7 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     def hazard(when: Floats) -> Floats:
         since = when - fit.spec.guarantee_time
         log_time = np.log(np.where(since > 0, since, 1.0))
-        each = draws.family.log_cumulative_hazard(log_time[None], draws.log_scale[:, None], columns) + predictor
+        each = draws.log_cumulative_hazard(log_time[None], predictor)
         return np.where(since > 0, np.exp(each).mean(axis=0), 0.0)
 
     return np.maximum(hazard(until) - hazard(cohort.entry), 0.0)

@@ -1,14 +1,15 @@
-"""A population's survival in one draw, as a mixture over log hazards.
+"""A population's survival in one draw, as a mixture over log hazards, or over what stands for them.
 
 Members differ by their linear predictor, sites by their effect, and both multiply the hazard, so the averaged survival is
-S(t) = sum_j m_j exp(-H0(t) exp(g_j)). A few distinct members are the points g_j themselves, exactly. Many members, or a
-normal distribution of sites, become masses on a uniform grid (:mod:`sitewise.estimands.grid`): members are spread over it
-and the distribution of sites is a convolution on it. Where effects of covariates differ between sites, each member's log
-hazard is normal over sites with an sd of its own (:mod:`sitewise.estimands.normals`). Tests hold all of them against adaptive
-quadrature.
+S(t) = sum_j m_j exp(-H0(t) exp(g_j)). Of log-normal and log-logistic times they move the standardised log time instead, the
+index, and S(t) = sum_j m_j G(index(t) + g_j); "log hazard" then reads "index" in what follows.
 
-Every further estimand is then cheap: survival at many times, medians and restricted means cost one pass over some hundred
-points a draw, not over all members and quadrature nodes.
+A few distinct members are the points g_j themselves, exactly. Many, or a normal distribution of sites, become masses on a
+uniform grid (:mod:`sitewise.estimands.grid`), where the distribution of sites is a convolution. Where effects of covariates
+differ between sites, each member's log hazard is normal over sites with an sd of its own (:mod:`sitewise.estimands.normals`).
+Tests hold all of them against adaptive quadrature.
+
+Every further estimand is then cheap: one pass over some hundred points a draw, not over all members and quadrature nodes.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sitewise.estimands.grid import MARGIN, POINTS, STEP, deposit, normal_kernel, normal_reach
-from sitewise.estimands.mixture_kernels import add_means, solve_level
+from sitewise.estimands.mixture_kernels import add_means, add_means_of, solve_level
 from sitewise.estimands.normals import normal_masses
+from sitewise.estimands.standards import index_of, survival_at
+from sitewise.families.base import EXTREME_VALUE
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -73,12 +76,15 @@ class Mixture:
         The members' smallest and largest log hazard.
     over_sites : bool
         Whether sites have been averaged over.
+    standard : int
+        What survival is of the index; see :attr:`sitewise.families.Family.standard`.
     """
 
     blocks: tuple[Block, ...]
     lowest: Floats
     highest: Floats
     over_sites: bool = False
+    standard: int = EXTREME_VALUE
 
     @property
     def draws(self) -> int:
@@ -90,25 +96,27 @@ class Mixture:
         """Number of groups G."""
         return int(self.lowest.shape[1])
 
-    def survival(self, log_cumulative_hazard: Floats) -> Floats:
-        """Return S at baseline log cumulative hazards, shape (s, T), as (s, G, T)."""
-        mean = self._mean(log_cumulative_hazard, tilted=False)
-        # Interpolation has a small absolute error, large against survival in the far tail. The mean lies between the members'
-        # own values; averaged over sites it is at least half the lowest of them, as half of the sites are better.
-        with np.errstate(over="ignore", under="ignore"):
-            worst = np.exp(-np.exp(log_cumulative_hazard[:, None, :] + self.highest[..., None]))
-            best = np.exp(-np.exp(log_cumulative_hazard[:, None, :] + self.lowest[..., None]))
+    def survival(self, index: Floats) -> Floats:
+        """Return S at baseline log cumulative hazards (or indices), shape (s, T), as (s, G, T)."""
+        mean = self._mean(index, tilted=False)
+        # Interpolation errs absolutely, which is much in the far tail. The mean lies between the members' own values; averaged
+        # over sites it is at least half the lowest of them, as half of the sites are better.
+        worst = survival_at(self.standard, index[:, None, :] + self.highest[..., None])
+        best = survival_at(self.standard, index[:, None, :] + self.lowest[..., None])
         return np.clip(mean, 0.5 * worst, 1.0) if self.over_sites else np.clip(mean, worst, best)
 
-    def density_factor(self, log_cumulative_hazard: Floats) -> Floats:
-        """Return sum_j m_j exp(g_j) S_j, by which the baseline hazard is multiplied to give the density, (s, G, T)."""
-        return np.maximum(self._mean(log_cumulative_hazard, tilted=True), 0.0)
+    def density_factor(self, index: Floats) -> Floats:
+        """Return sum_j m_j exp(g_j) S_j, which times the baseline hazard is the density; or the density in the index."""
+        return np.maximum(self._mean(index, tilted=True), 0.0)
 
-    def _mean(self, log_cumulative_hazard: Floats, *, tilted: bool) -> Floats:
-        """Return the mean over the mixture of exp(-H), or of exp(log hazard) exp(-H) when ``tilted``."""
-        result = np.empty((self.draws, self.groups, log_cumulative_hazard.shape[1]))
+    def _mean(self, index: Floats, *, tilted: bool) -> Floats:
+        """Return the mean over the mixture of survival, or of the density's factor when ``tilted``."""
+        result = np.empty((self.draws, self.groups, index.shape[1]))
         for block in self.blocks:
-            add_means(block.rows, block.points, block.mass, log_cumulative_hazard, tilted, result)
+            if self.standard == EXTREME_VALUE:
+                add_means(block.rows, block.points, block.mass, index, tilted, result)
+            else:
+                add_means_of(self.standard, block.rows, block.points, block.mass, index, tilted, result)
         return result
 
     def expectation(self, values: Callable[[Rows, Floats], Floats]) -> Floats:
@@ -126,12 +134,14 @@ class Mixture:
                 result[piece.rows] = np.einsum("sgj,sj->sg", piece.mass, each)
         return result
 
-    def log_cumulative_hazard_at(self, level: float) -> Floats:
-        """Return the baseline log cumulative hazard at which S = ``level``, shape (s, G)."""
+    def index_at(self, level: float) -> Floats:
+        """Return the baseline log cumulative hazard (or index) at which S = ``level``, shape (s, G)."""
         result = np.empty((self.draws, self.groups))
         for block in self.blocks:
             for piece in block.pieces(self.groups):
-                result[piece.rows] = _solve(piece, level)
+                found = np.empty(piece.mass.shape[:2])
+                solve_level(piece.points, piece.mass, level, index_of(self.standard, level), self.standard, found)
+                result[piece.rows] = found
         return result
 
 
@@ -285,10 +295,3 @@ def _of_normals(groups: list[Members], effects: tuple[Floats, ...], sds: tuple[F
     length = max(1, LARGEST_ARRAY // (POINTS * max(members.rows.shape[0] for members in groups)))
     lowest, highest, blocks = normal_masses(normals, effects[0].shape[0], len(groups), length)
     return Mixture(tuple(Block(*each) for each in blocks), lowest, highest, over_sites=bool(sds))
-
-
-def _solve(block: Block, level: float) -> Floats:
-    """Return u at which the block's S(u) = ``level``, shape (b, G)."""
-    result = np.empty(block.mass.shape[:2])
-    solve_level(block.points, block.mass, level, result)
-    return result

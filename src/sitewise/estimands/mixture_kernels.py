@@ -1,4 +1,9 @@
-"""The inner loops of a mixture over log hazards, compiled: means of survival, and where it reaches a level."""
+"""The inner loops of a mixture over the index, compiled: means of survival, and where it reaches a level.
+
+The index is what covariates and sites add to (:attr:`sitewise.families.Family.standard`): the log cumulative hazard, or for
+log-normal and log-logistic times the standardised log time. Survival is exp(-exp(index)), or the upper tail of a standard
+logistic or normal distribution at the index.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +13,34 @@ import numpy as np
 
 from sitewise.classical.compiled import compiled
 from sitewise.classical.exponentials import exponentials
+from sitewise.families.base import EXTREME_VALUE, LOGISTIC
 
 SMALLEST = 690.0
 """Exponentials are of numbers cut at plus and minus this: survival below exp(-690) is no number that anybody reads."""
+ROOT_2, ROOT_2_PI = math.sqrt(2.0), math.sqrt(2.0 * math.pi)
 
 
 @compiled
-def solve_level(points, mass, level, result):  # type: ignore[no-untyped-def]
-    """Fill ``result`` (b, G) with u at which sum of mass exp(-exp(u + point)) = ``level``.
+def survival_and_density(standard, index):  # type: ignore[no-untyped-def]
+    """Return survival at an index, and minus its derivative in the index."""
+    if standard == EXTREME_VALUE:
+        hazard = math.exp(min(index, SMALLEST))
+        surviving = math.exp(-hazard)
+        return surviving, surviving * hazard if surviving > 0.0 else 0.0
+    if standard == LOGISTIC:
+        smaller = math.exp(-min(abs(index), SMALLEST))
+        surviving = (smaller if index > 0.0 else 1.0) / (1.0 + smaller)
+        return surviving, smaller / (1.0 + smaller) ** 2
+    return 0.5 * math.erfc(index / ROOT_2), math.exp(-min(0.5 * index * index, SMALLEST)) / ROOT_2_PI
 
-    Newton steps on u = log H0 for log(-log S), which is u plus a constant for a single hazard and nearly straight for a
-    mixture, with bisection wherever a step leaves the bracket.
+
+@compiled
+def solve_level(points, mass, level, target, standard, result):  # type: ignore[no-untyped-def]
+    """Fill ``result`` (b, G) with u at which sum of mass S(u + point) = ``level``; S(``target``) is the level.
+
+    Newton steps on u, for log(-log S) where hazards add up (it is u plus a constant for a single hazard and nearly straight for
+    a mixture) and for S itself elsewhere, with bisection wherever a step leaves the bracket.
     """
-    target = math.log(-math.log(level))
     for draw in range(mass.shape[0]):
         own = points[draw]
         for group in range(mass.shape[1]):
@@ -35,19 +55,19 @@ def solve_level(points, mass, level, result):  # type: ignore[no-untyped-def]
                 value, slope = 0.0, 0.0
                 for j in range(own.size):
                     if share[j] != 0.0:
-                        hazard = math.exp(point + own[j])
-                        surviving = share[j] * math.exp(-hazard)
-                        value += surviving
-                        if surviving != 0.0:
-                            slope += surviving * hazard
+                        surviving, density = survival_and_density(standard, point + own[j])
+                        value += share[j] * surviving
+                        slope += share[j] * density
                 if value > level:
                     low = point
                 else:
                     high = point
                 proposed = 0.5 * (low + high)
                 if 0.0 < value < 1.0 and slope > 0.0:
-                    cumulative = -math.log(value)
-                    newton = point + (target - math.log(cumulative)) * value * cumulative / slope
+                    newton = point + (value - level) / slope
+                    if standard == EXTREME_VALUE:
+                        cumulative = -math.log(value)
+                        newton = point + (target - math.log(cumulative)) * value * cumulative / slope
                     if low < newton < high:
                         proposed = newton
                 moved = abs(proposed - point)
@@ -58,8 +78,8 @@ def solve_level(points, mass, level, result):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def add_means(rows, points, mass, log_cumulative_hazard, tilted, result):  # type: ignore[no-untyped-def]
-    """Fill ``result[rows]`` (s, G, T) with sum_j mass_j weight_j exp(-exp(log H + point_j)).
+def add_means(rows, points, mass, index, tilted, result):  # type: ignore[no-untyped-def]
+    """Fill ``result[rows]`` (s, G, T) with sum_j mass_j weight_j exp(-exp(index + point_j)).
 
     Weights are 1, or exp(point_j) when ``tilted``.
     """
@@ -70,8 +90,8 @@ def add_means(rows, points, mass, log_cumulative_hazard, tilted, result):  # typ
         for j in range(size):
             x[j] = min(max(points[draw, j], -SMALLEST), SMALLEST)
         exponentials(x, hazard, size)
-        for time in range(log_cumulative_hazard.shape[1]):
-            base = math.exp(min(log_cumulative_hazard[row, time], SMALLEST))
+        for time in range(index.shape[1]):
+            base = math.exp(min(index[row, time], SMALLEST))
             for j in range(size):
                 value = -base * hazard[j]
                 x[j] = -SMALLEST if value < -SMALLEST else value
@@ -84,4 +104,23 @@ def add_means(rows, points, mass, log_cumulative_hazard, tilted, result):  # typ
                 total = 0.0
                 for j in range(size):
                     total += own[j] * surviving[j]
+                result[row, group, time] = total
+
+
+@compiled
+def add_means_of(standard, rows, points, mass, index, tilted, result):  # type: ignore[no-untyped-def]
+    """Fill ``result[rows]`` (s, G, T) with sum_j mass_j S(index + point_j), or the density in the index when ``tilted``."""
+    size = points.shape[1]
+    values = np.empty(size)
+    for draw in range(rows.size):
+        row = rows[draw]
+        for time in range(index.shape[1]):
+            for j in range(size):
+                surviving, density = survival_and_density(standard, index[row, time] + points[draw, j])
+                values[j] = density if tilted else surviving
+            for group in range(mass.shape[1]):
+                own = mass[draw, group]
+                total = 0.0
+                for j in range(size):
+                    total += own[j] * values[j]
                 result[row, group, time] = total

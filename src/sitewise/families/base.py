@@ -35,6 +35,8 @@ class ShapeParameter:
     default_prior: tuple[str, dict[str, float]]
 
 
+EXTREME_VALUE, LOGISTIC, NORMAL = 0, 1, 2
+"""Codes of the distribution of log time around its location: of the minimum's extreme values, logistic, normal."""
 KINDS_OF_DATA = frozenset({"right", "right, entry", "interval", "interval, entry"})
 """Exact and right-censored times, or events in intervals (left-censored ones too); with delayed entry, or without."""
 
@@ -50,6 +52,9 @@ class Family(Protocol):
     name: ClassVar[str]
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]]
     metrics: ClassVar[frozenset[str]]
+    standard: ClassVar[int]
+    """What covariates and sites add to, the index. :data:`EXTREME_VALUE`: log H, and S = exp(-exp(index)), whatever the
+    baseline. :data:`LOGISTIC`, :data:`NORMAL`: k (log t - log lambda), and S is that distribution's upper tail at the index."""
     log_concave: ClassVar[frozenset[str]]
     """Kinds of data (:data:`KINDS_OF_DATA`) whose log likelihood, given the shape, is concave in linear predictor and log
     scale, in every metric. A posterior with log-concave priors then has one mode, where Laplace stands."""
@@ -66,8 +71,8 @@ class Family(Protocol):
         """Return log t such that the log cumulative hazard is as given (the quantile function)."""
         ...
 
-    def log_hazard_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
-        """Return the log hazard ratio of a log time ratio (families that are both kinds at once)."""
+    def log_index_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
+        """Return what a log time ratio adds to the index: of families that are both kinds at once its log hazard ratio."""
         ...
 
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:

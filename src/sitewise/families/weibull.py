@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special
 
-from sitewise.families.base import KINDS_OF_DATA, Array, ShapeParameter
+from sitewise.families.base import EXTREME_VALUE, KINDS_OF_DATA, Array, ShapeParameter
 from sitewise.names import HAZARD_RATIO, SHAPE, TIME_RATIO
 
 LOG_TINY_HAZARD = float(np.log(1e-5))
@@ -30,6 +30,7 @@ class Weibull:
     name: ClassVar[str] = "weibull"
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, ("LogNormal", {"mu": 0.0, "sigma": 0.5})),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO, TIME_RATIO})
+    standard: ClassVar[int] = EXTREME_VALUE
     log_concave: ClassVar[frozenset[str]] = KINDS_OF_DATA
 
     @staticmethod
@@ -49,8 +50,8 @@ class Weibull:
         """Return log lambda + log H / k."""
         return log_scale + log_cumulative_hazard / self._exponent(shape)
 
-    def log_hazard_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
-        """Return -k phi."""
+    def log_index_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
+        """Return -k phi, which is the log hazard ratio."""
         return -self._exponent(shape) * log_time_ratio
 
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sitewise.cohort import Cohort
 from sitewise.families import FAMILIES, Family, Weibull
+from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.formula import parse_formula, variables_of
 from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
@@ -128,12 +129,19 @@ class ModelSpec:
         if self.metric not in (HAZARD_RATIO, TIME_RATIO):
             raise SpecError(f"metric is '{self.metric}'. {nearest(self.metric, (HAZARD_RATIO, TIME_RATIO))}")
         if self.metric not in self.family.metrics:
-            raise SpecError(f"The {self.family.name} family has no '{self.metric}' metric.")
+            raise SpecError(
+                f"The {self.family.name} family has no '{self.metric}' metric. Use metric='{min(self.family.metrics)}'."
+            )
         lacking = [term for term in self.slopes if term not in self.terms]
         if lacking:
             raise SpecError(
                 f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} a random slope but no effect at an average site. "
                 f"Add {'it' if len(lacking) == 1 else 'them'} to the terms."
+            )
+        if self.slopes and self.family.standard != EXTREME_VALUE:
+            raise SpecError(
+                f"Random slopes are fitted with weibull and exponential times, not with {self.family.name} ones: "
+                "write (1 | site)."
             )
         if not (0 <= self.guarantee_time < float("inf")):
             raise SpecError(f"guarantee_time is {self.guarantee_time}; it must be zero or a positive time.")

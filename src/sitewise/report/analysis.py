@@ -21,11 +21,12 @@ from sitewise.estimands import (
     Population,
     RiskGroups,
     SiteTreatment,
+    effect_metric,
     group_curves,
 )
 from sitewise.inference import FitResult
 from sitewise.models import FixedSites, RandomSites
-from sitewise.names import ALL_PATIENTS
+from sitewise.names import ALL_PATIENTS, HAZARD_RATIO
 
 MILESTONES_IN_YEARS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 CURVE_POINTS = 41
@@ -99,6 +100,11 @@ class Analysis:
         if isinstance(self.fit.spec.sites, FixedSites):
             return (Observed(), Average())
         return (Average(),)
+
+    @property
+    def has_hazard_ratios(self) -> bool:
+        """Whether the family has hazard ratios that do not change as time goes on."""
+        return effect_metric(self.fit) == HAZARD_RATIO
 
     @property
     def headline(self) -> SiteTreatment:

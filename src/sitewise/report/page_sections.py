@@ -141,14 +141,12 @@ def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, P
     if table.empty:
         return None
     hazard, time = (table[table["metric"] == metric] for metric in (names.LOG_HAZARD_RATIO, names.LOG_TIME_RATIO))
+    ratios = {"hazard ratio": hazard, "time ratio": time} if analysis.has_hazard_ratios else {"time ratio": time}
+    chance = "P(higher hazard)" if analysis.has_hazard_ratios else "P(longer times)"
+    cells = [[span(row.ratio, row.ratio_lower, row.ratio_upper) for row in rows_of(own)] for own in ratios.values()]
+    first = next(iter(ratios.values()))
     rows = [
-        [
-            str(row.term),
-            span(row.ratio, row.ratio_lower, row.ratio_upper),
-            span(other.ratio, other.ratio_lower, other.ratio_upper),
-            probability(row.prob_above_zero),
-        ]
-        for row, other in zip(rows_of(hazard), rows_of(time), strict=True)
+        [str(row.term), *spans, probability(row.prob_above_zero)] for row, *spans in zip(rows_of(first), *cells, strict=True)
     ]
     slopes = analysis.fit.spec.slopes
     differ = (
@@ -158,11 +156,15 @@ def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, P
         "effects",
         "Effects of covariates",
         [
-            "Against the reference level (or per unit), for patients at the same site with the other covariates equal. Time "
-            "ratios are the same effects on the time scale.",
+            "Against the reference level (or per unit), for patients at the same site with the other covariates equal. "
+            + (
+                "Time ratios are the same effects on the time scale."
+                if analysis.has_hazard_ratios
+                else f"Under the {analysis.fit.spec.family.name} family hazard ratios change as time goes on, time ratios not."
+            ),
             *differ,
         ],
-        [Table(["Term", "hazard ratio", "time ratio", "P(higher hazard)"], rows)],
+        [Table(["Term", *ratios, chance], rows)],
         pictures_of(pictures, effects="Hazard ratios and time ratios with intervals"),
     )
 

@@ -31,9 +31,12 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
         made.append(_spread(analysis, tables, fit.spec.resolved.site_sd))
     rows = [
         [str(row.site), str(row.n), str(row.events), span(row.median, row.lower, row.upper), f"{row.rank_mean:.1f}"]
-        for row in rows_of(tables["sites"])
+        for row in rows_of(told_sites(tables["sites"]))
     ]
-    against = "log hazard ratio against an average site" + (", reference patient" if fit.spec.slopes else "")
+    hazards = analysis.has_hazard_ratios
+    against = f"log {'hazard' if hazards else 'time'} ratio against an average site" + (
+        ", reference patient" if fit.spec.slopes else ""
+    )
     made.append(Table(["Site", "n", "events", against, "mean rank (1: lowest hazard)"], rows))
     made += slope_tables(analysis, tables)
     if analysis.site_models is not None:
@@ -56,6 +59,13 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
     )
 
 
+def told_sites(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of sites with the columns of log time ratios in place of empty ones of log hazard ratios."""
+    if "log_time_ratio_median" not in table:
+        return table
+    return table.assign(**{name: table[f"log_time_ratio_{name}"] for name in ("median", "lower", "upper")})
+
+
 def _site_models(analysis: Analysis, table: pd.DataFrame) -> Table:
     """Return the answers under random, no and fixed site effects, a column each."""
     last = {group.label: group.last_time for group in analysis.curves[analysis.headline.label].groups}
@@ -66,7 +76,12 @@ def _site_models(analysis: Analysis, table: pd.DataFrame) -> Table:
         first = by_kind[kinds[0]]
         labels = {names.MEDIAN_SURVIVAL: "median", names.SURVIVAL: f"S({first.horizon:g})"}
         cells = [_cell(by_kind[kind], last) for kind in kinds]
-        rows.append([f"{first.group}: {labels.get(first.estimand, 'hazard ratio')}", *cells])
+        rows.append(
+            [
+                f"{first.group}: {labels.get(first.estimand, 'hazard ratio' if analysis.has_hazard_ratios else 'time ratio')}",
+                *cells,
+            ]
+        )
     verdicts = table.drop_duplicates("site_model").set_index("site_model")["verdict"]
     bad = [f"{kind}: verdict {level}" for kind, level in verdicts.items() if level != "ok"]
     common = "of a common distribution"
@@ -90,13 +105,14 @@ def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
     parameters = {row.parameter: row for row in rows_of(tables["parameters"])}
     ends = prior_quantiles(prior, (0.5, low, high))
     after = parameters[names.SITE_SD]
-    ratio = parameters[names.MEDIAN_HAZARD_RATIO]
-    hazards = fit.spec.metric == names.HAZARD_RATIO
-    metric = "log hazard ratios" if hazards else "log time ratios"
-    ratio_before = span(*(math.exp(LOG_RATIO_BETWEEN_SITES * end) for end in ends)) if hazards else "–"
+    told = "hazard" if analysis.has_hazard_ratios else "time"
+    ratio = parameters[names.MEDIAN_HAZARD_RATIO if analysis.has_hazard_ratios else names.MEDIAN_TIME_RATIO]
+    metric = "log hazard ratios" if fit.spec.metric == names.HAZARD_RATIO else "log time ratios"
+    same = metric == f"log {told} ratios"  # the prior is about the ratio that is told
+    ratio_before = span(*(math.exp(LOG_RATIO_BETWEEN_SITES * end) for end in ends)) if same else "–"
     rows = [
         [f"sd of {metric}", span(*ends), span(after.median, after.lower, after.upper)],
-        ["median hazard ratio between two sites", ratio_before, span(ratio.median, ratio.lower, ratio.upper)],
+        [f"median {told} ratio between two sites", ratio_before, span(ratio.median, ratio.lower, ratio.upper)],
     ]
     rows += slope_spreads(analysis, tables)
     slopes = dict(zip(fit.spec.resolved.slope_labels, fit.spec.resolved.site_slope_sd, strict=True))

@@ -28,13 +28,12 @@ def plot_effects(analysis: Analysis) -> Figure | None:
         return None
     labels = [plain(term, 40) for term in terms]
     left = label_width(labels, least=1.44, size=10)
-    width = left + 7.56
-    figure = new_figure(width, 1.7 + 0.42 * len(terms))
     where = ", average site" if analysis.fit.spec.slopes else " given site"
-    panels = (
-        (f"Hazard ratio{where} (above 1: worse)", hazard_ratios(analysis.fit)),
-        (f"Time ratio{where} (above 1: longer)", time_ratios(analysis.fit)),
-    )
+    panels = [(f"Time ratio{where} (above 1: longer)", time_ratios(analysis.fit))]
+    if analysis.has_hazard_ratios:
+        panels.insert(0, (f"Hazard ratio{where} (above 1: worse)", hazard_ratios(analysis.fit)))
+    width = left + 3.69 + 3.87 * (len(panels) - 1)
+    figure = new_figure(width, 1.7 + 0.42 * len(terms))
     height = figure.get_size_inches()[1]
     for position, (title, draws) in enumerate(panels):
         table = summarise(draws, prob=analysis.prob, diagnostics=())
@@ -91,11 +90,14 @@ def plot_sites(analysis: Analysis) -> Figure | None:
 
     A site's own log hazard ratio is log(events / expected events), expected at an average site from the model's
     posterior mean cumulative hazards, with limits +- z / sqrt(events); a site without events has none. With random slopes
-    it is the reference patient's, by the site's own slopes too (:func:`sitewise.report.slopes.alone`).
+    it is the reference patient's, by the site's own slopes too (:func:`sitewise.report.slopes.alone`). A family without hazard
+    ratios has no such estimate of a time ratio, and only the model's are shown.
     """
     if not analysis.fit.spec.has_sites:
         return None
-    table = summarise(site_effects(analysis.fit), prob=analysis.prob, diagnostics=())
+    hazards = analysis.has_hazard_ratios
+    effects = site_effects(analysis.fit, metric=names.HAZARD_RATIO if hazards else names.TIME_RATIO)
+    table = summarise(effects, prob=analysis.prob, diagnostics=())
     counts = analysis.fit.cohort.counts_by_site().set_index("site").reindex(table.index).fillna(0)
     fit = analysis.fit
     each = expected_events(fit, fit.cohort.time_at_risk_to)
@@ -119,9 +121,10 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     if fit.spec.slopes:
         by_site = alone(fit)
         own, half = by_site.effect, norm.ppf(0.5 + analysis.prob / 2) * by_site.effect_error
-    seen = (events > 0) & np.isfinite(own)
-    axes.hlines(rows[seen] - 0.14, own[seen] - half[seen], own[seen] + half[seen], color=GREY, lw=0.8)
-    axes.plot(own[seen], rows[seen] - 0.14, "D", color=GREY, ms=3.5, mfc="white", label="site alone")
+    seen = (events > 0) & np.isfinite(own) & hazards
+    if hazards:
+        axes.hlines(rows[seen] - 0.14, own[seen] - half[seen], own[seen] + half[seen], color=GREY, lw=0.8)
+        axes.plot(own[seen], rows[seen] - 0.14, "D", color=GREY, ms=3.5, mfc="white", label="site alone")
     axes.hlines(rows + 0.14, table["lower"], table["upper"], color=PALETTE[0], lw=2)
     axes.plot(table["median"], rows + 0.14, "o", color=PALETTE[0], ms=5, label="model (partial pooling)")
     axes.axvline(0, color=GREY, lw=0.8, ls=":")
@@ -134,8 +137,8 @@ def plot_sites(analysis: Analysis) -> Figure | None:
     )
     axes.set_xlim(-1.4 * reach, 1.4 * reach)
     against = "of the reference patient" if fit.spec.slopes else "against an average site"
-    axes.set_xlabel(f"Log hazard ratio {against} (right: worse)")
-    axes.set_title("Sites: alone and with the others", pad=20)
+    axes.set_xlabel(f"Log hazard ratio {against} (right: worse)" if hazards else f"Log time ratio {against} (right: longer)")
+    axes.set_title("Sites: alone and with the others" if hazards else "Sites, each with the others", pad=20)
     axes.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.1)
     return figure
 

@@ -11,9 +11,10 @@ import xarray as xr
 from sitewise import names
 from sitewise.estimands import (
     GroupCurves,
+    effect_metric,
     log_hazard_ratios,
     log_time_ratios,
-    median_hazard_ratio,
+    median_ratio,
     prob_above,
     site_effects,
     site_ranks,
@@ -34,12 +35,10 @@ SUMMARY = ["mean", "sd", "median", "lower", "upper"]
 
 
 def coefficients(analysis: Analysis) -> pd.DataFrame:
-    """Return the conditional log hazard ratios and log time ratios, given site."""
+    """Return the conditional log hazard ratios, where there are any, and log time ratios, given site."""
     parts = []
-    for metric, draws in (
-        (names.LOG_HAZARD_RATIO, log_hazard_ratios(analysis.fit)),
-        (names.LOG_TIME_RATIO, log_time_ratios(analysis.fit)),
-    ):
+    found = {names.LOG_HAZARD_RATIO: log_hazard_ratios(analysis.fit)} if analysis.has_hazard_ratios else {}
+    for metric, draws in {**found, names.LOG_TIME_RATIO: log_time_ratios(analysis.fit)}.items():
         table = summarise(draws, prob=analysis.prob).rename_axis("term").reset_index()
         table.insert(1, "metric", metric)
         for source, target in (("median", "ratio"), ("lower", "ratio_lower"), ("upper", "ratio_upper")):
@@ -66,22 +65,28 @@ def parameters(analysis: Analysis) -> pd.DataFrame:
     wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, names.LOG_SCALE_AT_MEANS)}
     if isinstance(fit.spec.sites, RandomSites):
         wanted[names.SITE_SD] = fit.posterior[names.SITE_SD]
-        wanted[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
+        if analysis.has_hazard_ratios:
+            wanted[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
         wanted[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
-        wanted[names.MEDIAN_HAZARD_RATIO] = median_hazard_ratio(fit)
+        ratio = median_ratio(fit)
+        wanted[str(ratio.name)] = ratio
         wanted |= slope_parameters(fit)
     rows = [summarise(draws, prob=analysis.prob).assign(parameter=name) for name, draws in wanted.items()]
     return pd.concat(rows, ignore_index=True)[["parameter", *SUMMARY, *DIAGNOSTICS]]
 
 
 def sites(analysis: Analysis) -> pd.DataFrame:
-    """Return each site's counts, log hazard ratio against an average site, and rank (1 = lowest hazard)."""
+    """Return each site's counts, log hazard ratio against an average site (or log time ratio, in extra columns), and rank."""
     fit = analysis.fit
     columns = ["site", "n", "events", "log_hazard_ratio_mean", "sd", "lower", "upper"]
     extra = ["median", "person_time", "rank_mean", "rank_lower", "rank_upper"]
     if not fit.spec.has_sites:
         return pd.DataFrame(columns=[*columns, *extra])
-    effects = summarise(site_effects(fit), prob=analysis.prob, diagnostics=()).reset_index()
+    effects = summarise(site_effects(fit, metric=effect_metric(fit)), prob=analysis.prob, diagnostics=()).reset_index()
+    if not analysis.has_hazard_ratios:
+        told = ["mean", "sd", "lower", "upper", "median"]
+        effects = effects.assign(**{f"log_time_ratio_{name}": effects[name] for name in told}, **dict.fromkeys(told, np.nan))
+        extra += [f"log_time_ratio_{name}" for name in told]
     ranks = summarise(site_ranks(fit), prob=analysis.prob, diagnostics=()).reset_index()
     counts = fit.cohort.counts_by_site()
     table = effects.rename(columns={"mean": "log_hazard_ratio_mean"}).merge(counts, on="site", how="left")

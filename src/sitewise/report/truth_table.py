@@ -65,10 +65,15 @@ def _coefficients(analysis: Analysis, cohort: SyntheticCohort, tables: Mapping[s
     made = [(term, *rows[term], *table.loc[term, ["median", "lower", "upper"]]) for term in table.index if term in rows]
     parameters = tables["parameters"].set_index("parameter")
     spec = analysis.fit.spec
-    if spec.family.name == scenario.baseline.family and spec.guarantee_time == scenario.baseline.guarantee_time:
+    if (
+        spec.family.name == scenario.baseline.family
+        and analysis.has_hazard_ratios
+        and spec.guarantee_time == scenario.baseline.guarantee_time
+    ):
         for name, value in scenario.baseline.parameters.items():
             made.append((name, "parameter", value, *parameters.loc[name, ["median", "lower", "upper"]]))
-    if isinstance(spec.sites, RandomSites) and scenario.sites.sd is not None:
+    has_spread = names.SITE_SD_LOG_HAZARD_RATIO in parameters.index
+    if isinstance(spec.sites, RandomSites) and scenario.sites.sd is not None and has_spread:
         shown = parameters.loc[names.SITE_SD_LOG_HAZARD_RATIO, ["median", "lower", "upper"]]
         made.append((names.SITE_SD_LOG_HAZARD_RATIO, "parameter", scenario.sites.sd, *shown))
     frame = pd.DataFrame(made, columns=["group", "estimand", "true_value", "median", "lower", "upper"])

@@ -26,7 +26,7 @@ from sitewise.studies.predictive import (
     hazard_site_sd,
     log_likelihood_of_site,
     on_hazard_scale,
-    require_few_slopes,
+    require_site_integral,
 )
 from sitewise.studies.replication.work import Weighted
 
@@ -139,7 +139,7 @@ def leave_one_site_out(
             "out cannot be predicted. Use random sites, (1 | site), or no sites; or leave_one_out, for patients at known sites."
         )
     full = full_fit(fitted, cohort, engine=engine, seed=seed, report=report)
-    require_few_slopes(full.spec)
+    require_site_integral(full.spec)
     if full.cohort.site is None:
         raise SpecError("The cohort was read without a site column, so that no site can be left out. Read it with site=...")
     index, labels = full.cohort.site_index, full.cohort.site_labels

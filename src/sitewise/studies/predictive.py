@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise import names
+from sitewise.families.base import EXTREME_VALUE
 from sitewise.families.metric import log_cumulative_hazard, log_hazard
 from sitewise.inference.densities import coefficient_name
 from sitewise.models.model_data import ModelData, slope_rows
@@ -39,8 +40,9 @@ def log_likelihood_of_site(spec: ModelSpec, variables: Variables, patients: Mode
     Raises
     ------
     SpecError
-        With random slopes of more than three columns.
+        As :func:`require_site_integral`.
     """
+    require_site_integral(spec)
     scale = variables[names.LOG_SCALE_AT_MEANS][:, None]
     shape = tuple(variables[item.name][:, None] for item in spec.family.shape_parameters)
     predictor = np.zeros((scale.size, patients.log_time.size))
@@ -122,18 +124,24 @@ def _log_within(log_cumulative: LogHazard, patients: ModelData, interval: Rows) 
 
 def _slope_rows(spec: ModelSpec, patients: ModelData) -> Floats:
     """Return the distances of the columns with random slopes from the reference patient, shape (n, m)."""
-    require_few_slopes(spec)
+    require_site_integral(spec)
     return slope_rows(spec, patients)
 
 
-def require_few_slopes(spec: ModelSpec) -> None:
-    """Check that a site's slopes can be integrated out.
+def require_site_integral(spec: ModelSpec) -> None:
+    """Check that a site's effect and slopes can be integrated out.
 
     Raises
     ------
     SpecError
-        With random slopes of more than three columns.
+        With random slopes of more than three columns, or under a family without hazard ratios.
     """
+    if spec.family.standard != EXTREME_VALUE:
+        raise SpecError(
+            "The likelihood of a site that was not fitted is integrated over an effect that multiplies hazards, as with "
+            f"weibull and exponential times. Under the {spec.family.name} family leave out patients instead: "
+            "arviz_stats.loo(fit.tree)."
+        )
     labels = spec.resolved.slope_labels
     if len(labels) > MOST_SLOPES:
         raise SpecError(
@@ -148,7 +156,7 @@ def on_hazard_scale(spec: ModelSpec, variables: Variables, values: Floats) -> Fl
     if spec.metric == names.HAZARD_RATIO:
         return values
     shape = tuple(variables[item.name] for item in spec.family.shape_parameters)
-    return np.asarray(spec.family.log_hazard_ratio(values, shape))
+    return np.asarray(spec.family.log_index_ratio(values, shape))
 
 
 def hazard_site_sd(spec: ModelSpec, variables: Variables) -> Floats:

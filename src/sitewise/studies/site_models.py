@@ -13,7 +13,16 @@ from dataclasses import replace
 import pandas as pd
 
 from sitewise import names
-from sitewise.estimands import Average, Observed, Population, group_curves, log_hazard_ratios, summarise
+from sitewise.estimands import (
+    Average,
+    Observed,
+    Population,
+    effect_metric,
+    group_curves,
+    log_hazard_ratios,
+    log_time_ratios,
+    summarise,
+)
 from sitewise.inference import Engine, FitResult, Nuts, fit
 from sitewise.models import FixedSites, ModelSpec, NoSites, RandomSites
 from sitewise.models.site_effects import SiteEffect
@@ -51,7 +60,8 @@ def site_models(
     -------
     DataFrame
         ``site_model`` (random, none, fixed; random intercepts after a fit with random slopes), ``group`` (a term for
-        coefficients), ``estimand`` (``median_survival``, ``survival``, ``log_hazard_ratio``, at an average site), ``horizon,
+        coefficients), ``estimand`` (``median_survival``, ``survival``, ``log_hazard_ratio`` or, of families without,
+        ``log_time_ratio``, at an average site), ``horizon,
         mean, sd, median, lower, upper, verdict``.
     """
     engine = engine if engine is not None else Nuts(draws=500, tune=500)
@@ -91,6 +101,8 @@ def _estimates(fitted: FitResult, groups: Population, times: Sequence[float], pr
         table = summarise(values, prob=prob, diagnostics=()).rename_axis("group").reset_index()
         parts.append(table.assign(estimand=names.SURVIVAL, horizon=float(time)))
     if fitted.spec.resolved.columns:
-        table = summarise(log_hazard_ratios(fitted), prob=prob, diagnostics=()).rename_axis("group").reset_index()
-        parts.append(table.assign(estimand=names.LOG_HAZARD_RATIO, horizon=float("nan")))
+        hazards = effect_metric(fitted) == names.HAZARD_RATIO
+        draws = log_hazard_ratios(fitted) if hazards else log_time_ratios(fitted)
+        table = summarise(draws, prob=prob, diagnostics=()).rename_axis("group").reset_index()
+        parts.append(table.assign(estimand=str(draws.name), horizon=float("nan")))
     return pd.concat(parts, ignore_index=True)

@@ -13,6 +13,7 @@ from sitewise import names
 from sitewise.estimands import Average, Observed, Population, group_curves
 from sitewise.inference import FitResult, NestedLaplace
 from sitewise.inference.densities import coefficient_name
+from sitewise.inference.nested_laplace.engine import require_known
 from sitewise.inference.packing import column_scales, unpack_arrays
 from sitewise.inference.prior import prior_draws
 from sitewise.models.model_data import ModelData
@@ -147,6 +148,7 @@ def conflict(spec: ModelSpec, data: ModelData, *, seed: int) -> pd.DataFrame:
     columns = ["coefficient", "prior", "estimate", "error", "p_value"]
     rng = np.random.default_rng(seed)
     try:
+        require_known(spec)
         wide = with_priors(spec, coefficient_factor=WIDE)
         found = ENGINE.weighted(wide, data, seed=seed)
     except SitewiseError:
