@@ -52,6 +52,7 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/fast_accuracy.py
 	$(PY) benchmarks/sbc_faults.py
 	$(PY) benchmarks/check_faults.py
+	$(PY) benchmarks/family_table.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

@@ -257,11 +257,14 @@ def check(
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads; default one a core.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,
     prob: Annotated[float, typer.Option("--prob", help="Probability of limits.")] = 0.95,
+    families: Annotated[
+        bool, typer.Option("--families", help="Fit the same model under the other families as well (half a minute).")
+    ] = False,
 ) -> None:
     """Check a fit: the hazard's form, sites, effects over time, censoring, predictions, and how much is the prior."""
     from sitewise.cli.check import Asked, run_check
 
-    raise typer.Exit(run_check(fit, config, out, Asked(replicates, tuple(time or ()), workers, seed, prob)))
+    raise typer.Exit(run_check(fit, config, out, Asked(replicates, tuple(time or ()), workers, seed, prob, families)))
 
 
 def main() -> None:

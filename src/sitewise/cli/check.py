@@ -23,6 +23,7 @@ class Asked:
     workers: int | None
     seed: int
     prob: float
+    families: bool
 
 
 def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked) -> int:
@@ -55,13 +56,20 @@ def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked)
             workers=asked.workers or os.cpu_count() or 1,
             report=report,
         )
-        written = write_checks(found, fitted, target, seed=asked.seed, report=report)
+        families = None
+        if asked.families:
+            from sitewise.studies.family_comparison import compare_families
+
+            families = compare_families(fitted, groups=groups, prob=asked.prob, seed=asked.seed, report=report)
+        written = write_checks(found, fitted, target, seed=asked.seed, families=families, report=report)
     if fitted.cohort.synthetic:
         console.print("Synthetic patients.", style="bold")
     console.print(f"sitewise check {folder}: {fitted.spec.formula}, {fitted.spec.family.name}", soft_wrap=True)
     for row in found.table.itertuples():
         console.print(f"  {'!' if row.found else ' '} {row.check}: {row.sentence}.", soft_wrap=True)
-    for note in found.notes:
+    if families is not None:
+        console.print(f"    families: {families.sentence}", soft_wrap=True)
+    for note in (*found.notes, *(families.notes if families is not None else ())):
         console.print(f"Note: {note}", soft_wrap=True)
     console.print(f"{len(written)} files in {target}; open {target / 'checks.html'}", soft_wrap=True)
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +10,10 @@ import pandas as pd
 from sitewise.inference import FitResult
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.result import installed_versions
+from sitewise.report.checks_page import FAMILIES, checks_page
 from sitewise.report.json_files import write_json
-from sitewise.report.page_first import NOT_FOR_PATIENTS
-from sitewise.report.page_parts import Section, Table, embedded, rows_of
 from sitewise.studies.checking.result import Checks
+from sitewise.studies.family_comparison import FamilyComparison
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +48,14 @@ PAGE, ABOUT = "checks.html", "checks.json"
 
 
 def write_checks(
-    found: Checks, fitted: FitResult, folder: str | Path, /, *, seed: int, report: Report = silent
+    found: Checks,
+    fitted: FitResult,
+    folder: str | Path,
+    /,
+    *,
+    seed: int,
+    families: FamilyComparison | None = None,
+    report: Report = silent,
 ) -> dict[str, Path]:
     """Write tables, pictures, ``checks.json`` and ``checks.html``; those of an earlier run go.
 
@@ -64,6 +69,8 @@ def write_checks(
         Made when missing.
     seed : int
         Of the checks.
+    families : FamilyComparison, optional
+        The same model under other families.
     report : callable
         Told what is being done.
     """
@@ -71,19 +78,22 @@ def write_checks(
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = [f"{name}.csv" for name in TABLES] + [f"{name}.{kind}" for name in PICTURES for kind in ("png", "svg")]
+    earlier = [f"{name}.csv" for name in (*TABLES, *FAMILIES)]
+    earlier += [f"{name}.{kind}" for name in (*PICTURES, FAMILIES[0]) for kind in ("png", "svg")]
     for name in (*earlier, PAGE, ABOUT):
         (folder / name).unlink(missing_ok=True)
     report("Writing tables")
     written: dict[str, Path] = {}
-    for name, attribute in TABLES.items():
-        table: pd.DataFrame = getattr(found, attribute)
+    tables: dict[str, pd.DataFrame] = {name: getattr(found, attribute) for name, attribute in TABLES.items()}
+    if families is not None:
+        tables |= dict(zip(FAMILIES, (families.table, families.groups), strict=True))
+    for name, table in tables.items():
         if len(table.columns):
             written[f"{name}.csv"] = folder / f"{name}.csv"
             stated = table.assign(synthetic=True) if fitted.cohort.synthetic else table
             stated.to_csv(written[f"{name}.csv"], index=False, float_format="%.10g")
     report("Drawing pictures")
-    for name, figure in _pictures(found).items():
+    for name, figure in _pictures(found, families).items():
         with styled():
             if fitted.cohort.synthetic:
                 mark_synthetic(figure)
@@ -103,12 +113,13 @@ def write_checks(
     }
     written[ABOUT] = write_json(folder / ABOUT, about)
     written[PAGE] = folder / PAGE
-    written[PAGE].write_text(_page(found, fitted, seed, written), encoding="utf-8")
+    written[PAGE].write_text(checks_page(found, fitted, seed, written, families), encoding="utf-8")
     return written
 
 
-def _pictures(found: Checks) -> dict[str, Figure]:
+def _pictures(found: Checks, families: FamilyComparison | None) -> dict[str, Figure]:
     from sitewise.report import plot_checks
+    from sitewise.report.plot_families import plot_families
 
     made = {
         "check_curves": plot_checks.plot_check_curves(found.curves, found),
@@ -122,146 +133,6 @@ def _pictures(found: Checks) -> dict[str, Figure]:
         made["check_prediction"] = plot_checks.plot_check_prediction(found)
     if len(found.contraction):
         made["check_priors"] = plot_checks.plot_check_priors(found)
+    if families is not None:
+        made[FAMILIES[0]] = plot_families(families)
     return made
-
-
-def _page(found: Checks, fitted: FitResult, seed: int, files: Mapping[str, Path]) -> str:
-    """Return the page as HTML."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("sitewise.report")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    style = (resources.files("sitewise.report") / "templates" / "page.css").read_text(encoding="utf-8")
-    cohort = fitted.cohort
-    told = found.table["sentence"][found.table["found"]]
-    what = "One synthetic cohort, not real patients. " if cohort.synthetic else ""
-    return environment.get_template("study.html.j2").render(
-        title="Is the model right?",
-        alarm="" if fitted.verdict.level != "fail" else "The computation's verdict is fail: checks of such a fit mean nothing.",
-        caution=NOT_FOR_PATIENTS,
-        answers=[
-            ("Finding", " ".join(f"{sentence}." for sentence in told) if len(told) else "No check speaks up."),
-            (
-                "Data",
-                f"{what}{len(cohort)} patients, {int(cohort.event.sum())} events; {fitted.spec.formula}, "
-                f"{fitted.spec.family.name}.",
-            ),
-            (
-                "How",
-                f"{found.replicates} cohorts were simulated from the fit, with the same patients, sites and follow-up"
-                + (", and fitted in turn." if found.refitted else "; they were not fitted, so p-values are too large.")
-                + " A check speaks up in one of twenty cohorts of a right model.",
-            ),
-        ],
-        sections=[
-            _summary(found),
-            *_form(found, files),
-            *([_prediction(found, files)] if len(found.prediction) else []),
-            *([_priors(found, files)] if len(found.contraction) else []),
-            _methods(found, fitted, seed),
-        ],
-        style=style,
-        version=installed_versions().get("sitewise", ""),
-    )
-
-
-def _summary(found: Checks) -> Section:
-    rows = [[str(row.check), "yes" if row.found else "no", f"{row.p_value:.3f}"] for row in rows_of(found.table)]
-    sentences = [f"{str(row.check).capitalize()}: {row.sentence}." for row in rows_of(found.table)]
-    return Section("checks", "Checks", [*sentences, *found.notes], [Table(["Check", "speaks up", "p"], rows)])
-
-
-def _form(found: Checks, files: Mapping[str, Path]) -> list[Section]:
-    sections = [
-        Section(
-            "curves",
-            "Kaplan-Meier curves among simulated ones",
-            ["Simulated patients are censored as the cohort's were, so that curves of both are of one kind."],
-            [],
-            [embedded(files["check_curves.svg"], "Kaplan-Meier curves of groups within bands of simulated ones")]
-            + (
-                [embedded(files["check_sites.svg"], "Kaplan-Meier curves of sites within bands of simulated ones")]
-                if "check_sites.svg" in files
-                else []
-            ),
-        ),
-        Section(
-            "form",
-            "The hazard's form, sites, risk, effects over time",
-            [
-                "Left: events seen minus expected up to each time. Middle: the distribution of predicted probabilities of an "
-                "event before each patient's time, minus the uniform one; patients who are censored count as censored there. "
-                "Right: the same as Cox-Snell residuals, which lie on the diagonal.",
-                "In the log-log picture a Weibull hazard is a straight line, and constant ratios keep lines parallel.",
-            ],
-            [],
-            [
-                embedded(files["check_hazard.svg"], "Events over time, PIT-ECDF and Cox-Snell residuals"),
-                embedded(files["check_residuals.svg"], "Events minus expected by site and predicted risk; drift of effects"),
-                embedded(files["check_log_log.svg"], "Log cumulative hazard of groups against log time"),
-            ],
-        ),
-    ]
-    return sections
-
-
-def _prediction(found: Checks, files: Mapping[str, Path]) -> Section:
-    table = found.prediction
-    concordance = table[table["measure"] == "concordance"].iloc[0]
-    loo = found.leave_one_out
-    high = int((loo["psis_pareto_k"] > found.good_k).sum())
-    sentences = [
-        f"Concordance {concordance['median']:.2f} ({concordance['lower']:.2f} to {concordance['upper']:.2f}), apparent: of the "
-        "patients that were fitted, at their own sites.",
-        f"Leaving one patient out: expected log predictive density {loo['psis_elpd'].sum():.1f}; Pareto k above "
-        f"{found.good_k:.2f} for {high} of {len(loo)} patients.",
-    ]
-    rows = [
-        [str(row.measure).replace("_", " "), f"{row.time:g}", *(f"{value:.3f}" for value in (row.median, row.lower, row.upper))]
-        for row in rows_of(table[table["measure"] != "concordance"])
-    ]
-    head = ["Measure", f"time ({found.time_unit})", "median", "lower", "upper"]
-    note = "Limits of what was seen and of the score without covariates are Kaplan-Meier's, or none."
-    picture = embedded(files["check_prediction.svg"], "Predicted and seen survival, Brier scores, Pareto k")
-    return Section("prediction", "Prediction", sentences, [Table(head, rows, note)], [picture])
-
-
-def _priors(found: Checks, files: Mapping[str, Path]) -> Section:
-    rows = [
-        [str(row.quantity), f"{row.prior:.3f}", f"{row.likelihood:.3f}", str(row.reading)] for row in rows_of(found.sensitivity)
-    ]
-    sentences = [
-        "Contraction is the share of the prior's variance that the data have removed. Sensitivity says how far a posterior "
-        "moves when the prior, or the likelihood, is raised to a power near one; above .05 it moves.",
-    ]
-    tables = [Table(["Quantity", "to the prior", "to the data", "what speaks"], rows)]
-    if len(found.conflict):
-        own = [
-            [str(row.coefficient), str(row.prior), f"{row.estimate:.2f}", f"{row.error:.2f}", f"{row.p_value:.3f}"]
-            for row in rows_of(found.conflict)
-        ]
-        head = ["Coefficient", "prior", "estimate of the data alone", "its error", "p"]
-        tables.append(Table(head, own, "p: how surprising the estimate is under the prior."))
-    picture = embedded(files["check_priors.svg"], "Contraction, power-scaling sensitivity, survival under the prior")
-    return Section("priors", "How much is the prior?", sentences, tables, [picture])
-
-
-def _methods(found: Checks, fitted: FitResult, seed: int) -> Section:
-    rows = [
-        ["formula", fitted.spec.formula],
-        ["family and metric", f"{fitted.spec.family.name}, {fitted.spec.metric}"],
-        ["engine of the fit", fitted.engine],
-        ["simulated cohorts", f"{found.replicates}, {'fitted' if found.refitted else 'not fitted'}"],
-        ["seed of the checks", str(seed)],
-        ["data hash", fitted.cohort.data_hash[:16]],
-        *([name, version] for name, version in installed_versions().items()),
-    ]
-    sentences = [
-        "All checks but the last two sum martingale residuals: over time, along each covariate and time, by predicted risk, "
-        "by site. A patient's follow-up in a simulated cohort is their own or, after an event, drawn from the reverse "
-        "Kaplan-Meier curve beyond it. Each simulated cohort is fitted like the real one, so that its residuals are as small "
-        "as a fit makes them (Hjort, Dahl and Steinbakk 2006, J Am Stat Assoc 101:1157). Censoring: a Cox model of being "
-        "censored on predicted risk. Prior: the data's own estimate against the prior's predictive of such estimates (Box "
-        "1980).",
-    ]
-    return Section("methods", "Methods", sentences, [Table(["What", "value"], rows)])

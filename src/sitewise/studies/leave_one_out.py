@@ -17,6 +17,7 @@ from sitewise.inference.densities import log_likelihood_of_draws
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.verdict import pareto_k_bound
 from sitewise.models.spec import ModelSpec
+from sitewise.problems import SpecError
 from sitewise.studies.given import full_fit
 from sitewise.studies.leaving_out import Parts, log_mean, refits
 from sitewise.studies.replication.work import Weighted
@@ -159,24 +160,39 @@ def psis_leave_one_out(fitted: FitResult) -> tuple[pd.DataFrame, float]:
     if names.LOG_LIKELIHOOD not in fitted.tree.children:
         empty = pd.DataFrame(np.nan, index=range(len(fitted.cohort)), columns=columns)
         return empty, pareto_k_bound(draws)
-    import arviz_stats
-
-    # Of draws that were resampled from weighted ones the efficiency is known; arviz-stats would see independent draws.
-    ess = fitted.posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")  # the table says where
-        found = arviz_stats.loo(
-            fitted.tree, pointwise=True, var_name=names.SURVIVAL_TIME, reff=None if ess is None else float(ess) / draws
-        )
+    found, efficiency = psis_loo(fitted), _efficiency(fitted)
     order = (names.CHAIN, names.DRAW, names.PATIENT)
     values = fitted.tree[names.LOG_LIKELIHOOD][names.SURVIVAL_TIME].transpose(*order).to_numpy().reshape(draws, -1)
     weights = np.exp(found.log_weights.transpose(*order).to_numpy().reshape(draws, -1))
     weights = weights / weights.sum(axis=0)
     ratio = np.exp(values - found.elpd_i.to_numpy())
-    efficiency = 1.0 if ess is None else float(ess) / draws
-    error = np.sqrt(np.sum(weights**2 * (ratio - 1) ** 2, axis=0) / efficiency)
+    error = np.sqrt(np.sum(weights**2 * (ratio - 1) ** 2, axis=0) / (1.0 if efficiency is None else efficiency))
     table = pd.DataFrame(
         dict(zip(columns, (found.elpd_i.to_numpy(), error, found.pareto_k.to_numpy()), strict=True)),
         index=range(values.shape[1]),
     )
     return table, float(found.good_k)
+
+
+def psis_loo(fitted: FitResult) -> Any:
+    """Return arviz-stats' PSIS-LOO of a fit, pointwise.
+
+    Raises
+    ------
+    SpecError
+        When the fit has no pointwise log likelihood (too many draws times patients).
+    """
+    if names.LOG_LIKELIHOOD not in fitted.tree.children:
+        raise SpecError("The fit has too many draws for a log likelihood of every patient: fit with fewer draws.")
+    import arviz_stats
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Estimated shape parameter of Pareto")  # the table says where
+        return arviz_stats.loo(fitted.tree, pointwise=True, var_name=names.SURVIVAL_TIME, reff=_efficiency(fitted))
+
+
+def _efficiency(fitted: FitResult) -> float | None:
+    """Return effective draws over draws where draws were resampled from weighted ones; arviz-stats sees independent draws."""
+    ess = fitted.posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS)
+    sizes = fitted.posterior.sizes
+    return None if ess is None else float(ess) / (sizes[names.CHAIN] * sizes[names.DRAW])
