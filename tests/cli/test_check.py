@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "checks.md"
-PICTURES = ("curves", "sites", "hazard", "log_log", "residuals", "prediction", "priors")
+PICTURES = ("curves", "sites", "hazard", "log_log", "residuals", "prediction", "priors", "subgroups")
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +39,12 @@ def documented() -> dict[str, list[str]]:
         pytest.skip("no page here")
     found = {}
     for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
-        cells = re.match(r"\| (`check[^|]*csv`) \| (.*) \|$", line)
+        cells = re.match(r"\| (`check[^|]*) \| (.*) \|$", line)
         if cells and "with `--families`" not in line:
-            for name in re.findall(r"`([^`]*)`", cells[1]):
-                told = cells[2].split(": ")[0].replace("`site` or `group`", "`site`" if "sites" in name else "`group`")
-                found[name] = [column for part in re.findall(r"`([^`]*)`", told) for column in part.split(", ")]
+            told = cells[2].removeprefix("unless `--no-subgroups`: ").split(": ")[0]
+            for name in re.findall(r"`(check[^`]*csv)`", cells[1]):
+                own = told.replace("`site` or `group`", "`site`" if "sites" in name else "`group`")
+                found[name] = [column for part in re.findall(r"`([^`]*)`", own) for column in part.split(", ")]
     return found
 
 
@@ -64,6 +65,7 @@ def test_words_and_settings(checked, fit_folder):
     for name in ("hazard over time", "effects over time", "predicted risk", "sites", "prior"):
         assert f"{name}: " in ended.said
     assert "Synthetic patients." in ended.said
+    assert "borrowed from other patients" in ended.said
     about = json.loads((out / "checks.json").read_text())
     assert about["replicates"] == 40
     assert about["refitted"] is True

@@ -260,11 +260,16 @@ def check(
     families: Annotated[
         bool, typer.Option("--families", help="Fit the same model under the other families as well (half a minute).")
     ] = False,
+    subgroups: Annotated[
+        bool, typer.Option("--subgroups/--no-subgroups", help="What is known of small groups, and from whom.")
+    ] = True,
 ) -> None:
     """Check a fit: the hazard's form, sites, effects over time, censoring, predictions, and how much is the prior."""
     from sitewise.cli.check import Asked, run_check
 
-    raise typer.Exit(run_check(fit, config, out, Asked(replicates, tuple(time or ()), workers, seed, prob, families)))
+    raise typer.Exit(
+        run_check(fit, config, out, Asked(replicates, tuple(time or ()), workers, seed, prob, families, subgroups))
+    )
 
 
 def main() -> None:

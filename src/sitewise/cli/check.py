@@ -5,11 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from sitewise.cli.run import _progress
-from sitewise.problems import StudyError
+from sitewise.problems import SpecError, StudyError
+
+if TYPE_CHECKING:
+    from sitewise.estimands import Population
+    from sitewise.inference import FitResult
+    from sitewise.inference.engine import Report
+    from sitewise.studies.small_subgroups import SmallSubgroups
 
 POSTERIOR = "posterior.nc"
 
@@ -24,6 +31,7 @@ class Asked:
     seed: int
     prob: float
     families: bool
+    subgroups: bool
 
 
 def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked) -> int:
@@ -61,7 +69,9 @@ def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked)
             from sitewise.studies.family_comparison import compare_families
 
             families = compare_families(fitted, groups=groups, prob=asked.prob, seed=asked.seed, report=report)
-        written = write_checks(found, fitted, target, seed=asked.seed, families=families, report=report)
+        notes = [*found.notes, *(families.notes if families is not None else ())]
+        subgroups = _subgroups(fitted, groups, asked, notes, report) if asked.subgroups else None
+        written = write_checks(found, fitted, target, seed=asked.seed, families=families, subgroups=subgroups, report=report)
     if fitted.cohort.synthetic:
         console.print("Synthetic patients.", style="bold")
     console.print(f"sitewise check {folder}: {fitted.spec.formula}, {fitted.spec.family.name}", soft_wrap=True)
@@ -69,7 +79,32 @@ def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked)
         console.print(f"  {'!' if row.found else ' '} {row.check}: {row.sentence}.", soft_wrap=True)
     if families is not None:
         console.print(f"    families: {families.sentence}", soft_wrap=True)
-    for note in (*found.notes, *(families.notes if families is not None else ())):
+    for sentence in () if subgroups is None else subgroups.table["sentence"]:
+        console.print(f"    {sentence}", soft_wrap=True)
+    for note in notes:
         console.print(f"Note: {note}", soft_wrap=True)
     console.print(f"{len(written)} files in {target}; open {target / 'checks.html'}", soft_wrap=True)
     return 0
+
+
+def _subgroups(
+    fitted: FitResult, groups: Population | None, asked: Asked, notes: list[str], report: Report
+) -> SmallSubgroups | None:
+    """Return what is known of small groups at the middle time, or None with a note that says why."""
+    from sitewise.studies.checking.check import judged_times
+    from sitewise.studies.small_subgroups import small_subgroups
+
+    times = judged_times(fitted, asked.times or None)
+    report("Small subgroups")
+    try:
+        return small_subgroups(
+            fitted,
+            time=times[len(times) // 2],
+            groups=groups,
+            prob=asked.prob,
+            seed=asked.seed,
+            workers=asked.workers or os.cpu_count() or 1,
+        )
+    except SpecError as error:
+        notes.append(f"Small subgroups were left out. {error}")
+        return None

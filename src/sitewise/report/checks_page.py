@@ -9,16 +9,25 @@ from pathlib import Path
 from sitewise.inference import FitResult
 from sitewise.inference.result import installed_versions
 from sitewise.report.page_first import NOT_FOR_PATIENTS
-from sitewise.report.page_parts import Section, Table, embedded, rows_of
+from sitewise.report.page_parts import Section, Table, embedded, percent_span, rows_of
 from sitewise.studies.checking.result import Checks
 from sitewise.studies.family_comparison import FamilyComparison
+from sitewise.studies.small_subgroups import SmallSubgroups
 
 FAMILIES = ("check_families", "check_family_groups")
 """Files without ``.csv`` of a comparison of families; the first is the name of its picture too."""
+ANSWERS = ("raw", "alone", "model", "together")
+SUBGROUPS = ("check_subgroups", "check_subgroup_priors")
+"""The same of small subgroups."""
 
 
 def checks_page(
-    found: Checks, fitted: FitResult, seed: int, files: Mapping[str, Path], families: FamilyComparison | None
+    found: Checks,
+    fitted: FitResult,
+    seed: int,
+    files: Mapping[str, Path],
+    families: FamilyComparison | None,
+    subgroups: SmallSubgroups | None,
 ) -> str:
     """Return the page as HTML."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -51,6 +60,7 @@ def checks_page(
             _summary(found),
             *_form(found, files),
             *([_families(families, files)] if families is not None else []),
+            *([_subgroups(subgroups, files)] if subgroups is not None else []),
             *([_prediction(found, files)] if len(found.prediction) else []),
             *([_priors(found, files)] if len(found.contraction) else []),
             _methods(found, fitted, seed),
@@ -120,6 +130,27 @@ def _families(families: FamilyComparison, files: Mapping[str, Path]) -> Section:
     ]
     picture = embedded(files[f"{FAMILIES[0]}.svg"], "Predictive densities of families, and medians of groups under each")
     return Section("families", "Other families", sentences, [Table(head, rows)], [picture])
+
+
+def _subgroups(subgroups: SmallSubgroups, files: Mapping[str, Path]) -> Section:
+    rows = [
+        [
+            str(row.group),
+            f"{row.n}",
+            f"{row.events:g}",
+            *(percent_span(*(getattr(row, f"{name}{end}") for end in ("", "_lower", "_upper"))) for name in ANSWERS),
+            f"{row.effective_information:.0f}",
+        ]
+        for row in rows_of(subgroups.table)
+    ]
+    head = ["Group", "n", "events", "raw", "group alone", "model", "everybody together", "information, in events"]
+    sentences = [
+        f"Survival at {subgroups.time:g} {subgroups.time_unit}: what each group says by itself, what the model says, and what "
+        "one curve for everybody would say; how many events the model's answer is worth, its own ones and those it borrows.",
+        *(str(sentence) for sentence in subgroups.table["sentence"]),
+    ]
+    picture = embedded(files[f"{SUBGROUPS[0]}.svg"], "Survival of groups by four answers, own and borrowed information")
+    return Section("subgroups", "Small subgroups", sentences, [Table(head, rows)], [picture])
 
 
 def _prediction(found: Checks, files: Mapping[str, Path]) -> Section:

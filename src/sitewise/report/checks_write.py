@@ -10,10 +10,11 @@ import pandas as pd
 from sitewise.inference import FitResult
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.result import installed_versions
-from sitewise.report.checks_page import FAMILIES, checks_page
+from sitewise.report.checks_page import FAMILIES, SUBGROUPS, checks_page
 from sitewise.report.json_files import write_json
 from sitewise.studies.checking.result import Checks
 from sitewise.studies.family_comparison import FamilyComparison
+from sitewise.studies.small_subgroups import SmallSubgroups
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,6 +56,7 @@ def write_checks(
     *,
     seed: int,
     families: FamilyComparison | None = None,
+    subgroups: SmallSubgroups | None = None,
     report: Report = silent,
 ) -> dict[str, Path]:
     """Write tables, pictures, ``checks.json`` and ``checks.html``; those of an earlier run go.
@@ -71,6 +73,8 @@ def write_checks(
         Of the checks.
     families : FamilyComparison, optional
         The same model under other families.
+    subgroups : SmallSubgroups, optional
+        What is known of small groups, and from whom.
     report : callable
         Told what is being done.
     """
@@ -78,8 +82,8 @@ def write_checks(
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = [f"{name}.csv" for name in (*TABLES, *FAMILIES)]
-    earlier += [f"{name}.{kind}" for name in (*PICTURES, FAMILIES[0]) for kind in ("png", "svg")]
+    earlier = [f"{name}.csv" for name in (*TABLES, *FAMILIES, *SUBGROUPS)]
+    earlier += [f"{name}.{kind}" for name in (*PICTURES, FAMILIES[0], SUBGROUPS[0]) for kind in ("png", "svg")]
     for name in (*earlier, PAGE, ABOUT):
         (folder / name).unlink(missing_ok=True)
     report("Writing tables")
@@ -87,13 +91,15 @@ def write_checks(
     tables: dict[str, pd.DataFrame] = {name: getattr(found, attribute) for name, attribute in TABLES.items()}
     if families is not None:
         tables |= dict(zip(FAMILIES, (families.table, families.groups), strict=True))
+    if subgroups is not None:
+        tables |= dict(zip(SUBGROUPS, (subgroups.table, subgroups.priors), strict=True))
     for name, table in tables.items():
         if len(table.columns):
             written[f"{name}.csv"] = folder / f"{name}.csv"
             stated = table.assign(synthetic=True) if fitted.cohort.synthetic else table
             stated.to_csv(written[f"{name}.csv"], index=False, float_format="%.10g")
     report("Drawing pictures")
-    for name, figure in _pictures(found, families).items():
+    for name, figure in _pictures(found, families, subgroups).items():
         with styled():
             if fitted.cohort.synthetic:
                 mark_synthetic(figure)
@@ -113,13 +119,14 @@ def write_checks(
     }
     written[ABOUT] = write_json(folder / ABOUT, about)
     written[PAGE] = folder / PAGE
-    written[PAGE].write_text(checks_page(found, fitted, seed, written, families), encoding="utf-8")
+    written[PAGE].write_text(checks_page(found, fitted, seed, written, families, subgroups), encoding="utf-8")
     return written
 
 
-def _pictures(found: Checks, families: FamilyComparison | None) -> dict[str, Figure]:
+def _pictures(found: Checks, families: FamilyComparison | None, subgroups: SmallSubgroups | None) -> dict[str, Figure]:
     from sitewise.report import plot_checks
     from sitewise.report.plot_families import plot_families
+    from sitewise.report.plot_subgroups import plot_small_subgroups
 
     made = {
         "check_curves": plot_checks.plot_check_curves(found.curves, found),
@@ -135,4 +142,6 @@ def _pictures(found: Checks, families: FamilyComparison | None) -> dict[str, Fig
         made["check_priors"] = plot_checks.plot_check_priors(found)
     if families is not None:
         made[FAMILIES[0]] = plot_families(families)
+    if subgroups is not None:
+        made[SUBGROUPS[0]] = plot_small_subgroups(subgroups)
     return made

@@ -127,7 +127,7 @@ def plot_check_log_log(found: Checks, /) -> Figure:
     names = [name for name in dict.fromkeys(found.curves["group"]) if name != "all"] or list(
         dict.fromkeys(found.curves["group"])
     )
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     with styled():
         figure = new_figure(7.0, 4.2)
@@ -140,8 +140,11 @@ def plot_check_log_log(found: Checks, /) -> Figure:
             axes.plot(own["time"], seen, color=colour(place), lw=1.6, drawstyle="steps-post", label=plain(str(name), 24))
             axes.plot(own["time"], expected, color=colour(place), lw=1, ls="--")
         axes.set_xscale("log")
-        for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            ticks(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.8)))  # powers of ten would need mathematical text
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:g}")
+        )  # powers of ten would need mathematical text
+        axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel(f"Time ({plain(found.time_unit, 20)}), log scale")
         axes.set_ylabel("log(-log survival)")
         axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), fontsize=8, title="seen; dashed: simulated", title_fontsize=8)

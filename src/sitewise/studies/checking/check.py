@@ -96,7 +96,7 @@ def check(
             f"of at most {MOST_PATIENTS:,}."
         )
     data = prepare(spec, cohort)
-    chosen_times = _times(fitted, times)
+    chosen_times = judged_times(fitted, times)
     population = groups if groups is not None else RiskGroups.default(cohort, spec.variables)
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     posterior = _posterior(fitted).thinned(OWN_DRAWS, rng)
@@ -188,7 +188,8 @@ def _posterior(fitted: FitResult) -> Posterior:
     return Posterior(variables, np.full(size, 1 / size))
 
 
-def _times(fitted: FitResult, times: Sequence[float] | None) -> list[float]:
+def judged_times(fitted: FitResult, times: Sequence[float] | None) -> list[float]:
+    """Return the times at which predictions are judged: those asked for, or the quartiles of the event times."""
     cohort = fitted.cohort
     if times is None:
         chosen = np.quantile(cohort.time[cohort.event > 0], [0.25, 0.5, 0.75])

@@ -18,8 +18,8 @@ class FollowUp:
     """Potential censoring times of a cohort's patients.
 
     A censored patient keeps their own time. For one with an event it is known only to lie beyond: it is drawn from the reverse
-    Kaplan-Meier curve (Schemper & Smith 1996, Control Clin Trials 17:343), given that. Where the curve has no mass beyond, it
-    is the longest time of the cohort, or the patient's own.
+    Kaplan-Meier curve (Schemper & Smith 1996, Control Clin Trials 17:343), given that. Where the curve has no mass beyond, and
+    where nobody was censored, it is the longest time of the cohort, or the patient's own.
 
     Parameters
     ----------
@@ -64,6 +64,8 @@ class FollowUp:
         """Return a censoring time for each patient, shape (n,)."""
         if not self.event.any():
             return self.time.copy()
+        if self.step.size == 0:  # nobody was censored
+            return np.full(self.time.size, float(self.time.max()))
         place = np.searchsorted(self.step, self.time, side="right") - 1
         at_risk = np.where(place >= 0, self.share[np.maximum(place, 0)], 1.0)
         goal = rng.random(self.time.size) * at_risk
