@@ -98,6 +98,8 @@ if TYPE_CHECKING:
     from sitewise.studies.prior_sensitivity import PriorSensitivity as PriorSensitivity
     from sitewise.studies.prior_sensitivity import prior_sensitivity as prior_sensitivity
     from sitewise.studies.published import published_summary as published_summary
+    from sitewise.studies.published_priors import PublishedPriors as PublishedPriors
+    from sitewise.studies.published_priors import published_priors as published_priors
     from sitewise.studies.replication import Replicates as Replicates
     from sitewise.studies.replication import Summaries as Summaries
     from sitewise.studies.replication import replicate as replicate
@@ -200,6 +202,7 @@ _HOME = {
     "sitewise.studies.leave_one_site_out": ("LeaveOneSiteOut", "leave_one_site_out"),
     "sitewise.studies.prior_sensitivity": ("PriorSensitivity", "prior_sensitivity"),
     "sitewise.studies.small_subgroups": ("SmallSubgroups", "small_subgroups"),
+    "sitewise.studies.published_priors": ("PublishedPriors", "published_priors"),
     "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),
     "sitewise.studies.sbc": ("coverage", "posterior_sbc", "sbc"),
