@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from scipy import integrate, optimize, special, stats
 
 import sitewise as sw
@@ -31,33 +30,10 @@ def cohort() -> sw.Cohort:
 
 def made(hand_made, cohort: sw.Cohort, family, guarantee: float = 0.0):
     """Two draws, chosen."""
-    spec = sw.ModelSpec(terms=("ecog",), family=family, metric="time-ratio", guarantee_time=guarantee).resolve(cohort)
-    dims = ("chain", "draw")
-    mean = spec.resolved.means[0]
-    content = {
-        "shape": (dims, SHAPE[None]),
-        "log_scale_at_means": (dims, LOG_SCALE[None]),
-        "log_scale": (dims, (LOG_SCALE - mean * EFFECT)[None]),
-        "log_time_ratio": ((*dims, "term"), EFFECT[None, :, None]),
-        "site_sd": (dims, SITE_SD[None]),
-        "site_effect": ((*dims, "site"), SITES[None]),
-    }
-    coords = {"chain": [0], "draw": [0, 1], "term": list(spec.resolved.columns), "site": list(spec.resolved.site_labels)}
-    return hand_made(xr.Dataset(content, coords=coords), spec, cohort)
-
-
-@pytest.fixture(scope="module")
-def hand_made():
-    from dataclasses import dataclass
-
-    @dataclass(frozen=True, eq=False)
-    class Made:
-        posterior: xr.Dataset
-        spec: sw.ModelSpec
-        cohort: sw.Cohort
-        seed: int = 1
-
-    return Made
+    spec = sw.ModelSpec(terms=("ecog",), family=family, metric="time-ratio", guarantee_time=guarantee)
+    return hand_made(
+        spec, cohort, shape=SHAPE, log_scale=LOG_SCALE, coefficients=EFFECT[:, None], site_effect=SITES, site_sd=SITE_SD
+    )
 
 
 def expected(fit, draw: int, group: int, sites: sw.Observed | sw.Average | sw.Marginal | sw.New, time: float) -> float:
@@ -116,9 +92,8 @@ def test_survival_median_restricted_mean_and_hazard(hand_made, cohort, family, s
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_a_new_site_averages_to_the_marginal_curve(hand_made, cohort, family):
     fit = made(hand_made, cohort, family)
-    many = hand_made(
-        xr.concat([fit.posterior.isel(draw=[1])] * 4000, dim="draw").assign_coords(draw=range(4000)), fit.spec, cohort
-    )
+    second = {"shape": SHAPE, "log_scale": LOG_SCALE, "coefficients": EFFECT[:, None], "site_effect": SITES, "site_sd": SITE_SD}
+    many = hand_made(fit.spec, cohort, **{name: np.repeat(values[1:], 4000, axis=0) for name, values in second.items()})
     new = sw.survival(many, groups=GROUP, sites=sw.New(), times=TIMES).mean(("chain", "draw"))
     marginal = sw.survival(fit, groups=GROUP, sites=sw.Marginal(), times=TIMES).isel(chain=0, draw=1)
     np.testing.assert_allclose(new, marginal, atol=0.02)

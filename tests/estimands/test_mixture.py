@@ -36,7 +36,7 @@ def test_exact_points_are_the_mean_over_members(monkeypatch) -> None:
 def test_grid_and_members_agree(monkeypatch) -> None:
     exact, grid = both(monkeypatch)
     np.testing.assert_allclose(grid.survival(LEVELS), exact.survival(LEVELS), rtol=0, atol=GRID_ERROR)
-    np.testing.assert_allclose(grid.density_factor(LEVELS), exact.density_factor(LEVELS), rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(grid.density(LEVELS), exact.density(LEVELS), rtol=1e-6, atol=1e-7)
     for level in (0.9, 0.5, 0.1):
         np.testing.assert_allclose(grid.index_at(level), exact.index_at(level), rtol=0, atol=1e-7)
     value = exact.index_at(0.5)

@@ -79,7 +79,7 @@ def test_the_mean_until_a_horizon_is_the_area_under_survival(family, shape, hori
     ends = [0.0, *(end for end in SCALE * np.geomspace(1e-3, 1e4, 60) if end < horizon), horizon]
     pairs = pairwise(ends)
     area = sum(quad(survival, low, high, epsabs=1e-14, epsrel=1e-13, limit=500)[0] for low, high in pairs)
-    assert family.mean_until(horizon, np.log(SCALE), (shape,)) == pytest.approx(area, rel=1e-9)
+    assert family.mean_until(horizon, 0.0, np.log(SCALE), (shape,)) == pytest.approx(area, rel=1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sitewise import names
-from sitewise.estimands.draws import HazardDraws, hazard_draws
+from sitewise.estimands.draws import IndexDraws, index_draws
 from sitewise.estimands.mixture import Members, Mixture, make_mixture
 from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
@@ -39,7 +39,7 @@ class GroupCurves:
         Whom.
     sites : SiteTreatment
         At which sites.
-    draws : HazardDraws
+    draws : IndexDraws
         The posterior.
     mixture : Mixture
         Masses of the groups over log hazards.
@@ -53,7 +53,7 @@ class GroupCurves:
 
     groups: list[Group]
     sites: SiteTreatment
-    draws: HazardDraws
+    draws: IndexDraws
     mixture: Mixture
     shift: Floats
     guarantee_time: float
@@ -78,11 +78,11 @@ class GroupCurves:
         begun = moments > self.guarantee_time
         # Before the guarantee time the hazard is zero; any later time keeps the formulas finite there.
         later = np.where(begun, moments, self.guarantee_time + 1.0)
-        index = self._index(later)
-        baseline = self.draws.baseline_rate(self._log_time(later), self.shift)
+        index, draws = self._index(later), self.draws
+        rate = np.asarray(draws.family.index_rate(self._log_time(later), *draws.columns()))
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = self.mixture.density_factor(index) / self.mixture.survival(index)
-        values = np.where(begun, ratio * baseline[:, None, :], 0.0)
+            ratio = self.mixture.density(index) / self.mixture.survival(index)
+        values = np.where(begun, ratio * rate[:, None, :], 0.0)
         return self._wrap(values, "hazard", times=moments)
 
     def quantile(self, level: float) -> xr.DataArray:
@@ -90,7 +90,8 @@ class GroupCurves:
         if not 0 < level < 1:
             raise SpecError(f"A quantile level must be inside (0, 1); got {level}.")
         with np.errstate(over="ignore"):
-            times = np.exp(self.draws.log_time(self.mixture.index_at(1 - level) - self.shift[:, None]))
+            index = self.mixture.index_at(1 - level) - self.shift[:, None]
+            times = np.exp(self.draws.family.log_time_at(index, *self.draws.columns()))
         name = names.MEDIAN_SURVIVAL if level == 0.5 else "quantile"
         return self._wrap(self.guarantee_time + times, name, level=level)
 
@@ -104,7 +105,8 @@ class GroupCurves:
         else:
 
             def restricted_mean(rows: NDArray[np.int64], points: Floats) -> Floats:
-                return self.draws.restricted_mean(rows, beyond, points + self.shift[rows, None])
+                added = points + self.shift[rows, None]
+                return np.asarray(self.draws.family.mean_until(beyond, added, *self.draws.columns(rows)))
 
             values = self.guarantee_time + np.clip(self.mixture.expectation(restricted_mean), 0.0, beyond)
         return self._wrap(values, names.RMST, horizon=horizon)
@@ -118,7 +120,8 @@ class GroupCurves:
             return np.log(np.maximum(times - self.guarantee_time, 0.0))
 
     def _index(self, times: Floats) -> Floats:
-        return self.draws.index(self._log_time(times)[None, :]) + self.shift[:, None]
+        index = self.draws.family.index(self._log_time(times)[None, :], *self.draws.columns())
+        return np.asarray(index + self.shift[:, None])
 
     def _wrap(
         self,
@@ -172,7 +175,7 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
         When the treatment needs what the model does not have.
     """
     made = groups.groups(fit.cohort)
-    draws = hazard_draws(fit)
+    draws = index_draws(fit)
     _check_treatment(sites, draws, fit, made)
     design = resolved_design(fit.spec, fit.cohort)
     members = [_members(group, design, fit, draws, sites, bootstrap_seed) for group in made]
@@ -207,7 +210,7 @@ def _members(
     group: Group,
     design: Design,
     fit: Fitted,
-    draws: HazardDraws,
+    draws: IndexDraws,
     sites: SiteTreatment,
     bootstrap_seed: int | None,
 ) -> Members:
@@ -232,7 +235,7 @@ def _members(
     return Members(rows[first], site, summed / summed.sum(axis=1, keepdims=True), distances)
 
 
-def _bootstrap(group: Group, fit: Fitted, draws: HazardDraws, seed: int) -> Floats:
+def _bootstrap(group: Group, fit: Fitted, draws: IndexDraws, seed: int) -> Floats:
     """Return Bayesian-bootstrap weights of a group's members before normalisation, (s, m).
 
     A flat Dirichlet is independent standard exponentials, normalised (Rubin 1981, Ann Statist 9:130). They are drawn for the
@@ -243,7 +246,7 @@ def _bootstrap(group: Group, fit: Fitted, draws: HazardDraws, seed: int) -> Floa
     return each if group.rows is None else each[:, group.rows]
 
 
-def _shared_site(sites: SiteTreatment, draws: HazardDraws, fit: Fitted) -> tuple[Floats, Floats | None]:
+def _shared_site(sites: SiteTreatment, draws: IndexDraws, fit: Fitted) -> tuple[Floats, Floats | None]:
     """Return the effect, (s,), of the site at which all are, and its slopes, (s, K); None where it has none."""
     if isinstance(sites, Observed) and sites.site is not None:
         place = fit.spec.resolved.site_labels.index(str(sites.site))
@@ -254,7 +257,7 @@ def _shared_site(sites: SiteTreatment, draws: HazardDraws, fit: Fitted) -> tuple
     return np.zeros(draws.size), None
 
 
-def _check_treatment(sites: SiteTreatment, draws: HazardDraws, fit: Fitted, groups: Sequence[Group]) -> None:
+def _check_treatment(sites: SiteTreatment, draws: IndexDraws, fit: Fitted, groups: Sequence[Group]) -> None:
     if isinstance(sites, Average):
         return
     labels = fit.spec.resolved.site_labels

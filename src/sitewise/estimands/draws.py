@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.families import Family
 from sitewise.families.base import EXTREME_VALUE
-from sitewise.families.location_scale import LocationScale
 from sitewise.models.fitted import Fitted
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class HazardDraws:
+class IndexDraws:
     """Posterior draws, chains after one another.
 
     Parameters
@@ -88,47 +87,12 @@ class HazardDraws:
         """Whether the index is the log cumulative hazard, so that there are hazard ratios."""
         return self.family.standard == EXTREME_VALUE
 
-    def index(self, log_time: Floats) -> Floats:
-        """Return the index at the covariate means, (s, T), at logs of times beyond the guarantee time, (1 or s, T)."""
-        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
-        if self.hazards_add:
-            return np.asarray(self.family.log_cumulative_hazard(log_time, scale, columns))
-        return np.asarray(columns[0] * (log_time - scale))
-
-    def log_time(self, index: Floats) -> Floats:
-        """Return the logs of times at which the covariate means have an index, (s, G)."""
-        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
-        if self.hazards_add:
-            return np.asarray(self.family.log_time(index, scale, columns))
-        return np.asarray(scale + index / columns[0])
-
-    def baseline_rate(self, log_time: Floats, shift: Floats) -> Floats:
-        """Return what a mixture's density factor is multiplied with to give the density in time, (s, T).
-
-        The hazard at the covariate means, of a site whose effect is ``shift`` (s,); or how fast the index moves, k / t.
-        """
-        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
-        if self.hazards_add:
-            return np.asarray(np.exp(self.family.log_hazard(log_time, scale, columns) + shift[:, None]))
-        return np.asarray(columns[0] * np.exp(-log_time))
-
-    def restricted_mean(self, rows: NDArray[np.int64], horizon: float, index: Floats) -> Floats:
-        """Return mean of min(T, horizon) of people of draws ``rows`` (b,) who differ by ``index`` (b, J) from the means."""
-        scale, columns = self.log_scale[rows, None], tuple(item[rows, None] for item in self.shape)
-        if self.hazards_add:
-            return np.asarray(self.family.restricted_mean(horizon, index, scale, columns))
-        assert isinstance(self.family, LocationScale)
-        return np.asarray(self.family.mean_until(horizon, scale - index / columns[0], columns))
-
-    def log_cumulative_hazard(self, log_time: Floats, index: Floats) -> Floats:
-        """Return log cumulative hazards, (s, n), at times (1, n) of people who differ by ``index`` (s, n) from the means."""
-        scale, columns = self.log_scale[:, None], tuple(item[:, None] for item in self.shape)
-        if self.hazards_add:
-            return np.asarray(self.family.log_cumulative_hazard(log_time, scale, columns) + index)
-        return np.asarray(self.family.log_cumulative_hazard(log_time, scale - index / columns[0], columns))
+    def columns(self, rows: slice | NDArray[np.int64] = slice(None)) -> tuple[Floats, tuple[Floats, ...]]:
+        """Return log scale, (b, 1), and shape parameters, each (b, 1), of some draws: as the family's methods take them."""
+        return self.log_scale[rows, None], tuple(item[rows, None] for item in self.shape)
 
 
-def hazard_draws(fit: Fitted) -> HazardDraws:
+def index_draws(fit: Fitted) -> IndexDraws:
     """Return a fit's posterior on the scale of the index."""
     posterior, spec = fit.posterior, fit.spec
     chains, draws = posterior.sizes[names.CHAIN], posterior.sizes[names.DRAW]
@@ -157,7 +121,7 @@ def hazard_draws(fit: Fitted) -> HazardDraws:
         if time_ratio:
             site_slope = spec.family.log_index_ratio(site_slope, tuple(item[:, None, None] for item in shape))
             site_slope_sd = np.abs(spec.family.log_index_ratio(site_slope_sd, columns))
-    return HazardDraws(
+    return IndexDraws(
         spec.family,
         shape,
         flat(names.LOG_SCALE_AT_MEANS),

@@ -13,7 +13,7 @@ import xarray as xr
 from scipy.special import ndtr
 
 from sitewise import names
-from sitewise.estimands.draws import HazardDraws, hazard_draws
+from sitewise.estimands.draws import IndexDraws, index_draws
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.fitted import Fitted
 from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
@@ -34,7 +34,7 @@ def hazard_ratios(fit: Fitted, /) -> xr.DataArray:
 
 def log_time_ratios(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the log time ratios given site, phi = -beta / k draw by draw, dims (chain, draw, term)."""
-    draws = hazard_draws(fit)
+    draws = index_draws(fit)
     values = _to_log_time_ratio(draws, draws.coefficients)
     return _wrap(draws, values, names.LOG_TIME_RATIO, term=list(fit.spec.resolved.columns))
 
@@ -55,7 +55,7 @@ def site_effects(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.Data
 
     With random slopes: that of the reference patient.
     """
-    draws = hazard_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
+    draws = index_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
     _require_sites(fit)
     values = _to_log_time_ratio(draws, draws.site_effect) if metric == names.TIME_RATIO else draws.site_effect
     return _wrap(draws, values, names.SITE_EFFECT, site=list(fit.spec.resolved.site_labels))
@@ -63,7 +63,7 @@ def site_effects(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.Data
 
 def site_ranks(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the sites' ranks by hazard (of the reference patient), 1 the best, dims (chain, draw, site)."""
-    draws = hazard_draws(fit)
+    draws = index_draws(fit)
     _require_sites(fit)
     ranks = draws.site_effect.argsort(axis=-1).argsort(axis=-1) + 1.0
     return _wrap(draws, ranks, "site_rank", site=list(fit.spec.resolved.site_labels))
@@ -74,7 +74,7 @@ def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray
 
     With random slopes it is about the reference patient: other patients differ more between sites.
     """
-    draws = hazard_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
+    draws = index_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
     if draws.site_sd is None:
         raise SpecError("The model has no random site effects, so no site spread.")
     values = draws.site_sd
@@ -159,15 +159,15 @@ def _by_site(fit: Fitted) -> dict[str, list[str]]:
     return {names.SITE: list(fit.spec.resolved.site_labels), names.SLOPE: list(fit.spec.resolved.slope_labels)}
 
 
-def _with_slopes(fit: Fitted) -> HazardDraws:
-    draws = hazard_draws(fit)
+def _with_slopes(fit: Fitted) -> IndexDraws:
+    draws = index_draws(fit)
     if not draws.has_slopes:
         raise SpecError("The model has no random slopes: effects of covariates are the same at all sites.")
     return draws
 
 
-def _with_hazard_ratios(fit: Fitted) -> HazardDraws:
-    draws = hazard_draws(fit)
+def _with_hazard_ratios(fit: Fitted) -> IndexDraws:
+    draws = index_draws(fit)
     if not draws.hazards_add:
         raise SpecError(
             f"Under the {fit.spec.family.name} family hazard ratios change as time goes on: use time ratios (log_time_ratios, "
@@ -181,13 +181,13 @@ def _require_sites(fit: Fitted) -> None:
         raise SpecError("The model has no site effects.")
 
 
-def _to_log_time_ratio(draws: HazardDraws, log_hazard_ratio: np.ndarray) -> np.ndarray:
+def _to_log_time_ratio(draws: IndexDraws, log_hazard_ratio: np.ndarray) -> np.ndarray:
     """Return log time ratios, dividing by the log hazard ratio of a unit log time ratio."""
     columns = tuple(item[:, None] for item in draws.shape)
     return np.asarray(log_hazard_ratio / draws.family.log_index_ratio(np.ones((draws.size, 1)), columns))
 
 
-def _wrap(draws: HazardDraws, values: np.ndarray, name: str, **labels: list[str]) -> xr.DataArray:
+def _wrap(draws: IndexDraws, values: np.ndarray, name: str, **labels: list[str]) -> xr.DataArray:
     """Return draws (s, ...) with dims chain, draw and those named, in order."""
     shaped = values.reshape(draws.chains, draws.draws, *values.shape[1:])
     coords = {names.CHAIN: np.arange(draws.chains), names.DRAW: np.arange(draws.draws), **labels}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sitewise.estimands.draws import hazard_draws
+from sitewise.estimands.draws import index_draws
 from sitewise.models.fitted import Fitted
 from sitewise.models.model_data import slope_rows
 from sitewise.models.resolve import prepare
@@ -36,7 +36,7 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     until = np.broadcast_to(np.asarray(times, dtype=float), cohort.time.shape)
     if not np.isfinite(until).all() or (until < 0).any():
         raise SpecError("Times must be finite numbers that are zero or positive.")
-    draws, data = hazard_draws(fit), prepare(fit.spec, cohort)
+    draws, data = index_draws(fit), prepare(fit.spec, cohort)
     predictor = draws.coefficients @ data.covariates.T
     if own_sites and fit.spec.has_sites:
         predictor = predictor + draws.site_effect[:, data.site]
@@ -46,7 +46,7 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     def hazard(when: Floats) -> Floats:
         since = when - fit.spec.guarantee_time
         log_time = np.log(np.where(since > 0, since, 1.0))
-        each = draws.log_cumulative_hazard(log_time[None], predictor)
+        each = draws.family.log_cumulative_hazard_of(predictor, log_time[None], *draws.columns())
         return np.where(since > 0, np.exp(each).mean(axis=0), 0.0)
 
     return np.maximum(hazard(until) - hazard(cohort.entry), 0.0)

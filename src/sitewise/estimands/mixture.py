@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sitewise.estimands.grid import MARGIN, POINTS, STEP, deposit, normal_kernel, normal_reach
-from sitewise.estimands.mixture_kernels import add_means, add_means_of, solve_level
+from sitewise.estimands.mixture_kernels import add_means, solve_level
 from sitewise.estimands.normals import normal_masses
 from sitewise.estimands.standards import index_of, survival_at
 from sitewise.families.base import EXTREME_VALUE
@@ -98,25 +98,22 @@ class Mixture:
 
     def survival(self, index: Floats) -> Floats:
         """Return S at baseline log cumulative hazards (or indices), shape (s, T), as (s, G, T)."""
-        mean = self._mean(index, tilted=False)
+        mean = self._mean(index, density=False)
         # Interpolation errs absolutely, which is much in the far tail. The mean lies between the members' own values; averaged
         # over sites it is at least half the lowest of them, as half of the sites are better.
         worst = survival_at(self.standard, index[:, None, :] + self.highest[..., None])
         best = survival_at(self.standard, index[:, None, :] + self.lowest[..., None])
         return np.clip(mean, 0.5 * worst, 1.0) if self.over_sites else np.clip(mean, worst, best)
 
-    def density_factor(self, index: Floats) -> Floats:
-        """Return sum_j m_j exp(g_j) S_j, which times the baseline hazard is the density; or the density in the index."""
-        return np.maximum(self._mean(index, tilted=True), 0.0)
+    def density(self, index: Floats) -> Floats:
+        """Return the density in the index, -dS / d index, at baseline indices, shape (s, T), as (s, G, T)."""
+        return np.maximum(self._mean(index, density=True), 0.0)
 
-    def _mean(self, index: Floats, *, tilted: bool) -> Floats:
-        """Return the mean over the mixture of survival, or of the density's factor when ``tilted``."""
+    def _mean(self, index: Floats, *, density: bool) -> Floats:
+        """Return the mean over the mixture of survival, or of its density in the index."""
         result = np.empty((self.draws, self.groups, index.shape[1]))
         for block in self.blocks:
-            if self.standard == EXTREME_VALUE:
-                add_means(block.rows, block.points, block.mass, index, tilted, result)
-            else:
-                add_means_of(self.standard, block.rows, block.points, block.mass, index, tilted, result)
+            add_means(self.standard, block.rows, block.points, block.mass, index, density, result)
         return result
 
     def expectation(self, values: Callable[[Rows, Floats], Floats]) -> Floats:

@@ -78,46 +78,33 @@ def solve_level(points, mass, level, target, standard, result):  # type: ignore[
 
 
 @compiled
-def add_means(rows, points, mass, index, tilted, result):  # type: ignore[no-untyped-def]
-    """Fill ``result[rows]`` (s, G, T) with sum_j mass_j weight_j exp(-exp(index + point_j)).
+def add_means(standard, rows, points, mass, index, density, result):  # type: ignore[no-untyped-def]
+    """Fill ``result[rows]`` (s, G, T) with sum_j mass_j S(index + point_j), or with minus its derivative for ``density``.
 
-    Weights are 1, or exp(point_j) when ``tilted``.
+    Hazards that add up take two exponentials in rows for all points; other distributions one point at a time.
     """
     size = points.shape[1]
-    x, hazard, surviving = np.empty(size), np.empty(size), np.empty(size)
+    x, hazard, values = np.empty(size), np.empty(size), np.empty(size)
     for draw in range(rows.size):
         row = rows[draw]
-        for j in range(size):
-            x[j] = min(max(points[draw, j], -SMALLEST), SMALLEST)
-        exponentials(x, hazard, size)
-        for time in range(index.shape[1]):
-            base = math.exp(min(index[row, time], SMALLEST))
+        if standard == EXTREME_VALUE:
             for j in range(size):
-                value = -base * hazard[j]
-                x[j] = -SMALLEST if value < -SMALLEST else value
-            exponentials(x, surviving, size)
-            if tilted:
-                for j in range(size):
-                    surviving[j] *= hazard[j]
-            for group in range(mass.shape[1]):
-                own = mass[draw, group]
-                total = 0.0
-                for j in range(size):
-                    total += own[j] * surviving[j]
-                result[row, group, time] = total
-
-
-@compiled
-def add_means_of(standard, rows, points, mass, index, tilted, result):  # type: ignore[no-untyped-def]
-    """Fill ``result[rows]`` (s, G, T) with sum_j mass_j S(index + point_j), or the density in the index when ``tilted``."""
-    size = points.shape[1]
-    values = np.empty(size)
-    for draw in range(rows.size):
-        row = rows[draw]
+                x[j] = min(max(points[draw, j], -SMALLEST), SMALLEST)
+            exponentials(x, hazard, size)
         for time in range(index.shape[1]):
-            for j in range(size):
-                surviving, density = survival_and_density(standard, index[row, time] + points[draw, j])
-                values[j] = density if tilted else surviving
+            if standard == EXTREME_VALUE:
+                base = math.exp(min(index[row, time], SMALLEST))
+                for j in range(size):
+                    value = -base * hazard[j]
+                    x[j] = -SMALLEST if value < -SMALLEST else value
+                exponentials(x, values, size)
+                if density:
+                    for j in range(size):
+                        values[j] *= min(base * hazard[j], SMALLEST)
+            else:
+                for j in range(size):
+                    surviving, falling = survival_and_density(standard, index[row, time] + points[draw, j])
+                    values[j] = falling if density else surviving
             for group in range(mass.shape[1]):
                 own = mass[draw, group]
                 total = 0.0

@@ -10,6 +10,7 @@ the numbers and the graph come from the same line of code.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -78,3 +79,66 @@ class Family(Protocol):
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier)."""
         ...
+
+    def index(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return the index of somebody who adds nothing to it."""
+        ...
+
+    def index_rate(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return how fast the index grows with time, d index / dt: times the density in the index it is that in time."""
+        ...
+
+    def log_time_at(self, index: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return log t at which the index is as given."""
+        ...
+
+    def mean_until(self, horizon: Array, added: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return the mean of min(T, horizon) of somebody who adds ``added`` to the index."""
+        ...
+
+    def log_cumulative_hazard_of(self, added: Array, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return log H(t) of somebody who adds ``added`` to the index."""
+        ...
+
+
+class HazardIndex(ABC):
+    """What a family is to whose log cumulative hazard covariates and sites add: that is the index."""
+
+    standard: ClassVar[int] = EXTREME_VALUE
+
+    @abstractmethod
+    def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return log H(t)."""
+
+    @abstractmethod
+    def log_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return log h(t)."""
+
+    @abstractmethod
+    def log_time(self, log_cumulative_hazard: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return log t such that the log cumulative hazard is as given."""
+
+    @abstractmethod
+    def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier)."""
+
+    def index(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return log H(t)."""
+        return self.log_cumulative_hazard(log_time, log_scale, shape)
+
+    def index_rate(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return h(t) / H(t)."""
+        log_cumulative_hazard = self.log_cumulative_hazard(log_time, log_scale, shape)
+        return np.exp(self.log_hazard(log_time, log_scale, shape) - log_cumulative_hazard)
+
+    def log_time_at(self, index: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return log t at which log H(t) is as given."""
+        return self.log_time(index, log_scale, shape)
+
+    def mean_until(self, horizon: Array, added: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return the mean of min(T, horizon) of somebody whose hazard is exp(added) times as high."""
+        return self.restricted_mean(horizon, added, log_scale, shape)
+
+    def log_cumulative_hazard_of(self, added: Array, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return log H(t) of somebody whose hazard is exp(added) times as high."""
+        return self.log_cumulative_hazard(log_time, log_scale, shape) + added

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from sitewise.families.base import EXTREME_VALUE, Array, ShapeParameter
+from sitewise.families.base import Array, HazardIndex, ShapeParameter
 from sitewise.names import HAZARD_RATIO, SHAPE
 from sitewise.problems import SpecError
 
@@ -24,18 +23,13 @@ def _legendre() -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(NODES)
 
 
-class ByQuadrature(ABC):
+class ByQuadrature(HazardIndex):
     """What has no closed form for these baselines."""
 
     name: ClassVar[str]
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, POSITIVE),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO})
-    standard: ClassVar[int] = EXTREME_VALUE
     log_concave: ClassVar[frozenset[str]] = frozenset()
-
-    @abstractmethod
-    def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
-        """Return log H(t) of the reference patient."""
 
     def log_index_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
         """Refuse: a stretched time is no multiplied hazard here."""

@@ -48,13 +48,32 @@ class LocationScale(ByQuadrature):
     metrics: ClassVar[frozenset[str]] = frozenset({TIME_RATIO})
     log_concave: ClassVar[frozenset[str]] = frozenset({"right", "interval"})
 
-    @abstractmethod
-    def mean_until(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
-        """Return the mean of min(T, horizon)."""
-
     def log_index_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
         """Return -k phi."""
         return -shape[0] * log_time_ratio
+
+    def index(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return k (log t - log lambda)."""
+        return shape[0] * (log_time - log_scale)
+
+    def index_rate(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return k / t."""
+        return shape[0] * np.exp(-log_time)
+
+    def log_time_at(self, index: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return log lambda + index / k."""
+        return log_scale + index / shape[0]
+
+    def mean_until(self, horizon: Array, added: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return the mean of min(T, horizon) of somebody whose log times are shorter by added / k."""
+        return self._mean_until(horizon, log_scale - added / shape[0], shape)
+
+    def log_cumulative_hazard_of(self, added: Array, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+        """Return log H(t) of somebody whose log times are shorter by added / k."""
+        return self.log_cumulative_hazard(log_time, log_scale - added / shape[0], shape)
+
+    @abstractmethod
+    def _mean_until(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +103,7 @@ class LogNormal(LocationScale):
         """Return log lambda - Phi^-1(exp(-H)) / k, of hazards that are numbers."""
         return log_scale - special.ndtri_exp(-np.exp(log_cumulative_hazard)) / shape[0]
 
-    def mean_until(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+    def _mean_until(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon): exp(mu + sigma^2 / 2) Phi(z - sigma) + horizon Phi(-z), sigma = 1 / k."""
         sigma = 1.0 / np.asarray(shape[0], dtype=float)
         z = (np.log(horizon) - log_scale) / sigma
@@ -115,7 +134,7 @@ class LogLogistic(LocationScale):
         hazard = np.exp(log_cumulative_hazard)
         return log_scale + (hazard + np.log(-np.expm1(-hazard))) / shape[0]
 
-    def mean_until(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
+    def _mean_until(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon), the area under 1 / (1 + y^k) with y = t / lambda.
 
         Up to a survival of 1 / 1000: horizon 2F1(1, 1/k; 1 + 1/k; -y^k), its argument brought inside the unit circle by Pfaff's

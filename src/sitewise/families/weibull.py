@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import special
 
-from sitewise.families.base import EXTREME_VALUE, KINDS_OF_DATA, Array, ShapeParameter
+from sitewise.families.base import KINDS_OF_DATA, Array, HazardIndex, ShapeParameter
 from sitewise.names import HAZARD_RATIO, SHAPE, TIME_RATIO
 
 LOG_TINY_HAZARD = float(np.log(1e-5))
 
 
 @dataclass(frozen=True)
-class Weibull:
+class Weibull(HazardIndex):
     """Weibull distribution with shape k > 0 and scale lambda > 0 (in the cohort's time unit).
 
     Both a proportional-hazards and an accelerated-failure-time family: a log time ratio phi is a log hazard
@@ -30,7 +30,6 @@ class Weibull:
     name: ClassVar[str] = "weibull"
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, ("LogNormal", {"mu": 0.0, "sigma": 0.5})),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO, TIME_RATIO})
-    standard: ClassVar[int] = EXTREME_VALUE
     log_concave: ClassVar[frozenset[str]] = KINDS_OF_DATA
 
     @staticmethod

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sitewise.report.style import GREY, PALETTE, colour, label_width, new_figure, plain, styled
+from sitewise.studies.checking.priors import SENSITIVE
 from sitewise.studies.checking.result import Checks
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 MOST_PANELS, COLUMNS = 24, 4
 SEEN, SIMULATED = PALETTE[1], PALETTE[0]
-SENSITIVE = 0.05
 
 
 def plot_check_curves(table: pd.DataFrame, found: Checks, /, *, prefix: str = "") -> Figure:

@@ -31,6 +31,7 @@ Floats = NDArray[np.float64]
 FAST = NestedLaplace()
 SLOW = Nuts(draws=500, tune=500)
 STACKED = "stacked"
+MIXTURE_DRAWS = 4000
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +227,6 @@ def _answers(
             parts.append(table.assign(family=name, estimand=estimand, horizon=float("nan") if at is None else at))
     columns = ["family", "group", "estimand", "horizon", "mean", "sd", "median", "lower", "upper"]
     return pd.concat(parts, ignore_index=True)[columns]
-
-
-MIXTURE_DRAWS = 4000
 
 
 def _mixture(draws: Mapping[str, xr.DataArray], weights: Mapping[str, float], seed: int) -> xr.DataArray:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.estimands import Average, Population, RiskGroups, group_curves
 from sitewise.inference import FitResult
+from sitewise.inference.densities import arrays_of
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.nested_laplace.engine import require_known
 from sitewise.models.resolve import prepare
@@ -163,7 +165,7 @@ def check(
         about |= {
             "contraction": contraction(fitted, before),
             "sensitivity": sensitivity(fitted, population, chosen_times[len(chosen_times) // 2]),
-            "prior_curve": _prior_curve(fitted, before),
+            "prior_curve": _prior_curve(fitted, before, prob),
         }
     empty = {name: pd.DataFrame() for name in ("contraction", "sensitivity", "prior_curve")}
     return Checks(
@@ -181,10 +183,7 @@ def check(
 def _posterior(fitted: FitResult) -> Posterior:
     posterior = fitted.posterior
     size = posterior.sizes[names.CHAIN] * posterior.sizes[names.DRAW]
-    variables = {
-        str(name): values.transpose(names.CHAIN, names.DRAW, ...).to_numpy().reshape(size, *values.shape[2:])
-        for name, values in posterior.data_vars.items()
-    }
+    variables = {name: values.reshape(size, *values.shape[2:]) for name, values in arrays_of(posterior).items()}
     return Posterior(variables, np.full(size, 1 / size))
 
 
@@ -237,12 +236,12 @@ def _drift(own: Discrepancies, made: Sequence[Replicate], columns: Sequence[str]
     return pd.DataFrame({"coefficient": list(columns), "drift": own.drift / np.where(spread > 0, spread, 1.0)})
 
 
-def _prior_curve(fitted: FitResult, prior: object) -> pd.DataFrame:
+def _prior_curve(fitted: FitResult, prior: xr.Dataset, prob: float) -> pd.DataFrame:
     cohort = fitted.cohort
-    light = LightFit(prior, fitted.spec, cohort, fitted.seed)  # type: ignore[arg-type]
+    light = LightFit(prior, fitted.spec, cohort, fitted.seed)
     times = np.linspace(0.0, float(cohort.time.max()), TIMES)
     everyone = RiskGroups(((names.ALL_PATIENTS, "", lambda people: np.ones(len(people), dtype=bool)),))
     draws = group_curves(light, everyone, sites=Average()).survival(times).to_numpy()[..., 0, :].reshape(-1, TIMES)
-    quantiles = np.quantile(draws, [0.025, 0.25, 0.5, 0.75, 0.975], axis=0)
+    quantiles = np.quantile(draws, [0.5 - prob / 2, 0.25, 0.5, 0.75, 0.5 + prob / 2], axis=0)
     named = dict(zip(("lower", "lower_half", "median", "upper_half", "upper"), quantiles, strict=True))
     return pd.DataFrame({"time": times, **named, "seen": cohort.kaplan_meier().at(times)})

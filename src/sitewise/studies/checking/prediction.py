@@ -12,11 +12,10 @@ from sitewise import names
 from sitewise.classical.compiled import compiled
 from sitewise.cohort import Cohort
 from sitewise.cohort.kaplan_meier import kaplan_meier
-from sitewise.families.metric import log_cumulative_hazard
 from sitewise.inference.densities import predictor_of_draws
 from sitewise.models.model_data import ModelData
 from sitewise.models.spec import ModelSpec
-from sitewise.studies.checking.residuals import Posterior
+from sitewise.studies.checking.residuals import Posterior, hazards
 
 Floats = NDArray[np.float64]
 MOST_COMPARED = 3000
@@ -87,10 +86,9 @@ def told_apart(
         ``measure`` (``concordance``; ``brier``, ``brier_without_covariates``, ``predicted_survival`` and ``seen_survival`` at
         each time), ``time, median, lower, upper``.
     """
-    variables = posterior.variables
-    predictor = predictor_of_draws(spec, variables, data)
-    scale = variables[names.LOG_SCALE_AT_MEANS][:, None]
-    shape = tuple(variables[item.name][:, None] for item in spec.family.shape_parameters)
+    predictor = predictor_of_draws(spec, posterior.variables, data)
+    log_times = np.log(np.maximum(np.array(times) - spec.guarantee_time, TINY))
+    cumulative_hazard = hazards(spec, posterior, data)
     size = data.log_time.size
     some = np.arange(size) if size <= MOST_COMPARED else np.sort(rng.choice(size, MOST_COMPARED, replace=False))
     risk = np.ascontiguousarray((-predictor if spec.metric == names.TIME_RATIO else predictor)[:, some])
@@ -99,10 +97,8 @@ def told_apart(
     curve = kaplan_meier(cohort.time, cohort.event, weights=cohort.weights, prob=prob)
     share = cohort.weights / cohort.weights.sum()
     told = []
-    for time in times:
-        log_time = np.log(max(time - spec.guarantee_time, TINY))
-        hazard = log_cumulative_hazard(spec.family, spec.metric, np.full(size, log_time), predictor, scale, shape)
-        survival = np.exp(-np.exp(np.asarray(hazard)))
+    for place, time in enumerate(times):
+        survival = np.exp(-cumulative_hazard(log_times[None, [place]]))[..., 0]
         rows.append(("brier", time, brier(survival, cohort, time)))
         rows.append(("predicted_survival", time, survival @ share))
         seen = float(curve.at([time])[0])

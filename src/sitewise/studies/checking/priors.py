@@ -27,6 +27,8 @@ WIDE = 10.0
 """Times by which the priors of coefficients are widened, to hear the data alone."""
 ENGINE = NestedLaplace(draws=2000)
 PRIOR_DRAWS = 4000
+PREDICTIVE = 40_000
+"""Draws of the prior predictive of an estimate."""
 SENSITIVE = 0.05
 """Power-scaling sensitivity from which a posterior is said to follow the prior, or the data (Kallioinen et al. 2024)."""
 SURVIVAL_OF = "survival: "
@@ -164,10 +166,6 @@ def conflict(spec: ModelSpec, data: ModelData, *, seed: int) -> pd.DataFrame:
         below = (1 + np.sum(predictive <= estimate[place])) / (PREDICTIVE + 2)
         rows.append((name, str(prior), estimate[place], error[place], 2 * min(below, 1 - below)))
     return pd.DataFrame(rows, columns=columns)
-
-
-PREDICTIVE = 40_000
-"""Draws of the prior predictive of an estimate."""
 
 
 def _draws(prior: Prior, rng: np.random.Generator) -> Floats:

@@ -9,7 +9,7 @@ Biometrics 56:473). All are averaged over the posterior.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,18 @@ class Posterior:
         return bool(np.ptp(self.weights) == 0)
 
 
+def hazards(spec: ModelSpec, posterior: Posterior, data: ModelData) -> Callable[[Floats], Floats]:
+    """Return a function that gives patients' cumulative hazards under each draw, (S, n, K), at logs of times (n or 1, K)."""
+    predictor = predictor_of_draws(spec, posterior.variables, data)[..., None]
+    scale = posterior.variables[names.LOG_SCALE_AT_MEANS][:, None, None]
+    shape = tuple(posterior.variables[item.name][:, None, None] for item in spec.family.shape_parameters)
+
+    def at(log_time: Floats) -> Floats:
+        return np.asarray(np.exp(log_cumulative_hazard(spec.family, spec.metric, log_time[None], predictor, scale, shape)))
+
+    return at
+
+
 def residuals(spec: ModelSpec, posterior: Posterior, data: ModelData, log_times: Floats) -> Floats:
     """Return each patient's residual up to each time, shape (n, K); weights of patients multiply them.
 
@@ -71,14 +83,7 @@ def residuals(spec: ModelSpec, posterior: Posterior, data: ModelData, log_times:
     if length < n:
         parts = [data.some(np.arange(start, min(start + length, n))) for start in range(0, n, length)]
         return np.concatenate([residuals(spec, posterior, part, log_times) for part in parts])
-    variables = posterior.variables
-    predictor = predictor_of_draws(spec, variables, data)[..., None]
-    scale = variables[names.LOG_SCALE_AT_MEANS][:, None, None]
-    shape = tuple(variables[item.name][:, None, None] for item in spec.family.shape_parameters)
-
-    def hazard(log_time: Floats) -> Floats:
-        return np.asarray(np.exp(log_cumulative_hazard(spec.family, spec.metric, log_time[None], predictor, scale, shape)))
-
+    hazard = hazards(spec, posterior, data)
     own = data.log_time[:, None]
     accumulated = hazard(np.minimum(own, log_times))
     entered: Floats | float = 0.0
@@ -123,13 +128,10 @@ def probability_before(spec: ModelSpec, posterior: Posterior, data: ModelData, r
     Given that they had none before they entered. These are uniform if the model is right, right-censored where the times are;
     of an event in an interval a point between its ends is drawn.
     """
-    variables = posterior.variables
-    predictor = predictor_of_draws(spec, variables, data)
-    scale = variables[names.LOG_SCALE_AT_MEANS][:, None]
-    shape = tuple(variables[item.name][:, None] for item in spec.family.shape_parameters)
+    cumulative_hazard = hazards(spec, posterior, data)
 
     def hazard(log_time: Floats) -> Floats:
-        return np.asarray(np.exp(log_cumulative_hazard(spec.family, spec.metric, log_time, predictor, scale, shape)))
+        return cumulative_hazard(log_time[:, None])[..., 0]
 
     entered: Floats | float = 0.0
     if data.log_entry is not None and data.entered_late is not None:
