@@ -65,7 +65,8 @@ def test_words_and_settings(checked, fit_folder):
     for name in ("hazard over time", "effects over time", "predicted risk", "sites", "prior"):
         assert f"{name}: " in ended.said
     assert "Synthetic patients." in ended.said
-    assert "borrowed from other patients" in ended.said
+    assert "smallest of 5 groups: " in ended.said
+    assert "--config STUDY.toml" in ended.said
     about = json.loads((out / "checks.json").read_text())
     assert about["replicates"] == 40
     assert about["refitted"] is True
@@ -73,7 +74,7 @@ def test_words_and_settings(checked, fit_folder):
     assert about["data_hash"] == json.loads((fit_folder / "diagnostics.json").read_text())["data_hash"]
     page = (out / "checks.html").read_text(encoding="utf-8")
     assert "Is the model right?" in page
-    assert "One synthetic cohort, not real patients." in page
+    assert "Synthetic data: these patients were simulated, they are not real." in page
     assert "<script" not in page
     assert set(pd.read_csv(out / "check_prediction.csv")["time"].dropna()) == {12, 24}
 

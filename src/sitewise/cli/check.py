@@ -46,10 +46,11 @@ def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked)
         from sitewise.inference import load
 
         fitted = load(path)
-        groups = None
-        if config is not None:
-            from sitewise.cli.study import read_study
+        from sitewise.cli.study import read_study
+        from sitewise.estimands import RiskGroups
 
+        groups: Population = RiskGroups.default(fitted.cohort, fitted.spec.variables)
+        if config is not None:
             groups = read_study(config).risk_groups(fitted.cohort, fitted.spec)
         from sitewise.report.checks_write import write_checks
         from sitewise.studies.checking.check import check
@@ -79,17 +80,18 @@ def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked)
         console.print(f"  {'!' if row.found else ' '} {row.check}: {row.sentence}.", soft_wrap=True)
     if families is not None:
         console.print(f"    families: {families.sentence}", soft_wrap=True)
-    for sentence in () if subgroups is None else subgroups.table["sentence"]:
-        console.print(f"    {sentence}", soft_wrap=True)
+    if subgroups is not None:
+        smallest = subgroups.table.iloc[int(subgroups.table["events"].argmin())]
+        console.print(f"    smallest of {len(subgroups.table)} groups: {smallest['sentence']}", soft_wrap=True)
+    if config is None:
+        console.print("Groups are levels of covariates; --config STUDY.toml for the study's own risk groups.", soft_wrap=True)
     for note in notes:
         console.print(f"Note: {note}", soft_wrap=True)
     console.print(f"{len(written)} files in {target}; open {target / 'checks.html'}", soft_wrap=True)
     return 0
 
 
-def _subgroups(
-    fitted: FitResult, groups: Population | None, asked: Asked, notes: list[str], report: Report
-) -> SmallSubgroups | None:
+def _subgroups(fitted: FitResult, groups: Population, asked: Asked, notes: list[str], report: Report) -> SmallSubgroups | None:
     """Return what is known of small groups at the middle time, or None with a note that says why."""
     from sitewise.studies.checking.check import judged_times
     from sitewise.studies.small_subgroups import small_subgroups

@@ -36,18 +36,19 @@ def checks_page(
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     style = (resources.files("sitewise.report") / "templates" / "page.css").read_text(encoding="utf-8")
     cohort = fitted.cohort
+    alarms = ["Synthetic data: these patients were simulated, they are not real."] if cohort.synthetic else []
+    if fitted.verdict.level == "fail":
+        alarms.append("The computation's verdict is fail: checks of such a fit mean nothing.")
     told = found.table["sentence"][found.table["found"]]
-    what = "One synthetic cohort, not real patients. " if cohort.synthetic else ""
     return environment.get_template("study.html.j2").render(
         title="Is the model right?",
-        alarm="" if fitted.verdict.level != "fail" else "The computation's verdict is fail: checks of such a fit mean nothing.",
+        alarm=" ".join(alarms),
         caution=NOT_FOR_PATIENTS,
         answers=[
             ("Finding", " ".join(f"{sentence}." for sentence in told) if len(told) else "No check speaks up."),
             (
                 "Data",
-                f"{what}{len(cohort)} patients, {int(cohort.event.sum())} events; {fitted.spec.formula}, "
-                f"{fitted.spec.family.name}.",
+                f"{len(cohort)} patients, {int(cohort.event.sum())} events; {fitted.spec.formula}, {fitted.spec.family.name}.",
             ),
             (
                 "How",

@@ -21,7 +21,10 @@ SEEN, SIMULATED = PALETTE[1], PALETTE[0]
 
 
 def plot_check_curves(table: pd.DataFrame, found: Checks, /, *, prefix: str = "") -> Figure:
-    """Return Kaplan-Meier curves of groups or sites, each in a panel among those of simulated cohorts."""
+    """Return Kaplan-Meier curves of groups or sites, each in a panel among those of simulated cohorts.
+
+    ``prefix`` stands before names that are bare numbers.
+    """
     names = list(dict.fromkeys(table["group"]))[:MOST_PANELS]
     rows = math.ceil(len(names) / COLUMNS)
     with styled():
@@ -35,7 +38,8 @@ def plot_check_curves(table: pd.DataFrame, found: Checks, /, *, prefix: str = ""
             _band(panel, own["time"], own)
             panel.plot(own["time"], own["seen"], color=SEEN, lw=1.5, drawstyle="steps-post", label="seen")
             panel.set(ylim=(0, 1.02), xlim=(0, None))
-            panel.set_title(plain(f"{prefix}{names[place]}", 26), fontsize=9)
+            called = str(names[place])
+            panel.set_title(plain(f"{prefix if called.isdigit() else ''}{called}", 26), fontsize=9)
             panel.tick_params(labelsize=7)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.supxlabel(f"Time ({plain(found.time_unit, 20)})", fontsize=9)
@@ -105,7 +109,7 @@ def plot_check_residuals(found: Checks, /) -> Figure:
         panels[2].plot(drift["drift"], rows, "o", color=SEEN, ms=5)
         panels[2].set(yticks=rows, ylim=(max(len(drift), 1) - 0.5, -0.5))
         panels[2].set_yticklabels([plain(str(name), 24) for name in drift["coefficient"]], fontsize=8)
-        panels[2].set_title("Log hazard ratio falls or rises, in sds", fontsize=9)
+        panels[2].set_title("Drift of log hazard ratios, in sds", fontsize=9)
         for panel in panels:
             panel.tick_params(labelsize=8)
         figure.tight_layout()

@@ -111,7 +111,8 @@ def check(
         refit = False
         notes.append("The fast engine does not know this model: simulated cohorts were not fitted, so p-values are too large.")
     layout = Layout.of(data, cohort.site_index, max(len(cohort.site_labels), 1))
-    report(f"Simulating {replicates} cohorts" + (" and fitting them" if refit else ""))
+    told = " and fitting them (the first time on a machine, compiling the fast engine: a minute)" if refit else ""
+    report(f"Simulating {replicates} cohorts{told}")
     reference = Reference(spec, data, posterior, FollowUp.of(cohort), layout, refit, seed)
     made = reference.replicates(replicates, workers, report)
     if len(made) < 19:
