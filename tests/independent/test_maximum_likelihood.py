@@ -59,6 +59,26 @@ def mode_of(interpreted):
     return find
 
 
+def read_lung(table, **columns):
+    """Return the lung cohort again, from a table with further columns."""
+    return sw.Cohort.from_frame(
+        table,
+        time="time_months",
+        event="event",
+        covariates=["ecog", "age", "sex"],
+        levels={"ecog": ["0", ">=1"]},
+        reference={"sex": 1},
+        **columns,
+    )
+
+
+def fitted_by(fitter, frame, **options):
+    """Return a fitter of lifelines, fitted without its warnings of a coming pandas."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Starting with pandas version 4.0", DeprecationWarning)
+        return fitter.fit(frame, duration_col="time", event_col="event", **options)
+
+
 def lung_frame(lung):
     frame = lung.covariates.copy()
     return frame.assign(
@@ -71,11 +91,7 @@ def lung_frame(lung):
 
 
 def fit_lifelines(frame, **options):
-    fitter = WeibullAFTFitter()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Starting with pandas version 4.0", DeprecationWarning)
-        fitter.fit(frame, duration_col="time", event_col="event", **options)
-    return fitter
+    return fitted_by(WeibullAFTFitter(), frame, **options)
 
 
 def compare(point, fitter, metric, terms, means):
@@ -116,21 +132,9 @@ def test_lung_against_lifelines(lung, mode_of, interpreted, metric):
 def test_location_scale_families_against_lifelines(lung, mode_of, family, fitter, location, noise, sign, entry):
     """lifelines has the log of the median as its intercept, and log sigma or the log shape."""
     begin = np.where(np.arange(len(lung)) % 3 == 0, 0.4 * lung.time, 0.0) if entry else np.zeros(len(lung))
-    cohort = sw.Cohort.from_frame(
-        lung.frame.assign(entry=begin),
-        time="time_months",
-        event="event",
-        entry="entry",
-        covariates=["ecog", "age", "sex"],
-        levels={"ecog": ["0", ">=1"]},
-        reference={"sex": 1},
-    )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Starting with pandas version 4.0", DeprecationWarning)
-        table, late = lung_frame(cohort), {"entry_col": "entry"} if entry else {}
-        fitter.fit(
-            table.assign(entry=begin) if entry else table, duration_col="time", event_col="event", fit_options=PRECISE, **late
-        )
+    cohort = read_lung(lung.frame.assign(entry=begin), entry="entry")
+    table, late = lung_frame(cohort), {"entry_col": "entry"} if entry else {}
+    fitted_by(fitter, table.assign(entry=begin) if entry else table, fit_options=PRECISE, **late)
     spec = sw.ModelSpec.from_formula(
         "Surv(entry, time_months, event) ~ ecog + age + sex", family=family, metric="time-ratio", priors=FLAT
     ).resolve(cohort)
@@ -148,15 +152,7 @@ def test_delayed_entry_against_lifelines(lung, mode_of, metric):
     """A third of the patients come under observation at 40 % of their time."""
     entry = np.where(np.arange(len(lung)) % 3 == 0, 0.4 * lung.time, 0.0)
     table = lung.frame.assign(entry=entry)
-    cohort = sw.Cohort.from_frame(
-        table,
-        time="time_months",
-        event="event",
-        entry="entry",
-        covariates=["ecog", "age", "sex"],
-        levels={"ecog": ["0", ">=1"]},
-        reference={"sex": 1},
-    )
+    cohort = read_lung(table, entry="entry")
     fitter = fit_lifelines(lung_frame(cohort).assign(entry=entry), entry_col="entry")
     spec = sw.ModelSpec.from_formula("Surv(entry, time_months, event) ~ ecog + age + sex", metric=metric, priors=FLAT).resolve(
         cohort
@@ -170,15 +166,7 @@ def test_delayed_entry_against_lifelines(lung, mode_of, metric):
 
 def test_weights_against_lifelines(lung, mode_of):
     weights = 1.0 + (np.arange(len(lung)) % 4)
-    cohort = sw.Cohort.from_frame(
-        lung.frame.assign(w=weights),
-        time="time_months",
-        event="event",
-        weights="w",
-        covariates=["ecog", "age", "sex"],
-        levels={"ecog": ["0", ">=1"]},
-        reference={"sex": 1},
-    )
+    cohort = read_lung(lung.frame.assign(w=weights), weights="w")
     fitter = fit_lifelines(lung_frame(cohort).assign(w=weights), weights_col="w", robust=False)
     spec = sw.ModelSpec.from_formula("Surv(time_months, event) ~ ecog + age + sex", priors=FLAT).resolve(cohort)
     point, model = mode_of(spec, cohort)
@@ -214,15 +202,7 @@ def test_fixed_sites_against_lifelines(lung, mode_of):
     """Five large institutions with fixed effects that sum to zero, against lifelines' dummies centred by hand."""
     keep = lung.site.isin(["1", "12", "13", "11", "3"]).to_numpy()
     table = lung.frame[keep].reset_index(drop=True)
-    cohort = sw.Cohort.from_frame(
-        table,
-        time="time_months",
-        event="event",
-        site="inst",
-        covariates=["ecog", "age", "sex"],
-        levels={"ecog": ["0", ">=1"]},
-        reference={"sex": 1},
-    )
+    cohort = read_lung(table, site="inst")
     labels = cohort.site_labels
     frame = lung_frame(cohort)
     for label in labels[1:]:
