@@ -36,8 +36,14 @@ if TYPE_CHECKING:
     from sitewise.evidence.audit import Audit as Audit
     from sitewise.evidence.audit import audit as audit
     from sitewise.families import Exponential as Exponential
+    from sitewise.families import Gamma as Gamma
+    from sitewise.families import GeneralisedGamma as GeneralisedGamma
+    from sitewise.families import Gompertz as Gompertz
     from sitewise.families import LogLogistic as LogLogistic
     from sitewise.families import LogNormal as LogNormal
+    from sitewise.families import MixtureCure as MixtureCure
+    from sitewise.families import MSpline as MSpline
+    from sitewise.families import PiecewiseExponential as PiecewiseExponential
     from sitewise.families import Weibull as Weibull
     from sitewise.inference import Auto as Auto
     from sitewise.inference import FitResult as FitResult
@@ -112,7 +118,18 @@ if TYPE_CHECKING:
 
 _HOME = {
     "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
-    "sitewise.families": ("Exponential", "LogLogistic", "LogNormal", "Weibull"),
+    "sitewise.families": (
+        "Exponential",
+        "Gamma",
+        "GeneralisedGamma",
+        "Gompertz",
+        "LogLogistic",
+        "LogNormal",
+        "MSpline",
+        "MixtureCure",
+        "PiecewiseExponential",
+        "Weibull",
+    ),
     "sitewise.problems": ("CohortError", "EvidenceError", "ScenarioError", "SitewiseError", "SpecError", "StudyError"),
     "sitewise.models": (
         "FixedSites",

@@ -109,7 +109,7 @@ def test_hazard_ratios_are_refused(family):
 
     with pytest.raises(SpecError, match="Use metric='time-ratio'"):
         sw.ModelSpec(family=family)
-    with pytest.raises(SpecError, match="Random slopes are fitted with weibull"):
+    with pytest.raises(SpecError, match="Random slopes are fitted where covariates multiply"):
         sw.ModelSpec(terms=("ecog",), sites=sw.RandomSites(slopes=("ecog",)), family=family, metric="time-ratio")
     spec = sw.ModelSpec.from_formula("Surv(time, event) ~ ecog", family=family, metric="time-ratio")
     assert sw.ModelSpec.from_dict(spec.to_dict()) == spec

@@ -16,7 +16,7 @@ CASES = [(Weibull(), (0.6,), 0.6), (Weibull(), (1.0,), 1.0), (Weibull(), (2.7,),
 
 def test_the_families_by_name():
     assert {name: kind.name for name, kind in FAMILIES.items()} == {name: name for name in FAMILIES}
-    assert set(FAMILIES) == {"weibull", "exponential", "log-normal", "log-logistic"}
+    assert len(FAMILIES) == 10
     assert all(isinstance(kind(), Family) for kind in FAMILIES.values())
     assert [item.name for item in Weibull.shape_parameters] == ["shape"]
     assert Exponential.shape_parameters == ()

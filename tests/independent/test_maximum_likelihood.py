@@ -6,12 +6,22 @@ over the unconstrained parameters proportional to the likelihood: relative pull 
 """
 
 import warnings
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytensor
 import pytest
-from lifelines import LogLogisticAFTFitter, LogNormalAFTFitter, WeibullAFTFitter
-from scipy import optimize, stats
+from lifelines import (
+    GeneralizedGammaRegressionFitter,
+    LogLogisticAFTFitter,
+    LogNormalAFTFitter,
+    MixtureCureFitter,
+    WeibullAFTFitter,
+    WeibullFitter,
+)
+from scipy import optimize, special, stats
 
 import sitewise as sw
 
@@ -26,13 +36,14 @@ PRECISE = {"ftol": 1e-14, "gtol": 1e-9}
 def mode_of(interpreted):
     """A function that maximises the joint density of a spec, by BFGS and then Newton's method on its gradient."""
 
-    def find(spec, cohort):
+    def find(spec, cohort, begin=None):
         model = spec.to_pymc(cohort)
         total = model.logp()
         variables = model.value_vars
         evaluate = interpreted(model, [total, *pytensor.grad(total, variables)])
         start = {name: np.zeros(np.shape(value)) for name, value in model.initial_point().items()}
         start["log_scale_at_means"] = np.array(np.log(np.mean(cohort.time)))
+        start |= begin or {}
         shapes = [(variable.name, np.shape(start[variable.name])) for variable in variables]
 
         def unpack(flat):
@@ -145,6 +156,118 @@ def test_location_scale_families_against_lifelines(lung, mode_of, family, fitter
     assert float(point["shape_log__"]) == pytest.approx(sign * float(fitter.params_[noise]["Intercept"]), abs=AGREES)
     at_means = float(phi["Intercept"]) + float(np.asarray(spec.resolved.means) @ expected)
     assert float(point["log_scale_at_means"]) == pytest.approx(at_means, abs=AGREES)
+
+
+def flat(*names: str) -> sw.Priors:
+    """Flat priors, of parameters of the family too."""
+    return sw.Priors(coefficients=WIDE, log_scale_at_means=WIDE, terms=dict.fromkeys(names, WIDE), shape=FLAT.shape)
+
+
+def test_generalised_gamma_against_lifelines(lung, mode_of):
+    """lifelines' lambda is q, ln_sigma minus the log shape."""
+    regressors = {"mu_": "ecog + age + sex", "sigma_": "1", "lambda_": "1"}
+    fitter = fitted_by(GeneralizedGammaRegressionFitter(), lung_frame(lung), regressors=regressors, fit_options={"gtol": 1e-8})
+    spec = sw.ModelSpec.from_formula(
+        "Surv(time_months, event) ~ ecog + age + sex",
+        family=sw.GeneralisedGamma(),
+        metric="time-ratio",
+        priors=flat("gamma_q"),
+    ).resolve(lung)
+    point, model = mode_of(spec, lung)
+    phi = fitter.params_["mu_"]
+    expected = np.array([phi[term.split("[")[0]] for term in model.coords["term"]])
+    np.testing.assert_allclose(point["log_time_ratio"], expected, atol=AGREES)
+    assert float(point["gamma_q"]) == pytest.approx(float(fitter.params_["lambda_"]["Intercept"]), abs=AGREES)
+    assert float(point["shape_log__"]) == pytest.approx(-float(fitter.params_["sigma_"]["Intercept"]), abs=AGREES)
+    at_means = float(phi["Intercept"]) + float(np.asarray(spec.resolved.means) @ expected)
+    assert float(point["log_scale_at_means"]) == pytest.approx(at_means, abs=AGREES)
+
+
+@pytest.mark.parametrize("family", [sw.Gamma(), sw.Gompertz()], ids=lambda family: family.name)
+def test_gamma_and_gompertz_without_covariates_against_scipy(lung, mode_of, family):
+    """scipy's own maximum likelihood for censored data, polished by its simplex search."""
+    ratio = min(family.metrics)
+    priors = flat("hazard_change") if family.name == "gompertz" else flat()
+    priors = replace(priors, shape=None if family.name == "gompertz" else FLAT.shape)
+    spec = sw.ModelSpec.from_formula("Surv(time_months, event) ~ 1", family=family, metric=ratio, priors=priors).resolve(lung)
+    point, _ = mode_of(spec, lung)
+    data = stats.CensoredData.right_censored(lung.time, lung.event == 0)
+    law = stats.gamma if family.name == "gamma" else stats.gompertz
+
+    def search(function, start, args=(), disp=0):
+        return optimize.fmin(function, start, args=args, xtol=1e-10, ftol=1e-13, maxiter=5000, maxfun=5000, disp=disp)
+
+    first, _, scale = law.fit(data, floc=0, optimizer=search)
+    log_scale = float(point["log_scale_at_means"])
+    if family.name == "gamma":
+        assert float(np.exp(point["shape_log__"])) == pytest.approx(first, abs=AGREES)
+        assert log_scale == pytest.approx(np.log(scale), abs=AGREES)
+    else:  # H = first (exp(t / scale) - 1)
+        change = spec.family.unit / scale
+        assert float(point["hazard_change"]) == pytest.approx(change, abs=AGREES)
+        assert log_scale == pytest.approx(np.log(spec.family.unit / (first * np.expm1(change))), abs=AGREES)
+
+
+def test_piecewise_exponential_against_poisson_regression(lung, mode_of):
+    """Events by piece are Poisson counts with log exposure as offset (Holford 1980, Biometrics 36:299): statsmodels' GLM."""
+    import statsmodels.api as sm
+
+    knots = (3.0, 7.0, 12.0)
+    ends = (0.0, *knots, np.inf)
+    frame = lung_frame(lung)
+    rows = []
+    for low, high in pairwise(ends):
+        exposure = np.clip(frame["time"], low, high) - low
+        event = frame["event"] * ((frame["time"] > low) & (frame["time"] <= high))
+        rows.append(frame[["ecog", "age", "sex"]].assign(piece=f"{low:g}", exposure=exposure, event=event)[exposure > 0])
+    split = pd.concat(rows)
+    pieces = pd.get_dummies(split["piece"]).astype(float)[[f"{low:g}" for low in ends[:-1]]]
+    design = pd.concat([split[["ecog", "age", "sex"]], pieces], axis=1)
+    poisson = sm.GLM(split["event"], design, family=sm.families.Poisson(), offset=np.log(split["exposure"]))
+    fitted = poisson.fit(tol=1e-14, maxiter=200)
+    # With the sd of the walk held at one its steps are free, and flat.
+    held = sw.Prior("LogNormal", mu=0.0, sigma=1e-9)
+    priors = replace(flat("hazard_step_1", "hazard_step_2", "hazard_step_3"), shape=None)
+    priors = replace(priors, terms={**priors.terms, "hazard_change_sd": held})
+    spec = sw.ModelSpec.from_formula(
+        "Surv(time_months, event) ~ ecog + age + sex", family=sw.PiecewiseExponential(knots=knots), priors=priors
+    ).resolve(lung)
+    point, model = mode_of(spec, lung)
+    expected = np.array([fitted.params[term.split("[")[0]] for term in model.coords["term"]])
+    np.testing.assert_allclose(point["log_hazard_ratio"], expected, atol=AGREES)
+    steps = np.array([float(point[f"hazard_step_{number}"]) for number in (1, 2, 3)]) / np.sqrt(3)
+    np.testing.assert_allclose(steps, np.diff(fitted.params[pieces.columns]), atol=AGREES)
+
+
+def test_mixture_cure_against_lifelines(mode_of):
+    """lifelines' mixture cure model of one group, on patients of whom a third is cured."""
+    rng = np.random.default_rng(8)
+    time, end = 6.0 * rng.weibull(1.4, 160), rng.uniform(15, 50, 160)
+    time = np.where(rng.uniform(size=160) < 0.35, np.inf, time)
+    frame = pd.DataFrame({"time": np.minimum(time, end), "event": (time <= end).astype(int)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitter = MixtureCureFitter(base_fitter=WeibullFitter()).fit(frame["time"], frame["event"])
+    cohort = sw.Cohort.from_frame(frame, time="time", event="event")
+    priors = replace(flat(), terms={"cured": sw.Prior("Uniform", lower=0.0, upper=1.0)})
+    spec = sw.ModelSpec.from_formula("Surv(time, event) ~ 1", family=sw.MixtureCure(), priors=priors).resolve(cohort)
+    point, _ = mode_of(spec, cohort, {"cured_interval__": np.array(-0.5)})
+    # The mode over the logit of the share is that of the likelihood times share (1 - share), the Jacobian.
+    share = special.expit(float(point["cured_interval__"]))
+    law = (float(np.exp(point["shape_log__"])), float(np.exp(point["log_scale_at_means"])))
+
+    def score(logit: float) -> float:
+        own = special.expit(logit)
+        survival = np.exp(-((frame["time"] / law[1]) ** law[0]))
+        each = np.where(frame["event"] == 1, np.log1p(-own), np.log(own + (1 - own) * survival))
+        return float(each.sum() + np.log(own) + np.log1p(-own))
+
+    step = 1e-4
+    slope = (score(special.logit(share) + step) - score(special.logit(share) - step)) / (2 * step)
+    assert abs(slope) < 1e-5
+    assert share == pytest.approx(fitter.cured_fraction_, abs=0.01)
+    assert law[0] == pytest.approx(fitter.rho_, abs=0.02)
+    assert law[1] == pytest.approx(fitter.lambda_, abs=0.05)
 
 
 @pytest.mark.parametrize("metric", ["hazard-ratio", "time-ratio"])

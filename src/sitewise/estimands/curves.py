@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sitewise import names
+from sitewise.estimands.areas import restricted_means
 from sitewise.estimands.draws import IndexDraws, index_draws
 from sitewise.estimands.mixture import Members, Mixture, make_mixture
 from sitewise.estimands.populations import Group, Population
@@ -103,12 +104,7 @@ class GroupCurves:
         if beyond <= 0:
             values = np.full((self.draws.size, len(self.groups)), float(horizon))
         else:
-
-            def restricted_mean(rows: NDArray[np.int64], points: Floats) -> Floats:
-                added = points + self.shift[rows, None]
-                return np.asarray(self.draws.family.mean_until(beyond, added, *self.draws.columns(rows)))
-
-            values = self.guarantee_time + np.clip(self.mixture.expectation(restricted_mean), 0.0, beyond)
+            values = self.guarantee_time + np.clip(restricted_means(self.mixture, self.draws, self.shift, beyond), 0.0, beyond)
         return self._wrap(values, names.RMST, horizon=horizon)
 
     def _survival(self, times: Floats) -> Floats:
@@ -194,7 +190,7 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
         site_slope=site_slope,
         site_slope_sd=draws.site_slope_sd if draws.has_slopes else None,
     )
-    mixture = replace(mixture, standard=draws.family.standard)
+    mixture = replace(mixture, standard=draws.family.standard, tail=draws.family.tail(draws.shape))
     return GroupCurves(
         made,
         sites,

@@ -9,7 +9,7 @@ uniform grid (:mod:`sitewise.estimands.grid`), where the distribution of sites i
 differ between sites, each member's log hazard is normal over sites with an sd of its own (:mod:`sitewise.estimands.normals`).
 Tests hold all of them against adaptive quadrature.
 
-Every further estimand is then cheap: one pass over some hundred points a draw, not over all members and quadrature nodes.
+Every further estimand is then cheap: one pass over some hundred points a draw.
 """
 
 from __future__ import annotations
@@ -29,13 +29,11 @@ from sitewise.families.base import EXTREME_VALUE
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-
 BLOCKS = 12
 """Draws are convolved in blocks of similar site sd, so that a few draws with wide sites do not widen the grid of all."""
 FEW_MEMBERS = 64
 """Up to this many distinct members the mixture's points are the members; more are spread over a grid."""
 LARGEST_ARRAY = 4_000_000
-"""Elements of the largest temporary array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +76,8 @@ class Mixture:
         Whether sites have been averaged over.
     standard : int
         What survival is of the index; see :attr:`sitewise.families.Family.standard`.
+    tail : ndarray, shape (s,), optional
+        The parameter of that distribution, where it has one.
     """
 
     blocks: tuple[Block, ...]
@@ -85,6 +85,7 @@ class Mixture:
     highest: Floats
     over_sites: bool = False
     standard: int = EXTREME_VALUE
+    tail: Floats | None = None
 
     @property
     def draws(self) -> int:
@@ -96,13 +97,18 @@ class Mixture:
         """Number of groups G."""
         return int(self.lowest.shape[1])
 
+    @property
+    def _tail(self) -> Floats:
+        return np.zeros(self.draws) if self.tail is None else self.tail
+
     def survival(self, index: Floats) -> Floats:
         """Return S at baseline log cumulative hazards (or indices), shape (s, T), as (s, G, T)."""
         mean = self._mean(index, density=False)
         # Interpolation errs absolutely, which is much in the far tail. The mean lies between the members' own values; averaged
         # over sites it is at least half the lowest of them, as half of the sites are better.
-        worst = survival_at(self.standard, index[:, None, :] + self.highest[..., None])
-        best = survival_at(self.standard, index[:, None, :] + self.lowest[..., None])
+        tail = self._tail[:, None, None]
+        worst = survival_at(self.standard, index[:, None, :] + self.highest[..., None], tail)
+        best = survival_at(self.standard, index[:, None, :] + self.lowest[..., None], tail)
         return np.clip(mean, 0.5 * worst, 1.0) if self.over_sites else np.clip(mean, worst, best)
 
     def density(self, index: Floats) -> Floats:
@@ -113,7 +119,7 @@ class Mixture:
         """Return the mean over the mixture of survival, or of its density in the index."""
         result = np.empty((self.draws, self.groups, index.shape[1]))
         for block in self.blocks:
-            add_means(self.standard, block.rows, block.points, block.mass, index, density, result)
+            add_means(self.standard, self._tail, block.rows, block.points, block.mass, index, density, result)
         return result
 
     def expectation(self, values: Callable[[Rows, Floats], Floats]) -> Floats:
@@ -137,7 +143,9 @@ class Mixture:
         for block in self.blocks:
             for piece in block.pieces(self.groups):
                 found = np.empty(piece.mass.shape[:2])
-                solve_level(piece.points, piece.mass, level, index_of(self.standard, level), self.standard, found)
+                tail = self._tail[piece.rows]
+                target = index_of(self.standard, level, tail)
+                solve_level(piece.points, piece.mass, level, target, self.standard, tail, found)
                 result[piece.rows] = found
         return result
 
@@ -234,10 +242,7 @@ def _exact(groups: list[Members], coefficients: Floats, site_effect: Floats, sit
 
 
 def _on_grid(groups: list[Members], coefficients: Floats, site_effect: Floats) -> Mixture:
-    """Return the mixture on a uniform grid.
-
-    Draws are taken in pieces, so that memory does not grow with draws times people.
-    """
+    """Return the mixture on a uniform grid; draws are taken in pieces, so that memory does not grow with draws times people."""
     draws = coefficients.shape[0]
     largest = max(members.rows.shape[0] for members in groups)
     length = max(1, LARGEST_ARRAY // (POINTS * largest))

@@ -1,8 +1,8 @@
 """The inner loops of a mixture over the index, compiled: means of survival, and where it reaches a level.
 
 The index is what covariates and sites add to (:attr:`sitewise.families.Family.standard`): the log cumulative hazard, or for
-log-normal and log-logistic times the standardised log time. Survival is exp(-exp(index)), or the upper tail of a standard
-logistic or normal distribution at the index.
+other times the standardised log time. Survival is exp(-exp(index)), or the upper tail of a standard logistic, normal or
+log-gamma distribution at the index; the last is read from a table made once a draw.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 
 from sitewise.classical.compiled import compiled
 from sitewise.classical.exponentials import exponentials
-from sitewise.families.base import EXTREME_VALUE, LOGISTIC
+from sitewise.estimands.gamma_table import gamma_survival, gamma_table
+from sitewise.families.base import EXTREME_VALUE, GAMMA, LOGISTIC
 
 SMALLEST = 690.0
 """Exponentials are of numbers cut at plus and minus this: survival below exp(-690) is no number that anybody reads."""
@@ -21,8 +22,10 @@ ROOT_2, ROOT_2_PI = math.sqrt(2.0), math.sqrt(2.0 * math.pi)
 
 
 @compiled
-def survival_and_density(standard, index):  # type: ignore[no-untyped-def]
-    """Return survival at an index, and minus its derivative in the index."""
+def survival_and_density(standard, index, table, low, step):  # type: ignore[no-untyped-def]
+    """Return survival at an index, and minus its derivative in the index; the rest is of :func:`gamma_table`."""
+    if standard == GAMMA:
+        return gamma_survival(index, table, low, step)
     if standard == EXTREME_VALUE:
         hazard = math.exp(min(index, SMALLEST))
         surviving = math.exp(-hazard)
@@ -35,14 +38,17 @@ def survival_and_density(standard, index):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def solve_level(points, mass, level, target, standard, result):  # type: ignore[no-untyped-def]
-    """Fill ``result`` (b, G) with u at which sum of mass S(u + point) = ``level``; S(``target``) is the level.
+def solve_level(points, mass, level, target, standard, tail, result):  # type: ignore[no-untyped-def]
+    """Fill ``result`` (b, G) with u at which sum of mass S(u + point) = ``level``; S(``target``) is the level, (b,).
 
     Newton steps on u, for log(-log S) where hazards add up (it is u plus a constant for a single hazard and nearly straight for
     a mixture) and for S itself elsewhere, with bisection wherever a step leaves the bracket.
     """
     for draw in range(mass.shape[0]):
         own = points[draw]
+        aim = target[draw]
+        reach = own.max() - own.min() + 2.0
+        table, low, step = gamma_table(standard, tail[draw], aim - reach, aim + reach)
         for group in range(mass.shape[1]):
             share = mass[draw, group]
             middle, least, most = 0.0, np.inf, -np.inf
@@ -50,25 +56,25 @@ def solve_level(points, mass, level, target, standard, result):  # type: ignore[
                 if share[j] != 0.0:
                     middle += share[j] * own[j]
                     least, most = min(least, own[j]), max(most, own[j])
-            point, low, high = target - middle, target - most - 1.0, target - least + 1.0
+            point, lowest, highest = aim - middle, aim - most - 1.0, aim - least + 1.0
             for _ in range(80):
                 value, slope = 0.0, 0.0
                 for j in range(own.size):
                     if share[j] != 0.0:
-                        surviving, density = survival_and_density(standard, point + own[j])
+                        surviving, density = survival_and_density(standard, point + own[j], table, low, step)
                         value += share[j] * surviving
                         slope += share[j] * density
                 if value > level:
-                    low = point
+                    lowest = point
                 else:
-                    high = point
-                proposed = 0.5 * (low + high)
+                    highest = point
+                proposed = 0.5 * (lowest + highest)
                 if 0.0 < value < 1.0 and slope > 0.0:
                     newton = point + (value - level) / slope
                     if standard == EXTREME_VALUE:
                         cumulative = -math.log(value)
-                        newton = point + (target - math.log(cumulative)) * value * cumulative / slope
-                    if low < newton < high:
+                        newton = point + (aim - math.log(cumulative)) * value * cumulative / slope
+                    if lowest < newton < highest:
                         proposed = newton
                 moved = abs(proposed - point)
                 point = proposed
@@ -78,7 +84,7 @@ def solve_level(points, mass, level, target, standard, result):  # type: ignore[
 
 
 @compiled
-def add_means(standard, rows, points, mass, index, density, result):  # type: ignore[no-untyped-def]
+def add_means(standard, tail, rows, points, mass, index, density, result):  # type: ignore[no-untyped-def]
     """Fill ``result[rows]`` (s, G, T) with sum_j mass_j S(index + point_j), or with minus its derivative for ``density``.
 
     Hazards that add up take two exponentials in rows for all points; other distributions one point at a time.
@@ -87,6 +93,8 @@ def add_means(standard, rows, points, mass, index, density, result):  # type: ig
     x, hazard, values = np.empty(size), np.empty(size), np.empty(size)
     for draw in range(rows.size):
         row = rows[draw]
+        first, last = points[draw].min() + index[row].min(), points[draw].max() + index[row].max()
+        table, low, step = gamma_table(standard, tail[row], first, last)
         if standard == EXTREME_VALUE:
             for j in range(size):
                 x[j] = min(max(points[draw, j], -SMALLEST), SMALLEST)
@@ -103,7 +111,7 @@ def add_means(standard, rows, points, mass, index, density, result):  # type: ig
                         values[j] *= min(base * hazard[j], SMALLEST)
             else:
                 for j in range(size):
-                    surviving, falling = survival_and_density(standard, index[row, time] + points[draw, j])
+                    surviving, falling = survival_and_density(standard, index[row, time] + points[draw, j], table, low, step)
                     values[j] = falling if density else surviving
             for group in range(mass.shape[1]):
                 own = mass[draw, group]

@@ -11,10 +11,12 @@ the numbers and the graph come from the same line of code.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 Array = Any
 """A NumPy array or a PyTensor variable, as the namespace ``xp`` decides."""
@@ -22,7 +24,7 @@ Array = Any
 
 @dataclass(frozen=True)
 class ShapeParameter:
-    """A positive parameter of a family besides its scale.
+    """A parameter of a family besides its scale.
 
     Parameters
     ----------
@@ -30,14 +32,20 @@ class ShapeParameter:
         Name in the posterior and in ``[priors]``.
     default_prior : tuple of (str, dict)
         PyMC distribution and parameters of the contract's default prior.
+    support : {"positive", "real", "share"}
+        Numbers that it can be; a share lies between 0 and 1.
     """
 
     name: str
     default_prior: tuple[str, dict[str, float]]
+    support: str = "positive"
 
 
-EXTREME_VALUE, LOGISTIC, NORMAL = 0, 1, 2
-"""Codes of the distribution of log time around its location: of the minimum's extreme values, logistic, normal."""
+LOG_LOG_2 = float(np.log(np.log(2.0)))
+"""Log cumulative hazard at the median."""
+EXTREME_VALUE, LOGISTIC, NORMAL, GAMMA = 0, 1, 2, 3
+"""Codes of the distribution of log time around its location: of the minimum's extreme values, logistic, normal, the log of a
+gamma variable."""
 KINDS_OF_DATA = frozenset({"right", "right, entry", "interval", "interval, entry"})
 """Exact and right-censored times, or events in intervals (left-censored ones too); with delayed entry, or without."""
 
@@ -50,15 +58,62 @@ class Family(Protocol):
     same unit; ``shape`` holds one array per :attr:`shape_parameters`.
     """
 
-    name: ClassVar[str]
-    shape_parameters: ClassVar[tuple[ShapeParameter, ...]]
     metrics: ClassVar[frozenset[str]]
     standard: ClassVar[int]
     """What covariates and sites add to, the index. :data:`EXTREME_VALUE`: log H, and S = exp(-exp(index)), whatever the
-    baseline. :data:`LOGISTIC`, :data:`NORMAL`: k (log t - log lambda), and S is that distribution's upper tail at the index."""
+    baseline. Others: k (log t - log lambda), and S is that distribution's upper tail at the index."""
     log_concave: ClassVar[frozenset[str]]
     """Kinds of data (:data:`KINDS_OF_DATA`) whose log likelihood, given the shape, is concave in linear predictor and log
     scale, in every metric. A posterior with log-concave priors then has one mode, where Laplace stands."""
+    index_closed: ClassVar[bool]
+    """Whether adding to the index gives the same distribution with another scale. Of those where it does not, the baseline
+    parameters are about one patient only, the reference patient."""
+    mean_is_closed: ClassVar[bool]
+    """Whether :meth:`mean_until` is a formula; else areas under curves are taken at :meth:`time_nodes`."""
+
+    @property
+    def name(self) -> str:
+        """Name in the study file and in saved fits."""
+        ...
+
+    @property
+    def shape_parameters(self) -> tuple[ShapeParameter, ...]:
+        """Parameters besides the scale."""
+        ...
+
+    @property
+    def scale_family(self) -> bool:
+        """Whether the log median is the log scale plus a function of the shape: another scale stretches time."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What has been chosen or taken from a cohort, as plain data; keyword arguments of the constructor."""
+        ...
+
+    def located(self, event_times: NDArray[np.float64]) -> Self:
+        """Return the family with what it takes from a cohort (knots), given its event times beyond the guarantee time."""
+        ...
+
+    def unlocated(self) -> Self:
+        """Return the family as it was before :meth:`located`."""
+        ...
+
+    def log_median(self, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return the log of median survival, of those who can have the event."""
+        ...
+
+    def log_scale_at(self, log_median: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return the log scale that gives a log median."""
+        ...
+
+    def scale_lowered(self, added: Array, shape: tuple[Array, ...]) -> Array:
+        """Return by how much the log scale is lower for somebody who adds ``added`` to the index."""
+        ...
+
+    def time_nodes(self, horizon: float, shape: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Return log times, (..., Q), and weights, (..., Q), at which survival is summed to its area up to ``horizon``."""
+        ...
 
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log H(t)."""
@@ -78,6 +133,10 @@ class Family(Protocol):
 
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier)."""
+        ...
+
+    def tail(self, shape: tuple[Array, ...]) -> Array | None:
+        """Return the parameter of the distribution that :attr:`standard` names, if it has one: q of the log-gamma variable."""
         ...
 
     def index(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
@@ -104,7 +163,37 @@ class Family(Protocol):
 class HazardIndex(ABC):
     """What a family is to whose log cumulative hazard covariates and sites add: that is the index."""
 
+    name: ClassVar[str]
+    shape_parameters: ClassVar[tuple[ShapeParameter, ...]]
     standard: ClassVar[int] = EXTREME_VALUE
+    scale_family: ClassVar[bool] = True
+    index_closed: ClassVar[bool] = True
+    mean_is_closed: ClassVar[bool] = True
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Nothing: all is said by the class."""
+        return {}
+
+    def located(self, event_times: NDArray[np.float64]) -> Self:
+        """Return the family: it takes nothing from a cohort."""
+        return self
+
+    def unlocated(self) -> Self:
+        """Return the family."""
+        return self
+
+    def log_median(self, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return log t at which H = log 2."""
+        return self.log_time(LOG_LOG_2, log_scale, shape, xp)
+
+    def log_scale_at(self, log_median: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return log lambda of a log median: of a family of scales they differ by a function of the shape."""
+        return log_median - self.log_median(0.0, shape, xp)
+
+    def time_nodes(self, horizon: float, shape: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Refuse: of these families the mean is a formula."""
+        raise NotImplementedError(f"The mean of {type(self).__name__} is a formula.")
 
     @abstractmethod
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
@@ -121,6 +210,10 @@ class HazardIndex(ABC):
     @abstractmethod
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier)."""
+
+    def tail(self, shape: tuple[Array, ...]) -> Array | None:
+        """Return none."""
+        return None
 
     def index(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return log H(t)."""

@@ -1,4 +1,4 @@
-"""What has no closed form for most baselines: the restricted mean, by Gauss-Legendre quadrature."""
+"""What has no closed form for most baselines: areas under survival, by Gauss-Legendre quadrature over time."""
 
 from __future__ import annotations
 
@@ -18,30 +18,39 @@ SMOOTH = 4.0
 
 
 @cache
-def _legendre() -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes and weights of Gauss-Legendre quadrature; made when first needed, which takes up to half a second."""
-    return np.polynomial.legendre.leggauss(NODES)
+def legendre(nodes: int = NODES) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes in (0, 1) and weights of Gauss-Legendre quadrature; made when first needed, which can take half a second."""
+    places, weights = np.polynomial.legendre.leggauss(nodes)
+    return 0.5 * (places + 1), 0.5 * weights
+
+
+def power_nodes(horizon: Array, power: Array) -> tuple[Array, Array]:
+    """Return log times and weights, (..., Q), of the integral to ``horizon`` of what is smooth in time to the 1 / ``power``."""
+    share, weights = legendre()
+    exponent = np.asarray(power, dtype=float)[..., None]
+    until = np.asarray(horizon, dtype=float)[..., None]
+    return np.log(until) + exponent * np.log(share), until * weights * exponent * share ** (exponent - 1)
 
 
 class ByQuadrature(HazardIndex):
     """What has no closed form for these baselines."""
 
-    name: ClassVar[str]
     shape_parameters: ClassVar[tuple[ShapeParameter, ...]] = (ShapeParameter(SHAPE, POSITIVE),)
     metrics: ClassVar[frozenset[str]] = frozenset({HAZARD_RATIO})
     log_concave: ClassVar[frozenset[str]] = frozenset()
+    mean_is_closed: ClassVar[bool] = False
 
     def log_index_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
         """Refuse: a stretched time is no multiplied hazard here."""
         raise SpecError(f"A time ratio is no hazard ratio of the {self.name} distribution: use hazard ratios.")
 
+    def time_nodes(self, horizon: Array, shape: tuple[Array, ...]) -> tuple[Array, Array]:
+        """Return log times and weights: of a curve that starts as time to the power of the shape, or more smoothly."""
+        return power_nodes(horizon, SMOOTH / np.minimum(np.asarray(shape[0], dtype=float), 1.0))
+
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
-        """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier), by Gauss-Legendre rule."""
-        power = SMOOTH / np.minimum(np.asarray(shape[0], dtype=float), 1.0)[..., None]
-        nodes, weights = _legendre()
-        share = 0.5 * (nodes + 1)
-        log_time = np.log(np.asarray(horizon, dtype=float))[..., None] + power * np.log(share)
-        own = [np.asarray(value, dtype=float)[..., None] for value in shape]
-        hazard = self.log_cumulative_hazard(log_time, np.asarray(log_scale)[..., None], tuple(own))
-        survival = np.exp(-np.exp(hazard + np.asarray(log_multiplier)[..., None]))
-        return np.asarray(horizon) * np.sum(0.5 * weights * power * share ** (power - 1) * survival, axis=-1)
+        """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier), by quadrature over time."""
+        log_time, weights = self.time_nodes(horizon, shape)
+        own = tuple(np.asarray(value, dtype=float)[..., None] for value in shape)
+        hazard = self.log_cumulative_hazard(log_time, np.asarray(log_scale)[..., None], own)
+        return np.sum(weights * np.exp(-np.exp(hazard + np.asarray(log_multiplier)[..., None])), axis=-1)

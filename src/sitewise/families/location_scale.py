@@ -43,34 +43,47 @@ def _log_normal_tail(z: Array, xp: Any) -> Array:
 
 
 class LocationScale(ByQuadrature):
-    """What both share: the index k (log t - log lambda), to which covariates and sites add."""
+    """What they share: the index k (log t - log lambda), to which covariates and sites add."""
 
     metrics: ClassVar[frozenset[str]] = frozenset({TIME_RATIO})
     log_concave: ClassVar[frozenset[str]] = frozenset({"right", "interval"})
+    mean_is_closed: ClassVar[bool] = True
+
+    def _rate(self, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return k, by which the index grows with log time."""
+        return shape[0]
+
+    def _centre(self, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return log time less log lambda where the index is zero."""
+        return 0.0
 
     def log_index_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
         """Return -k phi."""
-        return -shape[0] * log_time_ratio
+        return -self._rate(shape) * log_time_ratio
 
-    def index(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
-        """Return k (log t - log lambda)."""
-        return shape[0] * (log_time - log_scale)
+    def scale_lowered(self, added: Array, shape: tuple[Array, ...]) -> Array:
+        """Return added / k."""
+        return added / self._rate(shape)
+
+    def index(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
+        """Return k (log t - log lambda), less where it is zero."""
+        return self._rate(shape, xp) * (log_time - log_scale - self._centre(shape, xp))
 
     def index_rate(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return k / t."""
-        return shape[0] * np.exp(-log_time)
+        return self._rate(shape) * np.exp(-log_time)
 
     def log_time_at(self, index: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return log lambda + index / k."""
-        return log_scale + index / shape[0]
+        return log_scale + self._centre(shape) + index / self._rate(shape)
 
     def mean_until(self, horizon: Array, added: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) of somebody whose log times are shorter by added / k."""
-        return self._mean_until(horizon, log_scale - added / shape[0], shape)
+        return self._mean_until(horizon, log_scale - self.scale_lowered(added, shape), shape)
 
     def log_cumulative_hazard_of(self, added: Array, log_time: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return log H(t) of somebody whose log times are shorter by added / k."""
-        return self.log_cumulative_hazard(log_time, log_scale - added / shape[0], shape)
+        return self.log_cumulative_hazard(log_time, log_scale - self.scale_lowered(added, shape), shape)
 
     @abstractmethod
     def _mean_until(self, horizon: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array: ...

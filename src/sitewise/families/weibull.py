@@ -53,6 +53,10 @@ class Weibull(HazardIndex):
         """Return -k phi, which is the log hazard ratio."""
         return -self._exponent(shape) * log_time_ratio
 
+    def scale_lowered(self, added: Array, shape: tuple[Array, ...]) -> Array:
+        """Return added / k."""
+        return added / self._exponent(shape)
+
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier).
 

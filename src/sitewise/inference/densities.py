@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.inference.packing import POSITIVE, REAL, encode
-from sitewise.models.baseline import median_minus_scale
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec
@@ -113,8 +112,8 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         baseline = posterior[names.LOG_SCALE_AT_MEANS].transpose(*sample).to_numpy()
     else:
         baseline = posterior[names.LOG_SCALE].transpose(*sample).to_numpy()
-        if resolution.baseline == "log_median":
-            baseline = baseline + median_minus_scale(spec, shape)
+        if resolution.baseline == names.LOG_MEDIAN:
+            baseline = spec.family.log_median(baseline, shape)
     store(resolution.baseline, resolution.baseline_prior, baseline)
     if resolution.columns:
         effect = posterior[coefficient_name(spec)].transpose(*sample, names.TERM).to_numpy()

@@ -13,25 +13,23 @@ from sitewise.families.base import Array
 from sitewise.models.spec import ModelSpec
 from sitewise.names import TIME_RATIO
 
-LOG_LOG_2 = float(np.log(np.log(2.0)))
-
 
 def median_minus_scale(spec: ModelSpec, shape: tuple[Array, ...], xp: Any = np) -> Array:
-    """Return log median minus log scale of one patient: the quantile function at H = ln 2."""
-    return spec.family.log_time(LOG_LOG_2, 0.0, shape, xp)
+    """Return log median minus log scale of one patient, under a family of scales."""
+    return spec.family.log_median(0.0, shape, xp)
 
 
-def means_minus_reference(spec: ModelSpec, coefficients: Array | None, shape: tuple[Array, ...], xp: Any = np) -> Array:
+def means_minus_reference(spec: ModelSpec, coefficients: Array | None, shape: tuple[Array, ...]) -> Array:
     """Return the log scale at the covariate means minus that of the reference patient; coefficients have terms last.
 
-    In the hazard-ratio metric H0 at the means is H0 of the reference patient times exp((mean - reference)' beta), and a
-    factor exp(e) on the hazard is a shift of log time by the quantile function; in the time-ratio metric the predictor is
-    that shift itself.
+    In the hazard-ratio metric H0 at the means is H0 of the reference patient times exp((mean - reference)' beta), which is
+    another scale; in the time-ratio metric the predictor is the difference itself. Where no other scale multiplies the hazard,
+    computation is centred at the reference patient, so that the two are one.
     """
-    if coefficients is None:
+    if coefficients is None or not spec.family.index_closed:
         return 0.0
     resolution = spec.resolved
     distance = coefficients @ (np.asarray(resolution.means) - np.asarray(resolution.reference))
     if spec.metric == TIME_RATIO:
         return distance
-    return spec.family.log_time(-distance, 0.0, shape, xp) - spec.family.log_time(0.0, 0.0, shape, xp)
+    return -spec.family.scale_lowered(distance, shape)

@@ -148,7 +148,12 @@ def _baseline(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> An
     if resolution.baseline == names.LOG_SCALE_AT_MEANS:
         at_means = variable(names.LOG_SCALE_AT_MEANS, resolution.baseline_prior)
         return _record_reference(spec, at_means, effect, shape)
-    shift = means_minus_reference(spec, effect, shape, pt)
+    if resolution.baseline == names.LOG_MEDIAN and not spec.family.scale_family:
+        # The median is no shift of the scale: the one is drawn where its prior speaks, the other follows from it.
+        log_median = variable(names.LOG_MEDIAN, resolution.baseline_prior)
+        log_scale = pm.Deterministic(names.LOG_SCALE, spec.family.log_scale_at(log_median, shape, pt))
+        return pm.Deterministic(names.LOG_SCALE_AT_MEANS, log_scale + means_minus_reference(spec, effect, shape))
+    shift = means_minus_reference(spec, effect, shape)
     moved = parameters(resolution.baseline_prior)
     resolution.baseline_prior.shifted(0.0)  # refuses a prior that has no mu
     moved["mu"] = moved["mu"] + shift
@@ -161,5 +166,5 @@ def _baseline(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> An
 
 
 def _record_reference(spec: ModelSpec, at_means: Any, effect: Any | None, shape: tuple[Any, ...]) -> Any:
-    pm.Deterministic(names.LOG_SCALE, at_means - means_minus_reference(spec, effect, shape, pt))
+    pm.Deterministic(names.LOG_SCALE, at_means - means_minus_reference(spec, effect, shape))
     return at_means

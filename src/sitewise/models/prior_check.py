@@ -17,6 +17,7 @@ from sitewise.models.spec import ModelSpec
 from sitewise.problems import Problems, SpecError, listed, nearest
 
 DRAWS = 200
+REAL, SHARE = "real", "share"
 
 
 def distribution(prior: Prior, where: str = "prior") -> Any:
@@ -53,23 +54,28 @@ def check_priors(spec: ModelSpec) -> None:
         Naming every prior that PyMC does not have, that has unknown or impossible parameters, or the wrong support.
     """
     resolution, problems = spec.resolved, Problems()
-    positive = {item.name: prior for item, prior in zip(spec.family.shape_parameters, resolution.shape, strict=True)}
+    shape = list(zip(spec.family.shape_parameters, resolution.shape, strict=True))
+    positive = {item.name: prior for item, prior in shape if item.support != REAL}
+    shares = {item.name for item, _ in shape if item.support == SHARE}
     if resolution.site_sd is not None:
         positive["site_sd"] = resolution.site_sd
     for label, prior in zip(resolution.slope_labels, resolution.site_slope_sd, strict=True):
         positive[f"site_slope_sd[{label}]"] = prior
-    real = {resolution.baseline: resolution.baseline_prior}
+    real = {
+        resolution.baseline: resolution.baseline_prior,
+        **{item.name: prior for item, prior in shape if item.support == REAL},
+    }
     for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
         if prior not in real.values():  # one report for a prior that several columns share
             real[column] = prior
     for name, prior in positive.items():
-        _check(name, prior, problems, positive=True)
+        _check(name, prior, problems, positive=True, share=name in shares)
     for name, prior in real.items():
         _check(name, prior, problems, positive=False)
     problems.raise_if_any(SpecError, "The spec")
 
 
-def _check(name: str, prior: Prior, problems: Problems, *, positive: bool) -> None:
+def _check(name: str, prior: Prior, problems: Problems, *, positive: bool, share: bool = False) -> None:
     where = f"prior '{name}'"
     kind = distribution(prior, where)
     accepted = [key for key in inspect.signature(kind.dist).parameters if key not in ("args", "kwargs")]
@@ -93,3 +99,5 @@ def _check(name: str, prior: Prior, problems: Problems, *, positive: bool) -> No
         problems.add(
             where, f"{prior} reaches below zero", "Use a distribution of positive numbers, such as HalfNormal or LogNormal."
         )
+    elif share and (drawn > 1).any():
+        problems.add(where, f"{prior} reaches above one", "Use a distribution of shares, such as Beta.")

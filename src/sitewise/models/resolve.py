@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sitewise import names
 from sitewise.cohort import Cohort
+from sitewise.families import Family, ShapeParameter
 from sitewise.models.design import Design, has_calls, make_design
 from sitewise.models.formula import response_columns
 from sitewise.models.model_data import ModelData
-from sitewise.models.priors import Prior
+from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec, Resolution
 from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
@@ -36,15 +38,12 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
     slope_columns = tuple(place for place, term in enumerate(design.term_of_column) if term in spec.slopes)
     return Resolution(
         columns=design.columns,
-        means=tuple(float(mean) for mean in design.matrix.mean(axis=0)),
+        means=tuple(float(mean) for mean in (design.matrix.mean(axis=0) if spec.family.index_closed else reference)),
         reference=tuple(float(value) for value in reference),
         reference_patient=reference_patient,
         levels={name: levels for name in spec.variables if (levels := cohort.levels(name))},
         site_labels=cohort.site_labels if spec.has_sites else (),
-        shape=tuple(
-            (priors.shape if priors.shape is not None else Prior(item.default_prior[0], **item.default_prior[1]))
-            for item in spec.family.shape_parameters
-        ),
+        shape=tuple(_shape_prior(priors, item) for item in located_family(spec, cohort).shape_parameters),
         baseline=baseline,
         baseline_prior=baseline_prior,
         coefficients=_coefficient_priors(spec, design),
@@ -56,6 +55,12 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         slope_columns=slope_columns,
         site_slope_sd=tuple(_slope_prior(spec, design.matrix[:, place]) for place in slope_columns),
     )
+
+
+def located_family(spec: ModelSpec, cohort: Cohort) -> Family:
+    """Return the spec's family with what it takes from the event times of a cohort; events in intervals count in the middle."""
+    when = cohort.time if cohort.lower is None else np.where(cohort.interval, (cohort.lower + cohort.time) / 2, cohort.time)
+    return spec.family.located(when[cohort.event > 0] - spec.guarantee_time)
 
 
 def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
@@ -126,10 +131,10 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
         With every problem found.
     """
     problems = Problems()
-    names = cohort.columns
+    named = cohort.columns
     if spec.response:
         for role, asked in response_columns(spec.response).items():
-            given = names.named.get(role)
+            given = named.named.get(role)
             if asked != given:
                 problems.add(
                     "formula",
@@ -144,28 +149,28 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
                 f"has the site term (1 | {spec.group or 'site'}), but the cohort was read without a site column",
                 f"Read it with site='{spec.group or 'site'}', or remove the term.",
             )
-        elif spec.group is not None and spec.group != names.site:
+        elif spec.group is not None and spec.group != named.site:
             problems.add(
                 "formula",
-                f"groups by '{spec.group}', but the cohort's site column is '{names.site}'",
-                f"Write (1 | {names.site}).",
+                f"groups by '{spec.group}', but the cohort's site column is '{named.site}'",
+                f"Write (1 | {named.site}).",
             )
         elif len(cohort.site_labels) < 2:
             problems.add(
-                f"column '{names.site}'",
+                f"column '{named.site}'",
                 f"has {len(cohort.site_labels)} site; a site effect needs at least 2",
                 "Remove the site term from the model.",
             )
     early = cohort.time <= spec.guarantee_time
     if spec.guarantee_time > 0 and early.any():
         problems.add(
-            f"column '{names.time}'",
+            f"column '{named.time}'",
             f"{plural(early.sum(), 'time is', 'times are')} at or before the guarantee time {spec.guarantee_time:g}",
             "With a guarantee time nobody can leave before it; lower it or correct these rows.",
             cohort.table_rows(early),
         )
     if not cohort.event.any():
-        problems.add(f"column '{names.event or names.time}'", "has no events", "Without events nothing can be estimated.")
+        problems.add(f"column '{named.event or named.time}'", "has no events", "Without events nothing can be estimated.")
     for name in spec.variables:
         if name not in cohort.covariates.columns:
             problems.add(
@@ -229,6 +234,12 @@ def _coefficient_priors(spec: ModelSpec, design: Design) -> tuple[Prior, ...]:
     return tuple(result)
 
 
+def _shape_prior(priors: Priors, parameter: ShapeParameter) -> Prior:
+    """Return the user's prior of a parameter of the family, by its name, or the family's own."""
+    told = priors.shape if parameter.name == names.SHAPE else priors.terms.get(parameter.name)
+    return told if told is not None else Prior(parameter.default_prior[0], **parameter.default_prior[1])
+
+
 def _slope_prior(spec: ModelSpec, values: Floats) -> Prior:
     """Return the prior of the sd of a column's slopes: the user's as the column is written, or HalfNormal(0.5) per sd."""
     if spec.priors.site_slope_sd is not None:
@@ -242,13 +253,18 @@ def _unit(values: Floats) -> float:
 
 
 def _check_prior_names(spec: ModelSpec, design: Design) -> None:
-    known = {*design.columns, *design.term_of_column}
+    of_family = {item.name for item in spec.family.shape_parameters}
+    known = {*design.columns, *design.term_of_column, *of_family}
     problems = Problems()
+    for name in sorted(of_family & {*design.columns, *design.term_of_column}):
+        problems.add(
+            f"column '{name}'", f"has the name of a parameter of the {spec.family.name} family", "Give the column another name."
+        )
     for name in spec.priors.terms:
         if name not in known:
-            options = [*known, "shape", "coefficients", "site_sd", "site_slope_sd", "median_survival", "log_scale_at_means"]
+            options = [*sorted(known), "coefficients", "site_sd", "site_slope_sd", "median_survival", "log_scale_at_means"]
             problems.add(f"prior '{name}'", "belongs to no term of the model", nearest(name, options))
-    if spec.priors.shape is not None and not spec.family.shape_parameters:
+    if spec.priors.shape is not None and names.SHAPE not in of_family:
         problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
     if spec.priors.site_sd is not None and not isinstance(spec.sites, RandomSites):
         problems.add("prior 'site_sd'", "the model has no random site effects", "Add (1 | site), or remove the prior.")

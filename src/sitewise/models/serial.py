@@ -23,6 +23,7 @@ def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
         "formula": spec.formula,
         "terms": list(spec.terms),
         "family": spec.family.name,
+        "family_options": dict(spec.family.options),
         "metric": spec.metric,
         "guarantee_time": spec.guarantee_time,
         "response": list(spec.response),
@@ -56,7 +57,7 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
     return ModelSpec(
         terms=tuple(data["terms"]),
         sites=SITE_EFFECTS[site_options.pop("kind")](**site_options),
-        family=family_by_name(data["family"]),
+        family=family_by_name(data["family"], data.get("family_options")),
         metric=data["metric"],
         guarantee_time=data["guarantee_time"],
         priors=Priors(**priors),

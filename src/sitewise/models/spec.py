@@ -7,7 +7,7 @@ The interpreters are :mod:`sitewise.models.resolve` (data-located defaults becom
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sitewise.cohort import Cohort
@@ -140,7 +140,7 @@ class ModelSpec:
             )
         if self.slopes and self.family.standard != EXTREME_VALUE:
             raise SpecError(
-                f"Random slopes are fitted with weibull and exponential times, not with {self.family.name} ones: "
+                f"Random slopes are fitted where covariates multiply the hazard, not with {self.family.name} times: "
                 "write (1 | site)."
             )
         if not (0 <= self.guarantee_time < float("inf")):
@@ -237,9 +237,12 @@ class ModelSpec:
         CohortError, SpecError
             When the cohort cannot be modelled in this way, with every reason.
         """
-        from sitewise.models.resolve import resolve
+        from sitewise.models.resolve import located_family, resolve
 
-        return self if self.resolution is not None else replace(self, resolution=resolve(self, cohort))
+        if self.resolution is not None:
+            return self
+        resolution = resolve(self, cohort)
+        return replace(self, family=located_family(self, cohort), resolution=resolution)
 
     def to_pymc(self, cohort: Cohort) -> pymc.Model:
         """Return the PyMC model of this spec (resolved on ``cohort`` if it is not yet) for ``cohort``."""
@@ -251,7 +254,7 @@ class ModelSpec:
 
     def without_resolution(self) -> ModelSpec:
         """Return the spec as the user wrote it."""
-        return replace(self, resolution=None)
+        return replace(self, family=self.family.unlocated(), resolution=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain data (JSON); the inverse of :meth:`from_dict`."""
@@ -267,8 +270,26 @@ class ModelSpec:
         return spec_from_dict(data)
 
 
-def family_by_name(name: str) -> Family:
-    """Return the family of that name."""
+def family_by_name(name: str, options: Mapping[str, Any] | None = None) -> Family:
+    """Return the family of that name, made with these options.
+
+    Raises
+    ------
+    SpecError
+        When there is no such family or option.
+    """
     if name not in FAMILIES:
         raise SpecError(f"There is no family '{name}'. {nearest(name, FAMILIES)} Known: {listed(FAMILIES)}.")
-    return FAMILIES[name]()
+    given = dict(options or {})
+    kind: Any = FAMILIES[name]
+    known = {item.name for item in fields(kind)}
+    for option in given:
+        if option not in known:
+            raise SpecError(f"The {name} family has no option '{option}'. {nearest(option, known)}")
+    if isinstance(given.get("uncured"), Mapping):
+        inner = dict(given["uncured"])
+        given["uncured"] = family_by_name(str(inner.pop("name", "weibull")), inner)
+    elif isinstance(given.get("uncured"), str):
+        given["uncured"] = family_by_name(given["uncured"])
+    made: Family = kind(**given)
+    return made

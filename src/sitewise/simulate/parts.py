@@ -157,7 +157,7 @@ class Baseline(Record):
         if self.family not in BASELINES:
             problems.add("family", f"is '{self.family}'", nearest(self.family, BASELINES))
         else:
-            wanted = {item.name for item in BASELINES[self.family].shape_parameters}
+            wanted = {item.name for item in BASELINES[self.family]().shape_parameters}
             if set(self.parameters) != wanted:
                 given = listed(self.parameters) or "none"
                 problems.add("parameters", f"of {self.family} must be {listed(wanted) or 'none'}; given: {given}")

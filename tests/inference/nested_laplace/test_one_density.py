@@ -11,7 +11,7 @@ from scipy import integrate
 
 import sitewise as sw
 from sitewise.families import FAMILIES
-from sitewise.families.base import EXTREME_VALUE
+from sitewise.families.base import KINDS_OF_DATA
 from sitewise.inference import kernel, packing
 from sitewise.inference.nested_laplace.cells import Cells, make_cells
 from sitewise.inference.nested_laplace.conditional import CONVERGED, hyper_log_density
@@ -21,8 +21,8 @@ from sitewise.inference.prior_densities import prior_log_density
 from sitewise.models.model_data import ModelData
 from sitewise.models.resolve import prepare
 
-KNOWN = [family for family in FAMILIES.values() if family.standard == EXTREME_VALUE]
-"""Families whose hazards covariates multiply; neither the kernel nor the fast engine knows others, and both say so."""
+KNOWN = [family for family in FAMILIES.values() if family.log_concave == KINDS_OF_DATA]
+"""Families that the fast engine can know; of others it asks for NUTS."""
 MODELS = [(family(), metric) for family in KNOWN for metric in sorted(family.metrics)]
 """Families join by being in the registry; those that the kernel does not read are skipped."""
 SITES = {
