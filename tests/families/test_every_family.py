@@ -60,6 +60,17 @@ def test_the_cumulative_hazard_is_the_integral_of_the_hazard(family, seed):
 
 
 @families
+def test_nothing_happens_at_time_zero(family):
+    shape = shapes(family, 1)
+    with np.errstate(divide="ignore"):
+        start = np.log(np.zeros(1))
+    assert np.exp(family.log_cumulative_hazard(start, LOG_SCALE, shape)) == 0.0
+    tail = family.tail(shape)
+    at_start = np.asarray(family.index(start, LOG_SCALE, shape))
+    assert survival_at(family.standard, at_start, np.full(1, 0.0 if tail is None else tail)) == 1.0
+
+
+@families
 @seeds
 def test_quantiles_and_medians_are_inverses(family, seed):
     shape = shapes(family, seed)

@@ -87,7 +87,7 @@ class Study:
         }
         return ModelSpec.from_formula(
             self.model["formula"],
-            family=family_by_name(self.model.get("family", "weibull")),
+            family=family_by_name(self.model.get("family", "weibull"), self.model.get("family_options")),
             metric=metric,
             guarantee_time=guarantee_time,
             priors=Priors.from_dict(self.priors, metric=metric, guarantee_time=guarantee_time),

@@ -36,6 +36,7 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
     "model": {
         "formula": (str,),
         "family": (str,),
+        "family_options": (dict,),
         "metric": (str,),
         "guarantee_time": NUMBER,
         "sites": (str,),

@@ -22,6 +22,7 @@ from sitewise.names import SHAPE
 
 NORMAL_BELOW = 1e-6
 """|q| below which quantiles are those of the normal distribution."""
+EARLIEST = -1e6
 TINY = 1e-8
 """A gamma variable below which its distribution function is a power, to rounding."""
 
@@ -55,7 +56,7 @@ class GammaTail(LocationScale):
 
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log(-log G_q(k (log t - log lambda)))."""
-        u, q = self._broadcast(self.index(log_time, log_scale, shape, xp), self.tail(shape, xp))
+        u, q = self._broadcast(self.index(log_time, log_scale, shape, xp), self.tail(shape, xp), xp)
         late = u > 0
         log_side = log_tail(abs(u), xp.where(late, q, -q), xp)  # of the upper tail at late times, of the lower at early ones
         early = xp.where(late, 0.0, 1.0) * log_side < EARLY
@@ -66,7 +67,7 @@ class GammaTail(LocationScale):
 
     def log_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log k + log g_q(u) - log G_q(u) - log t with u = k (log t - log lambda)."""
-        u, q = self._broadcast(self.index(log_time, log_scale, shape, xp), self.tail(shape, xp))
+        u, q = self._broadcast(self.index(log_time, log_scale, shape, xp), self.tail(shape, xp), xp)
         late = u > 0
         log_side = log_tail(abs(u), xp.where(late, q, -q), xp)
         log_survival = xp.where(late, log_side, xp.log1p(-xp.exp(xp.where(late, -1.0, log_side))))
@@ -90,8 +91,9 @@ class GammaTail(LocationScale):
         return ByQuadrature.restricted_mean(self, horizon, 0.0, log_scale, shape)
 
     @staticmethod
-    def _broadcast(u: Array, q: Array) -> tuple[Array, Array]:
-        return u, q + 0.0 * u
+    def _broadcast(u: Array, q: Array, xp: Any) -> tuple[Array, Array]:
+        # At time zero u is minus infinity; far before that nobody has had the event.
+        return xp.maximum(u, EARLIEST), q + 0.0 * xp.maximum(u, EARLIEST)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ from sitewise.problems import SpecError
 NEARLY_CONSTANT = 1e-4
 """Size of a Gompertz change below which three terms of a series are exact to 1e-12."""
 
+TINY = 1e-30
+
 
 class HazardLevel(ByQuadrature):
     """What they share."""
@@ -85,8 +87,8 @@ class HazardLevel(ByQuadrature):
 
 
 def log_mean_growth(x: Array, xp: Any) -> Array:
-    """Return log((exp(x) - 1) / x), of x that are not zero."""
-    size = abs(x)
+    """Return log((exp(x) - 1) / x), whose slope is exact for x that are not tiny."""
+    size = xp.maximum(abs(x), TINY)
     return xp.maximum(x, 0.0) + xp.log(-xp.expm1(-size) / size)
 
 

@@ -184,7 +184,8 @@ class MSpline(HazardLevel):
         """Return log sum_i p_i I_i(x), and beyond 1 log(1 + (x - 1) dR(1)) with I_i the integral of b_i."""
         share, weights = xp.exp(log_share), self.weights(shape, xp)
         inside = self._summed(self.basis.cumulative, xp.minimum(share, 1.0), weights, xp)
-        return xp.log(inside + xp.maximum(share - 1.0, 0.0) * weights[..., -1] * self.basis.last)
+        with np.errstate(divide="ignore"):  # at time zero
+            return xp.log(inside + xp.maximum(share - 1.0, 0.0) * weights[..., -1] * self.basis.last)
 
     def log_relative_hazard(self, log_share: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:
         """Return log sum_i p_i b_i(x)."""

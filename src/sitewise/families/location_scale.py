@@ -102,7 +102,8 @@ class LogNormal(LocationScale):
         early = z < EARLY
         small = xp.where(early, z, EARLY)
         _, erfcx = _functions(xp)
-        log_probability = xp.log(0.5 * erfcx(-small / ROOT_2)) - 0.5 * small * small
+        with np.errstate(divide="ignore"):  # at time zero
+            log_probability = xp.log(0.5 * erfcx(-small / ROOT_2)) - 0.5 * small * small
         probability = xp.exp(log_probability)
         series = log_probability + probability / 2 + 5 * probability * probability / 24
         return xp.where(early, series, xp.log(-_log_normal_tail(xp.where(early, 0.0, z), xp)))

@@ -291,5 +291,8 @@ def family_by_name(name: str, options: Mapping[str, Any] | None = None) -> Famil
         given["uncured"] = family_by_name(str(inner.pop("name", "weibull")), inner)
     elif isinstance(given.get("uncured"), str):
         given["uncured"] = family_by_name(given["uncured"])
-    made: Family = kind(**given)
+    try:
+        made: Family = kind(**given)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"The options of the {name} family, {given}, are not of the right kind: {error}") from error
     return made

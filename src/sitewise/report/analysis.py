@@ -26,7 +26,7 @@ from sitewise.estimands import (
 )
 from sitewise.inference import FitResult
 from sitewise.models import FixedSites, RandomSites
-from sitewise.names import ALL_PATIENTS, HAZARD_RATIO
+from sitewise.names import ALL_PATIENTS, HAZARD_RATIO, TIME_RATIO
 
 MILESTONES_IN_YEARS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 CURVE_POINTS = 41
@@ -105,6 +105,11 @@ class Analysis:
     def has_hazard_ratios(self) -> bool:
         """Whether the family has hazard ratios that do not change as time goes on."""
         return effect_metric(self.fit) == HAZARD_RATIO
+
+    @property
+    def has_time_ratios(self) -> bool:
+        """Whether effects are also ratios of times."""
+        return TIME_RATIO in self.fit.spec.family.metrics
 
     @property
     def headline(self) -> SiteTreatment:

@@ -17,6 +17,9 @@ from sitewise.report.page_parts import duration, enumerated, rows_of
 FEW_SITES = 10
 UNLIKELY = 0.01
 """Probability below which the absence of early events speaks against the model: its false alarms."""
+CURE = "mixture-cure"
+FREE_FORM = ("m-spline", "piecewise-exponential", CURE)
+"""Families of which it is not the form of the curve that is assumed first of all."""
 
 
 def doubts(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -40,10 +43,15 @@ def doubts(analysis: Analysis, tables: Mapping[str, pd.DataFrame]) -> list[str]:
     found += _extrapolated(analysis, tables["estimands"])
     found += _sites(fit)
     found += [warning[:1].upper() + warning[1:] for warning in fit.cohort.warnings]
-    found.append(
-        f"The shape of the {fit.spec.family.name.capitalize()} curve is assumed; look at the model's lines beside the "
-        "Kaplan-Meier steps."
-    )
+    if fit.spec.family.name not in FREE_FORM:
+        found.append(
+            f"The shape of the {fit.spec.family.name.capitalize()} curve is assumed; look at the model's lines beside the "
+            "Kaplan-Meier steps."
+        )
+    elif fit.spec.family.name == CURE:
+        found.append(
+            "How many are cured is told by patients who were followed long after the last event; without them it is the prior."
+        )
     return found
 
 

@@ -141,7 +141,7 @@ def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, P
     if table.empty:
         return None
     hazard, time = (table[table["metric"] == metric] for metric in (names.LOG_HAZARD_RATIO, names.LOG_TIME_RATIO))
-    ratios = {"hazard ratio": hazard, "time ratio": time} if analysis.has_hazard_ratios else {"time ratio": time}
+    ratios = {name: own for name, own in (("hazard ratio", hazard), ("time ratio", time)) if len(own)}
     chance = "P(higher hazard)" if analysis.has_hazard_ratios else "P(longer times)"
     cells = [[span(row.ratio, row.ratio_lower, row.ratio_upper) for row in rows_of(own)] for own in ratios.values()]
     first = next(iter(ratios.values()))
@@ -157,16 +157,23 @@ def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, P
         "Effects of covariates",
         [
             "Against the reference level (or per unit), for patients at the same site with the other covariates equal. "
-            + (
-                "Time ratios are the same effects on the time scale."
-                if analysis.has_hazard_ratios
-                else f"Under the {analysis.fit.spec.family.name} family hazard ratios change as time goes on, time ratios not."
-            ),
+            + _said_of_ratios(analysis),
             *differ,
         ],
         [Table(["Term", *ratios, chance], rows)],
         pictures_of(pictures, effects="Hazard ratios and time ratios with intervals"),
     )
+
+
+def _said_of_ratios(analysis: Analysis) -> str:
+    """Return what the family makes of the two kinds of ratios."""
+    family = analysis.fit.spec.family
+    if not analysis.has_hazard_ratios:
+        return f"Under the {family.name} family hazard ratios change as time goes on, time ratios not."
+    if not analysis.has_time_ratios:
+        cure = " They are of all such patients' hazard, those who are cured among them." if not family.index_closed else ""
+        return f"Under the {family.name} family effects multiply the hazard and are no ratios of times.{cure}"
+    return "Time ratios are the same effects on the time scale."
 
 
 def follow_up_section(analysis: Analysis) -> Section:

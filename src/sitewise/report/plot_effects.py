@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 
 
 def plot_effects(analysis: Analysis) -> Figure | None:
-    """Return a forest of hazard ratios beside time ratios, or None without covariates."""
+    """Return a forest of hazard ratios beside time ratios, as far as the family has them, or None without covariates."""
     terms = list(analysis.fit.spec.resolved.columns)
     if not terms:
         return None
     labels = [plain(term, 40) for term in terms]
     left = label_width(labels, least=1.44, size=10)
     where = ", average site" if analysis.fit.spec.slopes else " given site"
-    panels = [(f"Time ratio{where} (above 1: longer)", time_ratios(analysis.fit))]
+    panels = []
     if analysis.has_hazard_ratios:
-        panels.insert(0, (f"Hazard ratio{where} (above 1: worse)", hazard_ratios(analysis.fit)))
+        panels.append((f"Hazard ratio{where} (above 1: worse)", hazard_ratios(analysis.fit)))
+    if analysis.has_time_ratios:
+        panels.append((f"Time ratio{where} (above 1: longer)", time_ratios(analysis.fit)))
     width = left + 3.69 + 3.87 * (len(panels) - 1)
     figure = new_figure(width, 1.7 + 0.42 * len(terms))
     height = figure.get_size_inches()[1]
@@ -187,7 +189,8 @@ def plot_chains(analysis: Analysis) -> Figure | None:
         return None
     posterior = analysis.fit.posterior
     quantities: dict[str, np.ndarray] = {}
-    for name in (names.LOG_SCALE_AT_MEANS, names.SHAPE, names.SITE_SD):
+    shape = [item.name for item in analysis.fit.spec.family.shape_parameters][:3]
+    for name in (names.LOG_SCALE_AT_MEANS, *shape, names.SITE_SD):
         if name in posterior:
             quantities[name] = posterior[name].transpose(names.CHAIN, names.DRAW).to_numpy()
     effect = names.LOG_HAZARD_RATIO if names.LOG_HAZARD_RATIO in posterior else names.LOG_TIME_RATIO

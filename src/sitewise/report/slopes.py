@@ -33,14 +33,15 @@ FARTHEST, WORST_CONDITION = 12.0, 1e12
 
 
 def slope_parameters(fit: FitResult) -> dict[str, xr.DataArray]:
-    """Return the draws of the sds of slopes, by their names in ``parameters.csv``: the spec's metric, then both metrics."""
+    """Return the draws of the sds of slopes, by their names in ``parameters.csv``: the spec's metric, then every metric."""
     if not fit.spec.resolved.slope_columns:
         return {}
     found = {
         names.SITE_SLOPE_SD: fit.posterior[names.SITE_SLOPE_SD],
         f"{names.SITE_SLOPE_SD}_{names.LOG_HAZARD_RATIO}": site_slope_sd(fit),
-        f"{names.SITE_SLOPE_SD}_{names.LOG_TIME_RATIO}": site_slope_sd(fit, metric=names.TIME_RATIO),
     }
+    if names.TIME_RATIO in fit.spec.family.metrics:
+        found[f"{names.SITE_SLOPE_SD}_{names.LOG_TIME_RATIO}"] = site_slope_sd(fit, metric=names.TIME_RATIO)
     labels = fit.spec.resolved.slope_labels
     return {
         f"{name}[{label}]": draws.isel({names.SLOPE: place}, drop=True)

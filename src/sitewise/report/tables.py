@@ -35,10 +35,11 @@ SUMMARY = ["mean", "sd", "median", "lower", "upper"]
 
 
 def coefficients(analysis: Analysis) -> pd.DataFrame:
-    """Return the conditional log hazard ratios, where there are any, and log time ratios, given site."""
+    """Return the conditional log hazard ratios and log time ratios given site, as far as the family has them."""
     parts = []
     found = {names.LOG_HAZARD_RATIO: log_hazard_ratios(analysis.fit)} if analysis.has_hazard_ratios else {}
-    for metric, draws in {**found, names.LOG_TIME_RATIO: log_time_ratios(analysis.fit)}.items():
+    found |= {names.LOG_TIME_RATIO: log_time_ratios(analysis.fit)} if analysis.has_time_ratios else {}
+    for metric, draws in found.items():
         table = summarise(draws, prob=analysis.prob).rename_axis("term").reset_index()
         table.insert(1, "metric", metric)
         for source, target in (("median", "ratio"), ("lower", "ratio_lower"), ("upper", "ratio_upper")):
@@ -59,15 +60,17 @@ def coefficients(analysis: Analysis) -> pd.DataFrame:
 
 
 def parameters(analysis: Analysis) -> pd.DataFrame:
-    """Return shape, both baselines and, with random sites, the spread of effects and slopes in every metric."""
+    """Return shape, baselines and, with random sites, the spread of effects and slopes in every metric."""
     fit = analysis.fit
     wanted: dict[str, xr.DataArray] = {item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters}
-    wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, names.LOG_SCALE_AT_MEANS)}
+    at_means = (names.LOG_SCALE_AT_MEANS,) if fit.spec.family.index_closed else ()
+    wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, *at_means)}
     if isinstance(fit.spec.sites, RandomSites):
         wanted[names.SITE_SD] = fit.posterior[names.SITE_SD]
         if analysis.has_hazard_ratios:
             wanted[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
-        wanted[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
+        if analysis.has_time_ratios:
+            wanted[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
         ratio = median_ratio(fit)
         wanted[str(ratio.name)] = ratio
         wanted |= slope_parameters(fit)
