@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.families.metric import log_likelihood
-from sitewise.inference.packing import POSITIVE, REAL, encode
+from sitewise.inference.prior_codes import POSITIVE, REAL, encode
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec

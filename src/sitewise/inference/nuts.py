@@ -58,8 +58,8 @@ class Nuts:
     cores : int, optional
         Chains run at a time; results do not depend on it. Default: as many as there are.
     density : {"auto", "graph"}
-        What nutpie samples: the project's own compiled density of Weibull and exponential specs where it knows all the
-        priors (no compilation), else the PyMC graph; or always the graph. The two are the same density.
+        What nutpie samples: the project's own compiled density where it knows the family and all the priors (no
+        compilation), else the PyMC graph; or always the graph. The two are the same density.
     retry : bool
         Run once more, with higher target acceptance and the other centring of the sites, when the verdict fails.
     """

@@ -104,7 +104,7 @@ def compare_families(
     cohort : Cohort, optional
         The patients, when a spec was given.
     families : sequence of Family, optional
-        Default all that can be fitted.
+        Default all that can be fitted, each with its own defaults.
     groups : Population, optional
         Default ``all`` and each level of the model's categorical covariates.
     times : sequence of float

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.inference.densities import coefficient_name, log_density
-from sitewise.inference.packing import POSITIVE, REAL, column_scales, encode, unpack_arrays
+from sitewise.inference.packing import column_scales, unpack_arrays
+from sitewise.inference.prior_codes import POSITIVE, REAL, encode
 from sitewise.models.baseline import median_minus_scale
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
