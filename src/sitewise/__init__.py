@@ -47,12 +47,16 @@ if TYPE_CHECKING:
     from sitewise.inference import fit as fit
     from sitewise.inference import load as load
     from sitewise.inference.prior import sample_prior as sample_prior
+    from sitewise.models import R2D2 as R2D2
+    from sitewise.models import Exchangeable as Exchangeable
     from sitewise.models import FixedSites as FixedSites
     from sitewise.models import ModelSpec as ModelSpec
+    from sitewise.models import Monotone as Monotone
     from sitewise.models import NoSites as NoSites
     from sitewise.models import Prior as Prior
     from sitewise.models import Priors as Priors
     from sitewise.models import RandomSites as RandomSites
+    from sitewise.models import RegularisedHorseshoe as RegularisedHorseshoe
     from sitewise.report import Analysis as Analysis
     from sitewise.report import write_all as write_all
     from sitewise.report.classical_write import write_classical as write_classical
@@ -115,12 +119,16 @@ _HOME = {
     "sitewise.families": ("Exponential", "LogLogistic", "LogNormal", "Weibull"),
     "sitewise.problems": ("CohortError", "EvidenceError", "ScenarioError", "SitewiseError", "SpecError", "StudyError"),
     "sitewise.models": (
+        "R2D2",
+        "Exchangeable",
         "FixedSites",
         "ModelSpec",
+        "Monotone",
         "NoSites",
         "Prior",
         "Priors",
         "RandomSites",
+        "RegularisedHorseshoe",
         "median_survival_prior",
         "site_sd_from_median_ratio",
     ),

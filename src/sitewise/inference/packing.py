@@ -14,6 +14,7 @@ from scipy.linalg import helmert
 from sitewise import names
 from sitewise.families import Exponential, Weibull
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.joint_priors import JointPrior
 from sitewise.models.model_data import ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.site_effects import FixedSites, RandomSites
@@ -57,12 +58,12 @@ BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
 
 
 @lru_cache(maxsize=4096)
-def encode(prior: Prior, known: frozenset[str]) -> tuple[float, ...] | None:
+def encode(prior: Prior | JointPrior, known: frozenset[str]) -> tuple[float, ...] | None:
     """Return a prior as code, a, b, c; None when it is not among the ``known`` ones, or the kernel cannot take it.
 
     Kept, because thousands of fits have the same few priors.
     """
-    if prior.dist not in known:
+    if isinstance(prior, JointPrior) or prior.dist not in known or not prior.scalar:
         return None
     code, parameters = {**REAL_CODES, **POSITIVE_CODES}[prior.dist]
     values = prior.values
@@ -175,7 +176,7 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
     return packed, free
 
 
-def encoded(prior: Prior, known: frozenset[str]) -> tuple[float, ...]:
+def encoded(prior: Prior | JointPrior, known: frozenset[str]) -> tuple[float, ...]:
     """Return a prior as code, a, b, c.
 
     Raises

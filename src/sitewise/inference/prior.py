@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -67,10 +68,8 @@ def prior_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, seed: int) -
     drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
     if draws == 1:  # PyMC then leaves the dimension out
         drawn = [np.asarray(values)[None] for values in drawn]
-    coords = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
-    for dim in (names.TERM, names.SITE, names.SLOPE):
-        if dim in model.coords:
-            coords[dim] = list(model.coords[dim])
+    coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
+    coords |= {dim: list(labels) for dim, labels in model.coords.items() if dim != names.PATIENT}
     prior = xr.Dataset(
         {
             variable.name: (

@@ -14,6 +14,7 @@ from sitewise.cohort import Cohort
 from sitewise.families import FAMILIES, Family, Weibull
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.formula import parse_formula, variables_of
+from sitewise.models.joint_priors import JointPrior
 from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
 from sitewise.names import HAZARD_RATIO, TIME_RATIO
@@ -47,8 +48,9 @@ class Resolution:
         Which baseline quantity ``baseline_prior`` is about: ``log_median``, ``log_scale`` or ``log_scale_at_means``.
     baseline_prior : Prior
         Its prior.
-    coefficients : tuple of Prior
-        A prior per design column, on the coefficient as the column is written.
+    coefficients : tuple of Prior or JointPrior
+        A prior per design column, on the coefficient as the column is written; the same object where several columns have a
+        joint prior.
     site_sd, site_effects : Prior or None
         Prior of the sd of random, or of fixed, site effects.
     slope_columns : tuple of int
@@ -72,7 +74,7 @@ class Resolution:
     shape: tuple[Prior, ...]
     baseline: str
     baseline_prior: Prior
-    coefficients: tuple[Prior, ...]
+    coefficients: tuple[Prior | JointPrior, ...]
     site_sd: Prior | None
     site_effects: Prior | None
     training: Mapping[str, list[Any]] | None
@@ -80,6 +82,11 @@ class Resolution:
     time_unit: str
     slope_columns: tuple[int, ...] = ()
     site_slope_sd: tuple[Prior, ...] = ()
+
+    @property
+    def joint_priors(self) -> tuple[JointPrior, ...]:
+        """The joint priors of coefficients, each once."""
+        return tuple(dict.fromkeys(prior for prior in self.coefficients if isinstance(prior, JointPrior)))
 
     @property
     def slope_labels(self) -> tuple[str, ...]:

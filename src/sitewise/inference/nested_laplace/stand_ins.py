@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.inference.densities import coefficient_name, log_density
-from sitewise.inference.packing import POSITIVE, REAL, column_scales, encode, unpack_arrays
+from sitewise.inference.packing import POSITIVE, REAL, UnknownPriorError, column_scales, encode, unpack_arrays
 from sitewise.models.baseline import median_minus_scale
+from sitewise.models.joint_priors import JointPrior
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
 from sitewise.models.site_effects import RandomSites
@@ -53,7 +54,9 @@ def with_stand_ins(spec: ModelSpec) -> tuple[ModelSpec, tuple[Replaced, ...]]:
     resolution = spec.resolved
     replaced: list[Replaced] = []
 
-    def known(prior: Prior, variable: str, place: int | None, kind: str) -> Prior:
+    def known(prior: Prior | JointPrior, variable: str, place: int | None, kind: str) -> Prior:
+        if isinstance(prior, JointPrior):
+            raise UnknownPriorError(f"nothing stands in for the joint prior {prior}")
         if encode(prior, REAL if kind == "real" else POSITIVE) is not None:
             return prior
         replaced.append(Replaced(variable, place, prior, stand_in(prior, kind)))
