@@ -99,6 +99,7 @@ if TYPE_CHECKING:
     from sitewise.studies.leave_one_out import leave_one_out as leave_one_out
     from sitewise.studies.leave_one_site_out import LeaveOneSiteOut as LeaveOneSiteOut
     from sitewise.studies.leave_one_site_out import leave_one_site_out as leave_one_site_out
+    from sitewise.studies.mixture_weights import mixture_weights as mixture_weights
     from sitewise.studies.prior_sensitivity import PriorSensitivity as PriorSensitivity
     from sitewise.studies.prior_sensitivity import prior_sensitivity as prior_sensitivity
     from sitewise.studies.published import published_summary as published_summary
@@ -210,6 +211,7 @@ _HOME = {
     "sitewise.studies.leave_one_site_out": ("LeaveOneSiteOut", "leave_one_site_out"),
     "sitewise.studies.prior_sensitivity": ("PriorSensitivity", "prior_sensitivity"),
     "sitewise.studies.small_subgroups": ("SmallSubgroups", "small_subgroups"),
+    "sitewise.studies.mixture_weights": ("mixture_weights",),
     "sitewise.studies.published_priors": ("PublishedPriors", "published_priors"),
     "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),

@@ -94,7 +94,8 @@ def _simulate_times(spec: ModelSpec, prior: xr.Dataset, data: ModelData, seed: i
         log_time = spec.family.log_time(log_hazard, scale, shape) + predictor
     else:
         log_time = spec.family.log_time(log_hazard - predictor, scale, shape)
-    times = spec.guarantee_time + np.exp(log_time)
+    with np.errstate(over="ignore"):  # under a prior with heavy tails a time may be beyond what a float holds: infinite
+        times = spec.guarantee_time + np.exp(log_time)
     return xr.Dataset({names.SURVIVAL_TIME: ((names.CHAIN, names.DRAW, names.PATIENT), times)})
 
 
