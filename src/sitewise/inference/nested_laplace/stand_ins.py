@@ -98,6 +98,8 @@ def stand_in(prior: Prior, kind: str) -> Prior:
 
     variable = distribution(prior).dist(**parameters(prior))
     drawn = pm.draw(variable, draws=DRAWS, random_seed=0, mode=Mode(linker="py", optimizer=None))
+    if prior.dist == "NormalMixture":  # its quartiles may be those of a narrow component, and the data prefer another
+        return Prior("StudentT", nu=DEGREES, mu=drawn.mean(), sigma=drawn.std())
     low, lower, middle, upper, high = np.quantile(drawn, [0.16, 0.25, 0.5, 0.75, 0.84])
     if kind == "real":
         return Prior("StudentT", nu=DEGREES, mu=middle, sigma=(upper - lower) / (2 * QUARTILE_OF_T))
