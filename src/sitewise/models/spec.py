@@ -14,7 +14,7 @@ from sitewise.cohort import Cohort
 from sitewise.families import FAMILIES, Family, Weibull
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.formula import parse_formula, variables_of
-from sitewise.models.joint_priors import JointPrior
+from sitewise.models.joint_priors import JointPrior, Sampled
 from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
 from sitewise.names import HAZARD_RATIO, TIME_RATIO
@@ -87,6 +87,11 @@ class Resolution:
     def joint_priors(self) -> tuple[JointPrior, ...]:
         """The joint priors of coefficients, each once."""
         return tuple(dict.fromkeys(prior for prior in self.coefficients if isinstance(prior, JointPrior)))
+
+    @property
+    def jointly_sampled(self) -> dict[str, Sampled]:
+        """What joint priors sample, by name."""
+        return {part.name: part for joint in self.joint_priors for part in joint.sampled}
 
     @property
     def slope_labels(self) -> tuple[str, ...]:
