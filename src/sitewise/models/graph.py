@@ -110,7 +110,10 @@ def _coefficients(spec: ModelSpec) -> Any | None:
         return distribution(alone[0], name)(name, **stacked, dims=names.TERM)
     each: dict[str, Any] = {}
     for joint in resolution.joint_priors:
-        together = joint.coefficients({item.name: _sampled(item) for item in joint.sampled}, pt)
+        sampled = {item.name: _sampled(item) for item in joint.sampled}
+        together = joint.coefficients(sampled, pt)
+        for kept, value in joint.derived(sampled, pt).items():
+            pm.Deterministic(kept, value)
         each |= {column: together[place] for place, column in enumerate(joint.columns)}
     for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
         if isinstance(prior, Prior):

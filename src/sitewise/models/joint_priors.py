@@ -46,6 +46,10 @@ class Law:
         """Return the coefficients as their columns are written (..., columns), from the sampled variables in order."""
         raise NotImplementedError
 
+    def derived(self, joint: JointPrior, sampled: tuple[Array, ...], xp: Any) -> dict[str, Array]:
+        """Return what else is worth keeping of each draw, by name; nothing unless a law says so."""
+        return {}
+
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"dist": ..., parameters}``, the form of ``study.toml``."""
         plain = {key: value.to_dict() if isinstance(value, Prior) else value for key, value in self._parameters().items()}
@@ -102,6 +106,10 @@ class JointPrior:
     def coefficients(self, variables: Mapping[str, Array], xp: Any = np) -> Array:
         """Return the coefficients (..., columns) from the sampled variables by name."""
         return self.law.coefficients(self, tuple(variables[item.name] for item in self.sampled), xp)
+
+    def derived(self, variables: Mapping[str, Array], xp: Any = np) -> dict[str, Array]:
+        """Return what else is worth keeping of each draw, by name."""
+        return self.law.derived(self, tuple(variables[item.name] for item in self.sampled), xp)
 
     def named(self, name: str) -> str:
         """Return the name of a variable or dimension, with the term where the law is of one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -74,14 +73,13 @@ class RegularisedHorseshoe(Law):
         """Return standardised coefficients times their sds."""
         return sampled[-1] * self.scales(sampled, xp) / np.asarray(joint.units)
 
-    def effective_nonzero(self, joint: JointPrior, variables: Mapping[str, Array]) -> Array:
-        """Return the effective number of coefficients that are not shrunk away, shape (...), from sampled variables by name.
+    def derived(self, joint: JointPrior, sampled: tuple[Array, ...], xp: Any) -> dict[str, Array]:
+        """Return the effective number of coefficients that are not shrunk away, their section 3.4.
 
-        The sum over coefficients of 1 - 1 / (1 + events scale_j^2 var x_j): their section 3.4.
+        The sum over coefficients of 1 - 1 / (1 + events scale_j^2 var x_j).
         """
-        scales = self.scales(tuple(variables[item.name] for item in joint.sampled), np)
-        told = joint.events * (scales * np.asarray(joint.spreads)) ** 2
-        return (told / (1 + told)).sum(axis=-1)
+        told = joint.events * (self.scales(sampled, xp) * np.asarray(joint.spreads)) ** 2
+        return {names.EFFECTIVE_NONZERO: (told / (1 + told)).sum(axis=-1)}
 
 
 @dataclass(frozen=True)
