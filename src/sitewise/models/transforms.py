@@ -2,7 +2,7 @@
 
 A monotone effect of a covariate with ordered levels has a column for each step from one level to the next, 1 where the level is
 at least the upper one (a thermometer). What makes its coefficients monotone is their joint prior
-(:class:`sitewise.models.joint_priors.Monotone`).
+(:class:`sitewise.models.term_laws.Monotone`).
 """
 
 from __future__ import annotations
