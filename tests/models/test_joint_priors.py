@@ -21,6 +21,7 @@ DRAWS = 1000
 SMALLEST_P = 1e-4
 FORMULA = "Surv(months, died) ~ ecog + age + stage + mo(grade)"
 HORSESHOE = sw.RegularisedHorseshoe(expected_nonzero=0.6, slab_scale=0.8, slab_df=5)
+MIXTURE = sw.Prior("NormalMixture", w=[0.7, 0.3], mu=[0.1, 0], sigma=[0.05, 1])
 LAWS = {
     "monotone": sw.Priors(),
     "monotone total": sw.Priors(terms={"mo(grade)": sw.Prior("StudentT", nu=4, mu=0.3, sigma=0.5)}),
@@ -30,7 +31,10 @@ LAWS = {
     "exchangeable": sw.Priors(terms={"stage": sw.Exchangeable(sd=sw.Prior("Exponential", lam=2.0))}),
     "several": sw.Priors(
         coefficients=HORSESHOE,
-        terms={"stage": sw.Exchangeable(), "age": sw.Prior("NormalMixture", w=[0.7, 0.3], mu=[0.1, 0], sigma=[0.05, 1])},
+        terms={"stage": sw.Exchangeable(), "age": MIXTURE},
+    ),
+    "mixtures": sw.Priors(
+        coefficients=MIXTURE, log_median=sw.Prior("NormalMixture", w=[0.5, 0.5], mu=[2.0, 3.0], sigma=[0.3, 1.0])
     ),
 }
 
@@ -149,8 +153,13 @@ def test_exchangeable_levels_share_their_sd(cohort):
     assert_mean((effects[:, 0] * effects[:, 1]) ** 2, 24 / 2.0**4)  # E sd^4 = 4! / lam^4
 
 
+def mixture_log_pdf(x):
+    return np.log(0.7 * stats.norm(0.1, 0.05).pdf(x) + 0.3 * stats.norm().pdf(x))
+
+
 ORACLES = {
     "monotone_total[mo(grade)]": {
+        "mixtures": mixture_log_pdf,
         "monotone total": lambda x: stats.t(4, 0.3, 0.5).logpdf(x),
         "": lambda x: stats.norm(0, 1).logpdf(x),
     },
@@ -168,9 +177,7 @@ ORACLES = {
         "exchangeable": lambda x: stats.expon(scale=0.5).logpdf(x),
         "": lambda x: stats.halfnorm(scale=1.0).logpdf(x),
     },
-    "log_hazard_ratio[age]": {
-        "several": lambda x: np.log(0.7 * stats.norm(0.1, 0.05).pdf(x) + 0.3 * stats.norm().pdf(x)),
-    },
+    "log_hazard_ratio[age]": {"several": mixture_log_pdf, "mixtures": mixture_log_pdf},
 }
 
 
@@ -241,6 +248,19 @@ def test_labels_of_levels_do_not_matter(name, cohort, make_frame):
     one, two = resolved(cohort, LAWS[name]), resolved(other, LAWS[name])
     assert one.resolved.coefficients == two.resolved.coefficients
     np.testing.assert_array_equal(prepare(one, cohort).covariates, prepare(two, other).covariates)
+
+
+def test_the_bends_of_a_spline_can_be_exchangeable(cohort):
+    """Per sd of each column of the basis."""
+    term = "bs(age, df=4)"
+    spec = resolved(cohort, sw.Priors(terms={term: sw.Exchangeable()}), f"Surv(months, died) ~ {term}")
+    (joint,) = spec.resolved.joint_priors
+    assert joint.columns == spec.resolved.columns
+    np.testing.assert_allclose(joint.units, prepare(spec, cohort).covariates.std(axis=0, ddof=1), rtol=1e-12)
+    found = drawn(spec, cohort, draws=50)
+    sd = found["exchangeable_sd[bs(age, df=4)]"][:, None]
+    expected = sd * found["standardised_coefficient[bs(age, df=4)]"] / np.array(joint.units)
+    np.testing.assert_allclose(found["log_hazard_ratio"], expected, rtol=1e-12)
 
 
 def test_terms_with_a_prior_of_their_own_stay_outside(cohort):

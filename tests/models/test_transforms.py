@@ -106,7 +106,9 @@ def test_what_has_no_steps_is_refused(terms, message, make_frame):
         design_of(cohort, *terms)
 
 
-@pytest.mark.parametrize("term", ["bs(age, df=4)", "bs(np.log(age), df=4)", "scale(bs(age, df=4))", "cr(age, df=4)"])
+@pytest.mark.parametrize(
+    "term", ["bs(age, df=4)", "bs(np.log(age), df=4)", "scale(bs(age, df=4))", "cr(age, df=4)", "tp(age, df=4)"]
+)
 def test_a_spline_is_asked_inside_its_range_only(term, make_frame):
     frame = make_frame(40)
     design = design_of(sw.Cohort.from_frame(frame, time="months", event="died", covariates=["age"]), term)
