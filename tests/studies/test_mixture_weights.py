@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, stats
+from scipy import stats
 
 import sitewise as sw
 from sitewise.inference.densities import log_density
@@ -57,22 +57,17 @@ def spec_of(prior: sw.Prior) -> sw.ModelSpec:
 
 
 def marginal(cohort: sw.Cohort, density) -> tuple[float, float]:
-    """Marginal likelihood over the coefficient's prior (times a constant), and the posterior mean, by scipy's quadrature."""
-    treated = cohort.covariates["treated"].to_numpy(dtype=int)
+    """Marginal likelihood over the coefficient's prior (times a constant), and the posterior mean, by the trapezoidal rule.
+
+    Steps of .005 and .01 beside spreads of .15 and more: for smooth functions that vanish at the ends the error is nothing.
+    """
+    treated = cohort.covariates["treated"].cat.codes.to_numpy()
     events, time = np.bincount(treated, cohort.event), np.bincount(treated, cohort.time)
-
-    def integrand(beta, log_median, power):
-        log_rate = np.log(np.log(2)) - log_median
-        log_likelihood = events.sum() * log_rate + events[1] * beta - np.exp(log_rate) * (time[0] + time[1] * np.exp(beta))
-        return beta**power * np.exp(log_likelihood + 140) * stats.norm.pdf(log_median, 2.0, 1.0) * density(beta)
-
-    (whole, _), (mean, _) = (
-        integrate.dblquad(
-            lambda beta, log_median, power=power: integrand(beta, log_median, power), 0.5, 4, -2.5, 2.5, epsrel=1e-6
-        )
-        for power in (0, 1)
-    )
-    return whole, mean / whole
+    beta, log_median = np.linspace(-2.5, 2.5, 1001)[:, None], np.linspace(0.5, 4.0, 351)[None, :]
+    log_rate = np.log(np.log(2)) - log_median
+    log_likelihood = events.sum() * log_rate + events[1] * beta - np.exp(log_rate) * (time[0] + time[1] * np.exp(beta))
+    integrand = np.exp(log_likelihood + 140) * stats.norm.pdf(log_median, 2.0, 1.0) * density(beta)
+    return float(integrand.sum()), float((beta * integrand).sum() / integrand.sum())
 
 
 def test_a_fit_by_the_fast_engine_and_its_weights_by_quadrature(patients):
