@@ -53,12 +53,16 @@ if TYPE_CHECKING:
     from sitewise.inference import fit as fit
     from sitewise.inference import load as load
     from sitewise.inference.prior import sample_prior as sample_prior
+    from sitewise.models import R2D2 as R2D2
+    from sitewise.models import Exchangeable as Exchangeable
     from sitewise.models import FixedSites as FixedSites
     from sitewise.models import ModelSpec as ModelSpec
+    from sitewise.models import Monotone as Monotone
     from sitewise.models import NoSites as NoSites
     from sitewise.models import Prior as Prior
     from sitewise.models import Priors as Priors
     from sitewise.models import RandomSites as RandomSites
+    from sitewise.models import RegularisedHorseshoe as RegularisedHorseshoe
     from sitewise.report import Analysis as Analysis
     from sitewise.report import write_all as write_all
     from sitewise.report.classical_write import write_classical as write_classical
@@ -101,6 +105,7 @@ if TYPE_CHECKING:
     from sitewise.studies.leave_one_out import leave_one_out as leave_one_out
     from sitewise.studies.leave_one_site_out import LeaveOneSiteOut as LeaveOneSiteOut
     from sitewise.studies.leave_one_site_out import leave_one_site_out as leave_one_site_out
+    from sitewise.studies.mixture_weights import mixture_weights as mixture_weights
     from sitewise.studies.prior_sensitivity import PriorSensitivity as PriorSensitivity
     from sitewise.studies.prior_sensitivity import prior_sensitivity as prior_sensitivity
     from sitewise.studies.published import published_summary as published_summary
@@ -132,12 +137,16 @@ _HOME = {
     ),
     "sitewise.problems": ("CohortError", "EvidenceError", "ScenarioError", "SitewiseError", "SpecError", "StudyError"),
     "sitewise.models": (
+        "R2D2",
+        "Exchangeable",
         "FixedSites",
         "ModelSpec",
+        "Monotone",
         "NoSites",
         "Prior",
         "Priors",
         "RandomSites",
+        "RegularisedHorseshoe",
         "median_survival_prior",
         "site_sd_from_median_ratio",
     ),
@@ -219,6 +228,7 @@ _HOME = {
     "sitewise.studies.leave_one_site_out": ("LeaveOneSiteOut", "leave_one_site_out"),
     "sitewise.studies.prior_sensitivity": ("PriorSensitivity", "prior_sensitivity"),
     "sitewise.studies.small_subgroups": ("SmallSubgroups", "small_subgroups"),
+    "sitewise.studies.mixture_weights": ("mixture_weights",),
     "sitewise.studies.published_priors": ("PublishedPriors", "published_priors"),
     "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),

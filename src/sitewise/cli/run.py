@@ -119,7 +119,7 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
 
             report("Fitting without site effects, and with fixed ones")
             middle = analysis.milestones[(len(analysis.milestones) - 1) // 2]
-            other = None if isinstance(engine, Nuts) else NestedLaplace(fallback=True)
+            other = None if posterior.engine == Nuts.name else NestedLaplace(fallback=True)  # what the fast engine took
             compared = site_models(posterior, groups=analysis.population, times=[middle], prob=prob, engine=other)
             analysis = replace(analysis, site_models=compared)
         written = write_all(analysis, out, page=not flags.no_report, report=report)

@@ -73,7 +73,7 @@ class Study:
             When there is no formula.
         """
         from sitewise.models import FixedSites, ModelSpec, NoSites, Priors, RandomSites
-        from sitewise.models.spec import family_by_name
+        from sitewise.models.family_options import family_by_name
 
         if "formula" not in self.model:
             raise StudyError("There is no model: give --model, or formula in [model] of the study file.")

@@ -168,16 +168,26 @@ def _is_list(value: Any) -> bool:
 
 
 def _check_priors(priors: Mapping[str, Any], problems: Problems) -> None:
-    """Every prior is a table of numbers beside the name of a distribution; what they mean is checked with the model."""
+    """Every prior is a table of parameters beside the name of a distribution; what they mean is checked with the model."""
     for name, prior in priors.items():
         where = f"[priors] {name}"
         if not isinstance(prior, Mapping):
             problems.add(where, f"must be a table; it is {prior!r}", 'Such as { dist = "Normal", mu = 0, sigma = 1 }.')
             continue
         for key, value in prior.items():
-            types = (str,) if key == "dist" else NUMBER
-            if not _has_type(value, types):
-                problems.add(f"{where} {key}", f"must be {_type_words(types)}; it is {value!r}")
+            _check_parameter(f"{where} {key}", key, value, problems)
+
+
+def _check_parameter(where: str, key: str, value: Any, problems: Problems) -> None:
+    """Add the problems of a parameter: a number, a list of numbers (of mixtures), or a prior of its own (of joint priors)."""
+    if isinstance(value, Mapping):
+        for inner, number in value.items():
+            _check_parameter(f"{where} {inner}", inner, number, problems)
+    elif isinstance(value, list):
+        if not (value and all(_has_type(one, NUMBER) for one in value)):
+            problems.add(where, f"must be a number, or a list of numbers; it is {value!r}")
+    elif not _has_type(value, types := (str,) if key == "dist" else NUMBER):
+        problems.add(where, f"must be {_type_words(types)}; it is {value!r}")
 
 
 INNER: dict[tuple[str, str], Callable[[Mapping[str, Any], Problems], None]] = {

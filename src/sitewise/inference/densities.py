@@ -6,7 +6,8 @@ distributions that the graph was built from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -96,7 +97,8 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
     """Return the log prior density of each parameter at the draws, in the parameters' own space.
 
     The baseline's density is that of the quantity which its prior is about (by default log median survival of the
-    reference patient); it differs from the sampled one by a shift only.
+    reference patient); it differs from the sampled one by a shift only. Of joint priors it is the density of what is sampled
+    (scales, shares, standardised coefficients); coefficients with a prior of their own then have the graph's names.
     """
     resolution = spec.resolved
     sample = (names.CHAIN, names.DRAW)
@@ -117,8 +119,20 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
     store(resolution.baseline, resolution.baseline_prior, baseline)
     if resolution.columns:
         effect = posterior[coefficient_name(spec)].transpose(*sample, names.TERM).to_numpy()
-        densities = [log_density(prior, effect[..., index]) for index, prior in enumerate(resolution.coefficients)]
-        result[coefficient_name(spec)] = ((*sample, names.TERM), np.stack(densities, axis=-1))
+        alone = {place: prior for place, prior in enumerate(resolution.coefficients) if isinstance(prior, Prior)}
+        if len(alone) == len(resolution.columns):
+            densities = [log_density(prior, effect[..., place]) for place, prior in alone.items()]
+            result[coefficient_name(spec)] = ((*sample, names.TERM), np.stack(densities, axis=-1))
+        else:
+            for place, prior in alone.items():
+                store(f"{coefficient_name(spec)}[{resolution.columns[place]}]", prior, effect[..., place])
+    for joint in resolution.joint_priors:
+        for part in joint.sampled:
+            values = posterior[part.name].transpose(*sample, ...).to_numpy()
+            if part.prior.dist == "Dirichlet":  # of all its numbers together
+                result[part.name] = (sample, dirichlet_log_density(part.prior.values["a"], values))
+            else:
+                store(part.name, part.prior, values, *([part.dim] if part.dim else []))
     if resolution.site_sd is not None:
         site_sd = posterior[names.SITE_SD].transpose(*sample).to_numpy()
         store(names.SITE_SD, resolution.site_sd, site_sd)
@@ -150,6 +164,13 @@ def log_density(prior: Prior, values: Floats) -> Floats:
 
     flat = prior_log_densities(int(encoded[0]), *encoded[1:], np.ascontiguousarray(values, dtype=float).ravel())
     return np.asarray(flat).reshape(values.shape)
+
+
+def dirichlet_log_density(concentrations: Sequence[float], shares: Floats) -> Floats:
+    """Return the log density of shares (..., K) that sum to one, over K - 1 of them."""
+    a = np.asarray(concentrations)
+    constant = math.lgamma(a.sum()) - sum(map(math.lgamma, a))
+    return np.asarray(constant + np.sum((a - 1) * np.log(shares), axis=-1))
 
 
 def zero_sum_normal_log_density(sigma: float, effects: Floats) -> Floats:

@@ -209,10 +209,16 @@ def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
     return as_dataset(spec, unpack_arrays(spec, column_scales(data), points))
 
 
+def dimensions(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
+    """Return the dimensions of the variables that are not one number a draw, those of joint priors too."""
+    return DIMENSIONS | {name: (part.dim,) for name, part in spec.resolved.jointly_sampled.items() if part.dim}
+
+
 def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
     """Return variables by name, shapes (chain, draw) or (chain, draw, terms or sites), with dims and labels."""
     sample = (names.CHAIN, names.DRAW)
-    content = {name: ((*sample, *DIMENSIONS.get(name, ())), values) for name, values in variables.items()}
+    known = dimensions(spec)
+    content = {name: ((*sample, *known.get(name, ())), values) for name, values in variables.items()}
     chains, draws = variables[names.LOG_SCALE_AT_MEANS].shape
     coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws)}
     if spec.resolved.columns:
@@ -221,6 +227,7 @@ def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
         coords[names.SITE] = list(spec.resolved.site_labels)
     if spec.resolved.slope_columns:
         coords[names.SLOPE] = list(spec.resolved.slope_labels)
+    coords |= {part.dim: list(part.labels) for part in spec.resolved.jointly_sampled.values() if part.dim}
     return xr.Dataset(content, coords=coords)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from sitewise.models.joint_priors import JointPrior
 from sitewise.models.priors import Prior
 
 REAL_CODES = {
@@ -29,12 +30,12 @@ SUPPORTS = {"positive": (0, POSITIVE), "real": (1, REAL), "share": (2, SHARE)}
 
 
 @lru_cache(maxsize=4096)
-def encode(prior: Prior, known: frozenset[str]) -> tuple[float, ...] | None:
+def encode(prior: Prior | JointPrior, known: frozenset[str]) -> tuple[float, ...] | None:
     """Return a prior as code, a, b, c; None when it is not among the ``known`` ones, or the kernel cannot take it.
 
     Kept, because thousands of fits have the same few priors.
     """
-    if prior.dist not in known:
+    if isinstance(prior, JointPrior) or prior.dist not in known or not prior.scalar:
         return None
     code, parameters = {**REAL_CODES, **POSITIVE_CODES, **SHARE_CODES}[prior.dist]
     values = prior.values
@@ -51,7 +52,7 @@ class UnknownPriorError(ValueError):
     """The compiled functions have no formula of a prior."""
 
 
-def encoded(prior: Prior, known: frozenset[str]) -> tuple[float, ...]:
+def encoded(prior: Prior | JointPrior, known: frozenset[str]) -> tuple[float, ...]:
     """Return a prior as code, a, b, c.
 
     Raises

@@ -16,6 +16,7 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.joint_priors import Sampled
 from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
 from sitewise.models.prior_check import check_priors, distribution, parameters
 from sitewise.models.priors import Prior
@@ -97,20 +98,35 @@ def variable(name: str, prior: Prior, **options: Any) -> Any:
 
 
 def _coefficients(spec: ModelSpec) -> Any | None:
-    """Return the coefficient vector: one variable where all its priors are of one kind, else one a column."""
+    """Return the coefficient vector: one variable where all its priors are of one kind, else one a column or joint prior."""
     resolution = spec.resolved
     if not resolution.columns:
         return None
     name = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
-    kinds = {(prior.dist, tuple(prior.values)) for prior in resolution.coefficients}
-    if len(kinds) == 1:
-        prior = resolution.coefficients[0]
-        stacked = {key: np.array([item.values[key] for item in resolution.coefficients]) for key in prior.values}
-        return distribution(prior, name)(name, **stacked, dims=names.TERM)
-    each = [
-        variable(f"{name}[{column}]", prior) for column, prior in zip(resolution.columns, resolution.coefficients, strict=True)
-    ]
-    return pm.Deterministic(name, pt.stack(each), dims=names.TERM)
+    alone = [prior for prior in resolution.coefficients if isinstance(prior, Prior)]
+    kinds = {(prior.dist, tuple(prior.values)) for prior in alone}
+    if len(alone) == len(resolution.columns) and len(kinds) == 1 and all(prior.scalar for prior in alone):
+        stacked = {key: np.array([item.values[key] for item in alone]) for key in alone[0].values}
+        return distribution(alone[0], name)(name, **stacked, dims=names.TERM)
+    each: dict[str, Any] = {}
+    for joint in resolution.joint_priors:
+        sampled = {item.name: _sampled(item) for item in joint.sampled}
+        together = joint.coefficients(sampled, pt)
+        for kept, value in joint.derived(sampled, pt).items():
+            pm.Deterministic(kept, value)
+        each |= {column: together[place] for place, column in enumerate(joint.columns)}
+    for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
+        if isinstance(prior, Prior):
+            each[column] = variable(f"{name}[{column}]", prior)
+    return pm.Deterministic(name, pt.stack([each[column] for column in resolution.columns]), dims=names.TERM)
+
+
+def _sampled(item: Sampled) -> Any:
+    """Return a sampled variable of a joint prior, with its dimension."""
+    if item.dim is None:
+        return variable(item.name, item.prior)
+    pm.modelcontext(None).add_coord(item.dim, list(item.labels))
+    return variable(item.name, item.prior, dims=item.dim)
 
 
 def _site_effects(spec: ModelSpec) -> Any | None:

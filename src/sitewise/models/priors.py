@@ -13,65 +13,15 @@ from typing import Any, Self
 
 from scipy.special import ndtri
 
+from sitewise.models.prior import Prior as Prior
+from sitewise.models.prior_reading import read_prior
+from sitewise.models.shrinkage import R2D2, RegularisedHorseshoe
+from sitewise.models.term_laws import Exchangeable, Monotone
 from sitewise.names import HAZARD_RATIO
 from sitewise.problems import SpecError
 
 LOG_RATIO_BETWEEN_SITES = math.sqrt(2) * float(ndtri(0.75))
 """Median of |b_1 - b_2| for two site effects from Normal(0, 1): 0.954 (Larsen & Merlo 2005, Am J Epidemiol 161:81)."""
-
-
-@dataclass(frozen=True)
-class Prior:
-    """A distribution by its PyMC name, such as ``Prior("Normal", mu=0, sigma=1)``.
-
-    Parameters
-    ----------
-    dist : str
-        Name of a PyMC distribution.
-    **parameters : float
-        Its parameters, by PyMC's names.
-    """
-
-    dist: str
-    parameters: tuple[tuple[str, float], ...]
-
-    def __init__(self, dist: str, /, **parameters: float):
-        object.__setattr__(self, "dist", dist)
-        try:
-            pairs = tuple(sorted((key, float(value)) for key, value in parameters.items()))
-        except (TypeError, ValueError) as error:
-            raise SpecError(f"Parameters of the prior {dist} must be numbers: {parameters}.") from error
-        object.__setattr__(self, "parameters", pairs)
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The parameters as a dict."""
-        return dict(self.parameters)
-
-    def __str__(self) -> str:
-        inside = ", ".join(f"{key}={value:.4g}" for key, value in self.parameters)
-        return f"{self.dist}({inside})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``{"dist": ..., parameters}``, the form of ``study.toml``."""
-        return {"dist": self.dist, **self.values}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], where: str = "prior") -> Self:
-        """Return the prior written as ``{"dist": ..., parameters}``."""
-        if not isinstance(data.get("dist"), str):
-            raise SpecError(f'{where}: name a PyMC distribution as dist = "..."; got {dict(data)}.')
-        return cls(data["dist"], **{key: value for key, value in data.items() if key != "dist"})
-
-    def shifted(self, shift: float) -> Prior:
-        """Return the prior of this quantity plus ``shift`` (distributions located by ``mu``)."""
-        values = self.values
-        if "mu" not in values:
-            raise SpecError(
-                f"The prior {self} of a baseline must be located by mu (Normal, StudentT, Laplace, ...), so that it can be "
-                "moved between the reference patient and the covariate means."
-            )
-        return Prior(self.dist, **{**values, "mu": values["mu"] + shift})
 
 
 def median_survival_prior(*, median: float, quantile_975: float, guarantee_time: float = 0.0) -> Prior:
@@ -115,11 +65,12 @@ class Priors:
     ----------
     shape : Prior, optional
         Of the shape; default LogNormal(0, 0.5).
-    coefficients : Prior, optional
+    coefficients : Prior, RegularisedHorseshoe or R2D2, optional
         Of every coefficient *as its column is written*. Default: Normal(0, 1) per standard deviation of a numeric
-        column, and as they are on 0/1 columns.
-    terms : mapping of str to Prior
-        Of single terms (``"age"``) or coefficients (``"ecog[>=1]"``), as their columns are written.
+        column, and as they are on 0/1 columns; the same scale has a horseshoe. Of those without a prior of their own.
+    terms : mapping of str to Prior, Exchangeable or Monotone
+        Of single terms (``"age"``) or coefficients (``"ecog[>=1]"``), as their columns are written. Of a monotone effect a
+        prior is that of its total.
     log_median : Prior, optional
         Of log median survival (beyond the guarantee time) of the reference patient at an average site. Default
         Normal(log(ln 2 x person-time / events), 1.5).
@@ -135,8 +86,8 @@ class Priors:
     """
 
     shape: Prior | None = None
-    coefficients: Prior | None = None
-    terms: Mapping[str, Prior] = field(default_factory=dict)
+    coefficients: Prior | RegularisedHorseshoe | R2D2 | None = None
+    terms: Mapping[str, Prior | Exchangeable | Monotone] = field(default_factory=dict)
     log_median: Prior | None = None
     log_scale: Prior | None = None
     log_scale_at_means: Prior | None = None
@@ -149,6 +100,10 @@ class Priors:
         if len(baselines) > 1:
             raise SpecError(f"Give one prior of the baseline, not {' and '.join(baselines)}.")
         object.__setattr__(self, "terms", dict(self.terms))
+        misplaced = [self.coefficients] if isinstance(self.coefficients, Exchangeable | Monotone) else []
+        misplaced += [law for law in self.terms.values() if isinstance(law, RegularisedHorseshoe | R2D2)]
+        for law in misplaced:
+            raise SpecError(f"{law} is a prior of {law.suits}: give it as such.")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, metric: str, guarantee_time: float = 0.0) -> Self:
@@ -165,9 +120,9 @@ class Priors:
             elif key == "site_sd":
                 made["site_sd"] = _read_site_sd(value, metric, where)
             elif key in known:
-                made[key] = Prior.from_dict(value, where)
+                made[key] = read_prior(value, where) if key == "coefficients" else Prior.from_dict(value, where)
             else:
-                made["terms"][key] = Prior.from_dict(value, where)
+                made["terms"][key] = read_prior(value, where)
         return cls(**made)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.families import Family, ShapeParameter
+from sitewise.models.coefficient_priors import coefficient_priors, unit
 from sitewise.models.design import Design, has_calls, make_design
 from sitewise.models.formula import response_columns
 from sitewise.models.model_data import ModelData
@@ -21,7 +22,6 @@ from sitewise.models.spec import ModelSpec, Resolution
 from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
 
 Floats = NDArray[np.float64]
-DEFAULT_COEFFICIENT_SD = 1.0
 DEFAULT_BASELINE_SD = 1.5
 DEFAULT_SLOPE_SD = 0.5
 
@@ -46,7 +46,7 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         shape=tuple(_shape_prior(priors, item) for item in located_family(spec, cohort).shape_parameters),
         baseline=baseline,
         baseline_prior=baseline_prior,
-        coefficients=_coefficient_priors(spec, design),
+        coefficients=coefficient_priors(spec, design, events=_events(cohort)),
         site_sd=(priors.site_sd or Prior("HalfNormal", sigma=0.5)) if isinstance(spec.sites, RandomSites) else None,
         site_effects=(priors.site_effects or Prior("ZeroSumNormal", sigma=1.0)) if isinstance(spec.sites, FixedSites) else None,
         training={name: list(cohort.covariates[name]) for name in spec.variables} if has_calls(spec.terms) else None,
@@ -215,28 +215,19 @@ def _baseline(spec: ModelSpec, cohort: Cohort) -> tuple[str, Prior]:
             return name, prior
     beyond = cohort.time_at_risk_to - np.maximum(cohort.entry, spec.guarantee_time)
     person_time = float(np.sum(cohort.weights * beyond))
-    events = float(np.sum(cohort.weights * cohort.event))
-    return "log_median", Prior("Normal", mu=math.log(math.log(2) * person_time / events), sigma=DEFAULT_BASELINE_SD)
+    mean = math.log(math.log(2) * person_time / _events(cohort))
+    return "log_median", Prior("Normal", mu=mean, sigma=DEFAULT_BASELINE_SD)
 
 
-def _coefficient_priors(spec: ModelSpec, design: Design) -> tuple[Prior, ...]:
-    """Return a prior per column: the column's, its term's, the user's for all, or the default.
-
-    The default is Normal(0, 1) per sd of the column, and as it is on a column of zeros and ones.
-    """
-    result = []
-    for index, (column, term) in enumerate(zip(design.columns, design.term_of_column, strict=True)):
-        values = design.matrix[:, index]
-        chosen = spec.priors.terms.get(column) or spec.priors.terms.get(term) or spec.priors.coefficients
-        if chosen is None:
-            chosen = Prior("Normal", mu=0.0, sigma=DEFAULT_COEFFICIENT_SD / _unit(values))
-        result.append(chosen)
-    return tuple(result)
+def _events(cohort: Cohort) -> float:
+    return float(np.sum(cohort.weights * cohort.event))
 
 
 def _shape_prior(priors: Priors, parameter: ShapeParameter) -> Prior:
     """Return the user's prior of a parameter of the family, by its name, or the family's own."""
     told = priors.shape if parameter.name == names.SHAPE else priors.terms.get(parameter.name)
+    if told is not None and not isinstance(told, Prior):
+        raise SpecError(f"prior '{parameter.name}' is {told}, but it is one number of the family: give one distribution.")
     return told if told is not None else Prior(parameter.default_prior[0], **parameter.default_prior[1])
 
 
@@ -244,12 +235,7 @@ def _slope_prior(spec: ModelSpec, values: Floats) -> Prior:
     """Return the prior of the sd of a column's slopes: the user's as the column is written, or HalfNormal(0.5) per sd."""
     if spec.priors.site_slope_sd is not None:
         return spec.priors.site_slope_sd
-    return Prior("HalfNormal", sigma=DEFAULT_SLOPE_SD / _unit(values))
-
-
-def _unit(values: Floats) -> float:
-    """Return what a default prior counts as one unit of a column: its sd, or one for zeros and ones."""
-    return 1.0 if bool(np.isin(values, (0.0, 1.0)).all()) else float(values.std(ddof=1))
+    return Prior("HalfNormal", sigma=DEFAULT_SLOPE_SD / unit(values))
 
 
 def _check_prior_names(spec: ModelSpec, design: Design) -> None:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from sitewise.models.family_options import family_by_name
+from sitewise.models.joint_priors import JointPrior, Law
+from sitewise.models.prior_reading import read_prior
 from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import SITE_EFFECTS
-from sitewise.models.spec import SPEC_VERSION, ModelSpec, Resolution, family_by_name
+from sitewise.models.spec import SPEC_VERSION, ModelSpec, Resolution
 from sitewise.problems import SpecError
 
 
@@ -68,11 +71,11 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
 
 
 def _prior(value: Any) -> Any:
-    return Prior.from_dict(value) if isinstance(value, Mapping) else None
+    return read_prior(value) if isinstance(value, Mapping) else None
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Prior):
+    if isinstance(value, Prior | JointPrior | Law):
         return value.to_dict()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -7,13 +7,14 @@ The interpreters are :mod:`sitewise.models.resolve` (data-located defaults becom
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sitewise.cohort import Cohort
-from sitewise.families import FAMILIES, Family, Weibull
+from sitewise.families import Family, Weibull
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.formula import parse_formula, variables_of
+from sitewise.models.joint_priors import JointPrior, Sampled
 from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
 from sitewise.names import HAZARD_RATIO, TIME_RATIO
@@ -47,8 +48,9 @@ class Resolution:
         Which baseline quantity ``baseline_prior`` is about: ``log_median``, ``log_scale`` or ``log_scale_at_means``.
     baseline_prior : Prior
         Its prior.
-    coefficients : tuple of Prior
-        A prior per design column, on the coefficient as the column is written.
+    coefficients : tuple of Prior or JointPrior
+        A prior per design column, on the coefficient as the column is written; the same object where several columns have a
+        joint prior.
     site_sd, site_effects : Prior or None
         Prior of the sd of random, or of fixed, site effects.
     slope_columns : tuple of int
@@ -72,7 +74,7 @@ class Resolution:
     shape: tuple[Prior, ...]
     baseline: str
     baseline_prior: Prior
-    coefficients: tuple[Prior, ...]
+    coefficients: tuple[Prior | JointPrior, ...]
     site_sd: Prior | None
     site_effects: Prior | None
     training: Mapping[str, list[Any]] | None
@@ -80,6 +82,16 @@ class Resolution:
     time_unit: str
     slope_columns: tuple[int, ...] = ()
     site_slope_sd: tuple[Prior, ...] = ()
+
+    @property
+    def joint_priors(self) -> tuple[JointPrior, ...]:
+        """The joint priors of coefficients, each once."""
+        return tuple(dict.fromkeys(prior for prior in self.coefficients if isinstance(prior, JointPrior)))
+
+    @property
+    def jointly_sampled(self) -> dict[str, Sampled]:
+        """What joint priors sample, by name."""
+        return {part.name: part for joint in self.joint_priors for part in joint.sampled}
 
     @property
     def slope_labels(self) -> tuple[str, ...]:
@@ -268,31 +280,3 @@ class ModelSpec:
         from sitewise.models.serial import spec_from_dict
 
         return spec_from_dict(data)
-
-
-def family_by_name(name: str, options: Mapping[str, Any] | None = None) -> Family:
-    """Return the family of that name, made with these options.
-
-    Raises
-    ------
-    SpecError
-        When there is no such family or option.
-    """
-    if name not in FAMILIES:
-        raise SpecError(f"There is no family '{name}'. {nearest(name, FAMILIES)} Known: {listed(FAMILIES)}.")
-    given = dict(options or {})
-    kind: Any = FAMILIES[name]
-    known = {item.name for item in fields(kind)}
-    for option in given:
-        if option not in known:
-            raise SpecError(f"The {name} family has no option '{option}'. {nearest(option, known)}")
-    if isinstance(given.get("uncured"), Mapping):
-        inner = dict(given["uncured"])
-        given["uncured"] = family_by_name(str(inner.pop("name", "weibull")), inner)
-    elif isinstance(given.get("uncured"), str):
-        given["uncured"] = family_by_name(given["uncured"])
-    try:
-        made: Family = kind(**given)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"The options of the {name} family, {given}, are not of the right kind: {error}") from error
-    return made

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference import FitResult
-from sitewise.inference.packing import DIMENSIONS
+from sitewise.inference.packing import dimensions
 from sitewise.models.fitted import Fitted
 from sitewise.models.model_data import ModelData
 from sitewise.models.resolve import prepare
@@ -195,7 +195,8 @@ def lower_ends(made: ModelData, time: Floats, guarantee_time: float) -> Floats |
 
 def one_draw(spec: ModelSpec, truth: Mapping[str, Floats]) -> xr.Dataset:
     """Return true parameters, shapes (1,) or (1, terms or sites), as a posterior of one draw."""
-    content = {name: ((names.CHAIN, names.DRAW, *DIMENSIONS.get(name, ())), values[None]) for name, values in truth.items()}
+    known = dimensions(spec)
+    content = {name: ((names.CHAIN, names.DRAW, *known.get(name, ())), values[None]) for name, values in truth.items()}
     coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: [0]}
     if spec.resolved.columns:
         coords[names.TERM] = list(spec.resolved.columns)
@@ -203,4 +204,5 @@ def one_draw(spec: ModelSpec, truth: Mapping[str, Floats]) -> xr.Dataset:
         coords[names.SITE] = list(spec.resolved.site_labels)
     if spec.resolved.slope_columns:
         coords[names.SLOPE] = list(spec.resolved.slope_labels)
+    coords |= {part.dim: list(part.labels) for part in spec.resolved.jointly_sampled.values() if part.dim}
     return xr.Dataset(content, coords=coords)

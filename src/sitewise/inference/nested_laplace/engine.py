@@ -171,6 +171,12 @@ def require_known(spec: ModelSpec) -> None:
             f"NestedLaplace integrates over at most three hyperparameters, and the sds of the slopes "
             f"{listed(spec.resolved.slope_labels)} are more. Use engine=Nuts()."
         )
+    joint = spec.resolved.joint_priors
+    if joint:
+        raise SpecError(
+            f"NestedLaplace gives every coefficient a prior of its own, and {listed(prior.dist for prior in joint)} "
+            f"{'is a joint one' if len(joint) == 1 else 'are joint ones'}. Use engine=Nuts()."
+        )
     if not (spec.family.log_concave == KINDS_OF_DATA and is_compiled(spec)):
         raise SpecError(
             f"NestedLaplace does not know this model ({spec.family.name}): it fits Weibull and exponential ones whose prior of "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,7 +163,8 @@ def conflict(spec: ModelSpec, data: ModelData, *, seed: int) -> pd.DataFrame:
     estimate = found.weights @ draws
     error = np.sqrt(found.weights @ (draws - estimate) ** 2)
     rows = []
-    for place, (name, prior) in enumerate(zip(spec.resolved.columns, spec.resolved.coefficients, strict=True)):
+    alone = [prior for prior in spec.resolved.coefficients if isinstance(prior, Prior)]  # the engine takes no others
+    for place, (name, prior) in enumerate(zip(spec.resolved.columns, alone, strict=True)):
         predictive = _draws(prior, rng) + error[place] * rng.standard_normal(PREDICTIVE)
         below = (1 + np.sum(predictive <= estimate[place])) / (PREDICTIVE + 2)
         rows.append((name, str(prior), estimate[place], error[place], 2 * min(below, 1 - below)))
@@ -171,10 +174,18 @@ def conflict(spec: ModelSpec, data: ModelData, *, seed: int) -> pd.DataFrame:
 def _draws(prior: Prior, rng: np.random.Generator) -> Floats:
     """Return draws of a prior on the whole line whose scale :func:`with_priors` knows."""
     values = prior.values
-    standard = {
+    standard: dict[str, Callable[[], Any]] = {
         "Normal": lambda: values["mu"] + values["sigma"] * rng.standard_normal(PREDICTIVE),
         "StudentT": lambda: values["mu"] + values["sigma"] * rng.standard_t(values["nu"], PREDICTIVE),
         "Cauchy": lambda: values["alpha"] + values["beta"] * rng.standard_cauchy(PREDICTIVE),
         "Laplace": lambda: rng.laplace(values["mu"], values["b"], PREDICTIVE),
+        "NormalMixture": lambda: _mixture_draws(values, rng),
     }
     return np.asarray(standard[prior.dist]())
+
+
+def _mixture_draws(values: dict[str, Any], rng: np.random.Generator) -> Floats:
+    weights = np.asarray(values["w"])
+    component = rng.choice(weights.size, PREDICTIVE, p=weights / weights.sum())
+    mu, sigma = (np.broadcast_to(values[name], weights.shape)[component] for name in ("mu", "sigma"))
+    return np.asarray(mu + sigma * rng.standard_normal(PREDICTIVE))

@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.packing import DIMENSIONS
+from sitewise.inference.packing import dimensions
 from sitewise.models.fitted import Fitted
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
@@ -23,7 +23,11 @@ Estimand = Callable[[Fitted], xr.DataArray]
 
 LOG_LIKELIHOOD = "log_likelihood"
 MEDIAN, AVERAGE_PATIENT = "median", "reference patient, average site"
-SKIPPED = (names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
+SKIPPED = (
+    *(names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.STANDARDISED_COEFFICIENT),
+    names.LOG_MEDIAN_AT_MEANS,
+)
+"""Beginnings of the names of what is not kept."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,20 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
     """
     resolution = spec.resolved
     labels = {names.TERM: resolution.columns, names.SITE: resolution.site_labels, names.SLOPE: resolution.slope_labels}
+    labels |= {part.dim: part.labels for part in resolution.jointly_sampled.values() if part.dim}
+    known = dimensions(spec)
+    effect = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
     found: list[str] = []
     values: list[Floats] = []
     for name, own in variables.items():
-        if name in SKIPPED:
+        if name.startswith((*SKIPPED, f"{effect}[")):  # a coefficient sampled alone is in the vector too
             continue
-        if name in DIMENSIONS:
-            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in DIMENSIONS[name]))]
+        if name in known:
+            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in known[name]))]
             values += list(own.reshape(len(own), -1).T)
         else:
             found.append(name)
             values.append(own)
-    effect = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
     for place, term in enumerate(resolution.columns if summaries.products else ()):
         # A prior that is too wide overstates large effects of either sign: seen in the size, hardly in the effect itself.
         found.append(f"abs({effect}[{term}])")
