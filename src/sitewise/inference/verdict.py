@@ -100,6 +100,13 @@ THRESHOLDS: dict[str, Threshold] = {
         "mass on the edge of the hyperparameter grid",
         "Widen the grid, or use engine=Nuts().",
     ),
+    "imputation_mcse": Threshold(
+        0.05,
+        math.inf,
+        False,
+        "error of a mean by the number of imputations / posterior sd, worst",
+        "Reported means are noisy: ask for more imputations.",
+    ),
     "imputation_drift": Threshold(
         0.01,
         0.001,

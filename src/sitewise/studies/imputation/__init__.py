@@ -2,5 +2,6 @@
 
 from sitewise.studies.imputation.impute import impute
 from sitewise.studies.imputation.imputations import Imputations
+from sitewise.studies.imputation.pooled_fit import ImputedFit, fit_imputed
 
-__all__ = ["Imputations", "impute"]
+__all__ = ["Imputations", "ImputedFit", "fit_imputed", "impute"]

@@ -39,7 +39,7 @@ def convergence_table(trace: Floats, quantities: tuple[str, ...]) -> pd.DataFram
     quarter = max(1, sweeps // 4)
     moved = trace[:, -quarter:].mean(axis=1) - trace[:, quarter : 2 * quarter].mean(axis=1)
     spread = trace[:, -1].std(axis=0, ddof=1)
-    sure = stats.norm.ppf(1 - (1 - SURE) / count) / np.sqrt(max(chains - 3, 1))
+    sure = stats.norm.ppf(1 - (1 - SURE) / max(count, 1)) / np.sqrt(max(chains - 3, 1))
     rows = []
     for place, name in enumerate(quantities):
         middle, last = trace[:, sweeps // 2 - 1, place], trace[:, -1, place]
