@@ -89,12 +89,12 @@ if TYPE_CHECKING:
     from sitewise.studies.evidence_fits import stack_fits as stack_fits
     from sitewise.studies.family_comparison import FamilyComparison as FamilyComparison
     from sitewise.studies.family_comparison import compare_families as compare_families
-    from sitewise.studies.learning_curve import LearningCurve as LearningCurve
-    from sitewise.studies.learning_curve import learning_curve as learning_curve
     from sitewise.studies.imputation import Imputations as Imputations
     from sitewise.studies.imputation import ImputedFit as ImputedFit
     from sitewise.studies.imputation import fit_imputed as fit_imputed
     from sitewise.studies.imputation import impute as impute
+    from sitewise.studies.learning_curve import LearningCurve as LearningCurve
+    from sitewise.studies.learning_curve import learning_curve as learning_curve
     from sitewise.studies.leave_one_out import LeaveOneOut as LeaveOneOut
     from sitewise.studies.leave_one_out import leave_one_out as leave_one_out
     from sitewise.studies.leave_one_site_out import LeaveOneSiteOut as LeaveOneSiteOut

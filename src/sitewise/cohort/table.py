@@ -130,7 +130,7 @@ class Cohort:
             Level order and reference level of categorical covariates. A numeric column named in either becomes
             categorical; so does a column with exactly two whole-number values (0/1, 1/2), which is noted.
         missing : {"refuse", "drop", "keep"}
-            Whether rows with a missing value in a used column are an error, are dropped and counted, or (of covariates only) are
+            Whether rows with a missing value in a used column are an error, are dropped and counted, or (covariates only) are
             kept for :func:`sitewise.impute`.
         zero_times : "refuse" or float
             What to do with times that are exactly zero: an error, or the (small, positive) time to put instead.

@@ -279,7 +279,11 @@ def _is_among(people: pd.DataFrame, name: str, wanted: Sequence[str]) -> NDArray
     known = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else sorted(set(text.dropna()))
     problems = Problems()
     if values.isna().any():
-        problems.add(f"covariate '{name}'", f"is missing for {int(values.isna().sum())} patients", "Complete it first, or impute: docs/missing.md.")
+        problems.add(
+            f"covariate '{name}'",
+            f"is missing for {int(values.isna().sum())} patients",
+            "Complete it first, or impute: docs/missing.md.",
+        )
     for level in wanted:
         if level not in known:
             problems.add(f"covariate '{name}'", f"has no level '{level}'", f"Levels: {listed(known)}.")

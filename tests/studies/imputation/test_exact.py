@@ -57,12 +57,16 @@ def test_a_binary_covariate_summed_out_on_a_grid():
     median, ratio, odds = np.meshgrid(
         np.linspace(0.8, 4.2, 61), np.linspace(-1.5, 4.0, 71), np.linspace(-4.0, 3.0, 41), indexing="ij", sparse=True
     )
-    density = stats.norm.logpdf(median, prior["mu"], prior["sigma"]) + stats.norm.logpdf(ratio) + stats.norm.logpdf(odds, 0, 2.5)
+    density = (
+        stats.norm.logpdf(median, prior["mu"], prior["sigma"]) + stats.norm.logpdf(ratio) + stats.norm.logpdf(odds, 0, 2.5)
+    )
     share = 1 / (1 + np.exp(-odds))
     for time, died, stage in zip(frame["time"], frame["died"], frame["stage"], strict=True):
         log_hazard = [np.log(np.log(2)) - median + own * ratio for own in (0, 1)]
         first, second = (np.exp(died * own - time * np.exp(own)) for own in log_hazard)
-        own = share * second + (1 - share) * first if pd.isna(stage) else share * second if stage == "II" else (1 - share) * first
+        own = (
+            share * second + (1 - share) * first if pd.isna(stage) else share * second if stage == "II" else (1 - share) * first
+        )
         density = density + np.log(own)
     weight = np.exp(density - density.max())
     weight /= weight.sum()
@@ -86,8 +90,8 @@ WEIGHTS = WEIGHTS / WEIGHTS.sum()
 def log_posterior(points, frame, resolved, centre, spread):
     """Log joint density of points (S, 8) given what was observed, of a Weibull model of two incomplete covariates.
 
-    Parameters: log median of the reference patient, log shape, two log hazard ratios, log odds of the stage, intercept, slope and
-    log variance of the standardised marker given the stage.
+    Parameters: log median of the reference patient, log shape, two log hazard ratios, log odds of the stage, intercept, slope
+    and log variance of the standardised marker given the stage.
     """
     median, log_shape, by_stage, by_marker, odds, intercept, slope, log_variance = points.T[..., None, None]
     shape, variance = np.exp(log_shape), np.exp(log_variance)
@@ -101,7 +105,10 @@ def log_posterior(points, frame, resolved, centre, spread):
 
     def survival(time, died, stage, marker):
         log_hazard = (
-            np.log(np.log(2)) + shape * (np.log(time) - median) + by_stage * (stage - at_stage) + by_marker * (marker - at_marker)
+            np.log(np.log(2))
+            + shape * (np.log(time) - median)
+            + by_stage * (stage - at_stage)
+            + by_marker * (marker - at_marker)
         )
         return died * (log_hazard + log_shape - np.log(time)) - np.exp(log_hazard)
 
@@ -157,7 +164,11 @@ def test_a_binary_and_a_numeric_covariate_integrated_out():
 
     posterior = fit.posterior
     ratios = posterior["log_hazard_ratio"].to_numpy()
-    pairs = [(points[:, 2], ratios[..., 0]), (points[:, 3], ratios[..., 1]), (np.exp(points[:, 1]), posterior["shape"].to_numpy())]
+    pairs = [
+        (points[:, 2], ratios[..., 0]),
+        (points[:, 3], ratios[..., 1]),
+        (np.exp(points[:, 1]), posterior["shape"].to_numpy()),
+    ]
     for exact, draws in pairs:
         mean = float(weight @ exact)
         error = float(np.sqrt((weight**2) @ (exact - mean) ** 2))
@@ -170,7 +181,8 @@ def test_without_missing_values_it_is_the_plain_fit():
     cohort = read(frame, "stage", "marker")
     spec = sw.ModelSpec.from_formula("Surv(time, died) ~ stage + marker")
     imputations = sw.impute(spec, cohort, imputations=8, seed=1)
-    assert imputations.incomplete == () and imputations.verdict.level == "ok"
+    assert imputations.incomplete == ()
+    assert imputations.verdict.level == "ok"
     assert imputations.sentence == "No covariate has missing values."
     pd.testing.assert_frame_equal(imputations[3].frame, cohort.frame)
     plain = sw.fit(spec, cohort, engine=sw.NestedLaplace(draws=4000), seed=9)

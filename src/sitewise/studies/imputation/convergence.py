@@ -63,8 +63,8 @@ def convergence_checks(table: pd.DataFrame) -> tuple[Check, ...]:
     """Return the checks of a table of convergence; none when nothing was imputed."""
     if table.empty:
         return ()
-    drift = table.loc[table["drift_p"].idxmin()]
-    memory = table.loc[table["memory_lower"].idxmax()]
+    drift = table.iloc[int(table["drift_p"].to_numpy().argmin())]
+    memory = table.iloc[int(table["memory_lower"].to_numpy().argmax())]
     adjusted = min(1.0, float(drift["drift_p"]) * len(table))
     return (
         check("imputation_drift", adjusted, str(drift["quantity"])),

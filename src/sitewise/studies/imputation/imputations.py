@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
+from scipy import stats
 
 from sitewise.cohort import Cohort
 from sitewise.inference.verdict import Verdict
@@ -91,21 +92,21 @@ class Imputations:
         """What should worry about what is missing and how it is modelled."""
         everywhere = self.missing[self.missing["sites"] == "all"] if self.incomplete else self.missing
         found = []
-        for row in everywhere.itertuples():
-            least = min(value for value in (row.p_event, row.p_survival, 1.0) if value == value)
+        tests = everywhere[["p_event", "p_survival"]].min(axis=1).to_numpy(dtype=float)
+        for name, least in zip(everywhere["column"], tests, strict=True):
             if least * len(everywhere) < RARE:
                 found.append(
-                    f"{row.column} is missing more often in patients who live "
-                    "longer or shorter (p = {:.2g}): an analysis of complete cases would be biased.".format(least)
+                    f"{name} is missing more often in patients who live longer, or shorter (p = {least:.2g}): complete "
+                    "cases alone may give biased answers."
                 )
         for variable in self.variables:
             if variable.incomplete and variable.kind in OF_NUMBERS:
-                observed = pd.Series(variable.score(variable.values[~variable.missing]))
-                if abs(float(observed.skew())) > SKEWED:
+                skewness = float(stats.skew(variable.score(variable.values[~variable.missing])))
+                if abs(skewness) > SKEWED:
                     positive = bool((variable.values[~variable.missing] > 0).all()) and variable.kind == "normal"
-                    advice = "try kinds={'" + variable.name + "': 'log-normal'}" if positive else "look at its distribution"
+                    advice = "a log-normal one may do better (kinds)" if positive else "look at its distribution"
                     found.append(
-                        f"{variable.name} is skewed ({observed.skew():.1f}), and imputed by a {variable.kind} model: {advice}."
+                        f"{variable.name} is skewed ({skewness:.1f}), and imputed by a {variable.kind} model: {advice}."
                     )
         return tuple(found)
 
@@ -115,12 +116,12 @@ class Imputations:
         if not self.incomplete:
             return "No covariate has missing values."
         rows = pd.concat([self.cohort.covariates[name].isna() for name in self.incomplete], axis=1).any(axis=1)
-        parts = [f"{item.target.name} of {int(item.target.missing.sum())}" for item in self.regressions]
+        parts = ", ".join(f"{item.target.name}: {int(item.target.missing.sum())}" for item in self.regressions)
         return (
-            f"{plural(rows.sum(), 'patient lacks', 'patients lack')} a covariate ({listed(parts)}, of {len(self.cohort)}). "
-            f"{self.count} completed cohorts were drawn from the joint posterior of survival and covariates and fitted, and the "
-            "fits pooled with equal weights. This assumes that, given time, event, site and the other covariates, whether a "
-            "value is missing does not depend on what it is."
+            f"{plural(rows.sum(), 'patient lacks', 'patients lack')} a covariate, of {len(self.cohort)} ({parts}). "
+            f"{self.count} completed cohorts were drawn from the joint posterior of survival and covariates and fitted, and "
+            "the fits pooled with equal weights. This assumes that, given time, event, site and the other covariates, whether "
+            "a value is missing does not depend on what it is."
         )
 
     def __repr__(self) -> str:

@@ -104,7 +104,9 @@ def impute(
     regressions = regressions_of(variables, len(cohort.site_labels) if sites else 0)
     chains = Chains({}, np.empty((imputations, sweeps, 0)), (), float("inf"))
     if incomplete:
-        streams = [np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STAGE, place))) for place in range(imputations)]
+        streams = [
+            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STAGE, place))) for place in range(imputations)
+        ]
         report("Loading the fast engine (the first time on a machine, compiling it: a minute)")
         sampler = Sampler(
             resolved,
@@ -122,9 +124,7 @@ def impute(
 
 def regressions_of(variables: Sequence[Variable], sites: int) -> tuple[Regression, ...]:
     """Return the model of each incomplete covariate, given the complete ones and the incomplete ones before it."""
-    return tuple(
-        Regression(item, tuple(variables[:place]), sites) for place, item in enumerate(variables) if item.incomplete
-    )
+    return tuple(Regression(item, tuple(variables[:place]), sites) for place, item in enumerate(variables) if item.incomplete)
 
 
 def _check_numbers(imputations: int, sweeps: int, problems: Problems) -> None:

@@ -13,8 +13,6 @@ import pandas as pd
 import xarray as xr
 
 from sitewise import names
-from sitewise.estimands import Population
-from sitewise.estimands.pooled import OfCompleted
 from sitewise.inference import FitResult, NestedLaplace, Verdict, fit
 from sitewise.inference.result import installed_versions
 from sitewise.inference.storage import IMPUTED_FORMAT
@@ -25,7 +23,7 @@ from sitewise.studies.stacking import COHORT, summarise_stack
 
 STAGE = 24
 """Branch of the seed."""
-ENGINE = NestedLaplace(draws=500)
+ENGINE = NestedLaplace(draws=400)
 """Of each completed cohort: small, since they pool."""
 IMPUTED = "imputed"
 Report = Callable[[str], None]
@@ -77,10 +75,6 @@ class ImputedFit(FitResult):
     def __repr__(self) -> str:
         return f"<Pooled fit of {len(self.fits)} completed cohorts: {self.spec.formula}; verdict {self.verdict.level}>"
 
-    def shown(self, population: Population, /) -> OfCompleted:
-        """Return groups for what is told of members (counts, raw curves): they are those of the first completed cohort."""
-        return OfCompleted(population, self.cohort, self.fits[0].cohort)
-
 
 def fit_imputed(
     imputations: Imputations,
@@ -100,7 +94,7 @@ def fit_imputed(
     imputations : Imputations
         Of :func:`sitewise.impute`; they know the model.
     engine : NestedLaplace, optional
-        Of each fit; default 500 draws.
+        Of each fit; default 400 draws.
     seed : int, optional
         Default that of the imputations.
     report : callable

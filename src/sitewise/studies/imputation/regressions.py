@@ -80,8 +80,10 @@ class Regression:
         Of numbers: coefficients given the variance, then the variance given them (Gibbs). Of levels: an independence Metropolis
         step whose proposal is a t distribution at the mode (Tierney 1994, Ann Statist 22:1701); ``before`` None accepts.
         """
-        return self._draw_levels(rows, values, before, streams) if self.target.levels else self._draw_numbers(
-            rows, self.target.score(values), before, streams
+        return (
+            self._draw_levels(rows, values, before, streams)
+            if self.target.levels
+            else self._draw_numbers(rows, self.target.score(values), before, streams)
         )
 
     def _draw_numbers(self, rows: Floats, score: Floats, before: Parameters | None, streams: Streams) -> Parameters:
@@ -181,28 +183,36 @@ def _log_posterior(terms: Floats, chosen: NDArray[np.bool_], precision: Floats, 
     return np.asarray(own.sum(axis=-1) - 0.5 * (precision * point**2).sum(axis=-1))
 
 
-def _mode(terms: Floats, chosen: NDArray[np.bool_], precision: Floats, start: Floats) -> tuple[Floats, Floats]:
-    """Return the mode of the coefficients, (M, P), by Newton's method with halved steps, and the Cholesky root of the precision.
-
-    The log posterior is strictly concave (logits with a normal prior), so there is one mode wherever the search starts.
-    """
+def _derivatives(terms: Floats, chosen: NDArray[np.bool_], precision: Floats, point: Floats) -> tuple[Floats, Floats]:
+    """Return gradient, (M, P), and negative Hessian, (M, P, P), of the log posterior."""
     chains, n, others, size = terms.shape
     flat = terms.reshape(chains, n * others, size)
-    point, height = start, _log_posterior(terms, chosen, precision, start)
+    logits: Floats = (terms @ point[:, None, :, None])[..., 0]
+    share = np.exp(_log_softmax(logits)[..., 1:])
+    gradient = (flat.swapaxes(-1, -2) @ (chosen.astype(float) - share).reshape(chains, -1, 1))[..., 0] - precision * point
+    weighted = flat * share.reshape(chains, -1, 1)
+    mean = weighted.reshape(terms.shape).sum(axis=2)
+    curvature = flat.swapaxes(-1, -2) @ weighted - mean.swapaxes(-1, -2) @ mean + np.diag(precision)
+    return gradient, curvature
+
+
+def _mode(terms: Floats, chosen: NDArray[np.bool_], precision: Floats, start: Floats) -> tuple[Floats, Floats]:
+    """Return the mode of the coefficients, (M, P), and the Cholesky root of the precision there, by Newton's method.
+
+    The log posterior is strictly concave (logits with a normal prior), so there is one mode wherever the search starts. Steps
+    that lead downhill are halved.
+    """
+    point = start
     for _ in range(STEPS):
-        share = np.exp(_log_softmax((terms @ point[:, None, :, None])[..., 0]))[..., 1:]
-        gradient = (flat.swapaxes(-1, -2) @ (chosen - share).reshape(chains, -1, 1))[..., 0] - precision * point
-        weighted = flat * share.reshape(chains, -1, 1)
-        mean = weighted.reshape(terms.shape).sum(axis=2)
-        curvature = flat.swapaxes(-1, -2) @ weighted - mean.swapaxes(-1, -2) @ mean + np.diag(precision)
+        gradient, curvature = _derivatives(terms, chosen, precision, point)
         step = _solve(curvature, gradient)
-        if np.abs(step).max() < CLOSE:
+        if float(np.abs(step).max()) < CLOSE:
             break
+        height = _log_posterior(terms, chosen, precision, point)
         for _ in range(STEPS):
-            tried = _log_posterior(terms, chosen, precision, point + step)
-            worse = tried < height - 1e-9 * np.abs(height)
+            worse = _log_posterior(terms, chosen, precision, point + step) < height - 1e-9 * np.abs(height)
             if not worse.any():
                 break
             step = np.where(worse[:, None], 0.5 * step, step)
-        point, height = point + step, tried
-    return point, np.linalg.cholesky(curvature)
+        point = point + step
+    return point, np.asarray(np.linalg.cholesky(_derivatives(terms, chosen, precision, point)[1]))

@@ -138,7 +138,9 @@ class Sampler:
             log_weight = np.broadcast_to(regression.log_probabilities(own_rows, known), (*shape, len(target.levels))).copy()
             candidates = np.broadcast_to(np.arange(len(target.levels), dtype=float), log_weight.shape)
         else:
-            fresh = regression.fresh(np.broadcast_to(own_rows, (*shape, own_rows.shape[-1])), known, CANDIDATES - 1, self.streams)
+            fresh = regression.fresh(
+                np.broadcast_to(own_rows, (*shape, own_rows.shape[-1])), known, CANDIDATES - 1, self.streams
+            )
             candidates = np.concatenate([self.values[target.name][:, lacking, None], fresh], axis=-1)
             log_weight = np.zeros(candidates.shape)
         for later in self.regressions.values():

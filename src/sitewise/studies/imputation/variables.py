@@ -71,14 +71,14 @@ class Variable:
             return [(values == place).astype(float) for place in range(1, len(self.levels))]
         return [self.score(values)]
 
-    def column(self, values: Floats) -> pd.Categorical | Floats:
+    def column(self, values: Floats) -> pd.Categorical[str] | Floats:
         """Return values as a column of a patient table, shape (n,)."""
-        return pd.Categorical.from_codes(values.astype(np.int64), categories=list(self.levels)) if self.levels else values
+        if not self.levels:
+            return values
+        return pd.Categorical.from_codes(values.astype(np.int64), categories=pd.Index(self.levels))
 
 
-def read_variables(
-    cohort: Cohort, names: Sequence[str], kinds: Mapping[str, str], problems: Problems
-) -> tuple[Variable, ...]:
+def read_variables(cohort: Cohort, names: Sequence[str], kinds: Mapping[str, str], problems: Problems) -> tuple[Variable, ...]:
     """Return covariates in the order in which they are modelled: complete ones, then incomplete ones, the least missing first.
 
     Levels that all begin with a number (0, 1, >=2) are ordinal unless ``kinds`` says otherwise, two levels binary, other levels
@@ -133,8 +133,7 @@ def filled(variable: Variable) -> Floats:
     values = variable.values.copy()
     levels = (order + 0.5) / count
     observed = variable.values[~variable.missing]
-    method = "inverted_cdf" if variable.levels else "linear"
-    values[variable.missing] = np.quantile(observed, levels, method=method)
+    values[variable.missing] = np.quantile(observed, levels, method="inverted_cdf" if variable.levels else "linear")
     return values
 
 

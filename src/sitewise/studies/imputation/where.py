@@ -46,9 +46,7 @@ def missing_table(cohort: Cohort, names: Sequence[str], /) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _counts(
-    cohort: Cohort, name: str, sites: str, missing: NDArray[np.bool_], among: NDArray[np.bool_]
-) -> dict[str, object]:
+def _counts(cohort: Cohort, name: str, sites: str, missing: NDArray[np.bool_], among: NDArray[np.bool_]) -> dict[str, object]:
     lacking = missing & among
     return {
         "column": name,
