@@ -121,6 +121,17 @@ def test_chains_that_have_not_settled_are_seen(rho, start, levels):
     assert sum((level == "ok") == (levels == {"ok"}) for level in worst) >= 18
 
 
+@pytest.mark.parametrize("chains", [5, 12, 50])
+def test_one_patient_with_few_values_is_no_alarm(chains):
+    """The value of one patient, 1 in every fifth or fiftieth chain, agrees by chance now and then."""
+    alarms = 0
+    for seed in range(30):
+        rng = np.random.default_rng([seed, chains])
+        trace = (rng.random((chains, 20, 2)) < [0.02, 0.3]).astype(float)
+        alarms += convergence_table(trace, ("a", "b"))["memory_lower"].max() > 0.3
+    assert alarms == 0
+
+
 def test_drift_and_memory_by_hand():
     trace = np.array([[1.0, 2.0, 3.0, 5.0], [0.0, 1.0, 4.0, 3.0], [2.0, 4.0, 2.0, 4.0], [1.0, 3.0, 0.0, 6.0]])[..., None]
     row = convergence_table(trace, ("x",)).iloc[0]

@@ -33,7 +33,7 @@ def convergence_table(trace: Floats, quantities: tuple[str, ...]) -> pd.DataFram
     DataFrame
         ``quantity``; ``drift``: mean of the last quarter of the sweeps less that of the second, in sds over chains at the end;
         ``drift_p``: p value of a paired t test of it over chains; ``memory``: correlation over chains between the sweep in the
-        middle and the last; ``memory_lower``: its lower limit (Fisher's z), sure for all quantities together.
+        middle and the last; ``memory_lower``: its lower limit (Fisher's z), cautious, and sure for all quantities together.
     """
     chains, sweeps, count = trace.shape
     quarter = max(1, sweeps // 4)
@@ -43,20 +43,26 @@ def convergence_table(trace: Floats, quantities: tuple[str, ...]) -> pd.DataFram
     rows = []
     for place, name in enumerate(quantities):
         middle, last = trace[:, sweeps // 2 - 1, place], trace[:, -1, place]
-        still = spread[place] == 0 or middle.std() == 0
-        memory = 0.0 if still else float(np.corrcoef(middle, last)[0, 1])
-        lower = np.tanh(np.arctanh(min(memory, 1 - 1e-12)) - sure)
+        # A quantity of one or two patients has few values, and may agree by chance in the one chain where it differs: the limit
+        # is of the correlation that is left whichever chain is left out, shrunk for the number of chains.
+        left = min(correlation(np.delete(middle, own), np.delete(last, own)) for own in range(chains))
+        lower = np.tanh(np.arctanh(left * (1 - 2 / chains)) - sure)
         varies = moved[:, place].std() > 0
         rows.append(
             {
                 "quantity": name,
-                "drift": 0.0 if still else float(moved[:, place].mean() / spread[place]),
+                "drift": float(moved[:, place].mean() / spread[place]) if spread[place] > 0 else 0.0,
                 "drift_p": float(stats.ttest_1samp(moved[:, place], 0.0).pvalue) if varies else 1.0,
-                "memory": memory,
+                "memory": correlation(middle, last),
                 "memory_lower": float(lower),
             }
         )
     return pd.DataFrame(rows, columns=["quantity", "drift", "drift_p", "memory", "memory_lower"])
+
+
+def correlation(one: Floats, other: Floats) -> float:
+    """Return Pearson's correlation; 0 where one of the two does not vary."""
+    return float(np.corrcoef(one, other)[0, 1]) if one.std() > 0 and other.std() > 0 else 0.0
 
 
 def convergence_checks(table: pd.DataFrame) -> tuple[Check, ...]:
