@@ -197,6 +197,13 @@ def test_groups_shown_are_of_the_first_completed_cohort(fitted):
     assert [(item.label, int(item.rows.sum())) for item in shown] == [(item.label, int(item.rows.sum())) for item in expected]
 
 
+def test_a_rule_about_what_patients_lack_is_refused(fitted):
+    groups = sw.RiskGroups.by_rule({"old": "age > 70"})
+    with pytest.raises(sw.SpecError, match="The rule 'age > 70' uses 'age', which some patients lack"):
+        groups.groups(fitted.cohort)
+    assert len(groups.groups(fitted.fits[0].cohort)) == 1
+
+
 def test_a_group_that_some_cohorts_lack_is_refused(fitted):
     first = fitted.fits[0].cohort.covariates["age"].max()
     groups = sw.RiskGroups.by_rule({"oldest": lambda people: np.asarray(people["age"] >= first - 1e-9), "all": "age > 0"})

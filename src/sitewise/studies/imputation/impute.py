@@ -65,7 +65,7 @@ def impute(
     seed : int
         Seed of everything; results do not depend on the number of workers.
     workers : int, optional
-        Threads; default one a core.
+        Threads; default one a core. Priors that only PyMC evaluates take one.
     report : callable
         Told of the progress.
 
@@ -114,7 +114,7 @@ def impute(
             variables=variables,
             regressions=regressions,
             streams=streams,
-            workers=workers if workers is not None else os.cpu_count() or 1,
+            workers=_threads(resolved, workers),
         )
         chains = run_chains(sampler, sweeps, report)
     return Imputations(
@@ -131,6 +131,14 @@ def _check_numbers(imputations: int, sweeps: int, problems: Problems) -> None:
     for name, value, least in (("imputations", imputations, FEWEST_IMPUTATIONS), ("sweeps", sweeps, FEWEST_SWEEPS)):
         if value < least:
             problems.add(name, f"is {value}", f"It must be at least {least}.")
+
+
+def _threads(spec: ModelSpec, workers: int | None) -> int:
+    """Return the number of threads: one where priors are evaluated by PyMC, whose functions are not made for several."""
+    from sitewise.inference.nested_laplace.stand_ins import with_stand_ins
+
+    _, replaced = with_stand_ins(spec)
+    return 1 if replaced else workers if workers is not None else os.cpu_count() or 1
 
 
 def _resolved(spec: ModelSpec, complete: Cohort, cohort: Cohort) -> ModelSpec:
