@@ -83,7 +83,7 @@ def read_cohort(
         if missing == "drop":
             keep &= ~rows
         elif missing == "keep" and name not in special:
-            notes.append(f"{plural(rows.sum(), 'value', 'values')} of {name} missing and kept, as missing = 'keep' asked.")
+            notes.append(f"{plural(rows.sum(), 'value', 'values')} of {name} missing, and kept.")
         else:
             problems.add(
                 f"column '{name}'",

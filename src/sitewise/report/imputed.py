@@ -11,7 +11,7 @@ import pandas as pd
 from sitewise.inference import FitResult
 from sitewise.models.fitted import completed_fits
 from sitewise.report.analysis import Analysis
-from sitewise.report.page_parts import Section, Table, number, percent, probability, rows_of
+from sitewise.report.page_parts import Section, Table, percent, probability, rows_of
 
 if TYPE_CHECKING:
     from sitewise.studies.imputation import ImputedFit
@@ -115,8 +115,8 @@ def missing_section(analysis: Analysis, tables: Tables) -> Section | None:
     costs = [
         [
             row.parameter,
-            number(row.mean, 3),
-            number(row.sd, 3),
+            f"{row.mean:.3g}",
+            f"{row.sd:.3g}",
             f"{percent(row.missing_information)} %",
             f"{row.mcse_mean / row.sd:.2f}",
         ]

@@ -286,7 +286,7 @@ def test_cohorts_keep_missing_covariates_and_nothing_else(holes, read):
     assert len(cohort) == len(frame)
     assert cohort.rows_dropped == 0
     count = int(frame["age"].isna().sum())
-    assert f"{count} values of age missing and kept, as missing = 'keep' asked." in cohort.notes
+    assert f"{count} values of age missing, and kept." in cohort.notes
     frame.loc[3, "months"] = np.nan
     with pytest.raises(sw.CohortError, match=r"column 'months': 1 value is missing \(row 4\)"):
         read(frame, missing="keep")
