@@ -54,6 +54,8 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/check_faults.py
 	$(PY) benchmarks/family_table.py
 	$(PY) benchmarks/joint_priors.py
+	$(PY) benchmarks/imputation.py
+	$(PY) benchmarks/imputation_nuts.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

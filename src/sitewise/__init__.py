@@ -99,6 +99,10 @@ if TYPE_CHECKING:
     from sitewise.studies.evidence_fits import stack_fits as stack_fits
     from sitewise.studies.family_comparison import FamilyComparison as FamilyComparison
     from sitewise.studies.family_comparison import compare_families as compare_families
+    from sitewise.studies.imputation import Imputations as Imputations
+    from sitewise.studies.imputation import ImputedFit as ImputedFit
+    from sitewise.studies.imputation import fit_imputed as fit_imputed
+    from sitewise.studies.imputation import impute as impute
     from sitewise.studies.learning_curve import LearningCurve as LearningCurve
     from sitewise.studies.learning_curve import learning_curve as learning_curve
     from sitewise.studies.leave_one_out import LeaveOneOut as LeaveOneOut
@@ -223,6 +227,7 @@ _HOME = {
     "sitewise.studies.evidence_fit": ("EvidenceFit",),
     "sitewise.studies.evidence_fits": ("fit_evidence", "stack_fits"),
     "sitewise.studies.family_comparison": ("FamilyComparison", "compare_families"),
+    "sitewise.studies.imputation": ("Imputations", "ImputedFit", "fit_imputed", "impute"),
     "sitewise.studies.learning_curve": ("LearningCurve", "learning_curve"),
     "sitewise.studies.leave_one_out": ("LeaveOneOut", "leave_one_out"),
     "sitewise.studies.leave_one_site_out": ("LeaveOneSiteOut", "leave_one_site_out"),

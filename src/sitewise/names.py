@@ -55,6 +55,9 @@ SURVIVAL_TIME: Final = "survival_time"
 LOG_WEIGHT: Final = "log_weight"
 IMPORTANCE_ESS: Final = "importance_ess"
 
+# Imputation --------------------------------------------------------------------------------------------
+IMPUTATIONS: Final = "imputations"
+
 # Metrics ----------------------------------------------------------------------------------------------
 HAZARD_RATIO: Final = "hazard-ratio"
 TIME_RATIO: Final = "time-ratio"

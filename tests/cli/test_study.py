@@ -151,6 +151,7 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
         *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
         *(("data", "lower"), ("data", "upper")),  # tests/cli/test_fit.py
         ("model", "family_options"),
+        *(("covariates", "kinds"), ("sampler", "imputations"), ("sampler", "sweeps")),  # tests/cli/test_imputed.py
         *(("model", "sites"), ("sampler", "engine"), ("sampler", "tune"), ("sampler", "target_accept"), ("sampler", "seed")),
         *(("report", "prob"), ("report", "margins"), ("report", "question")),
         *(("sbc", key) for key in SCHEMA["sbc"]),  # tests/cli/test_sbc.py

@@ -128,7 +128,7 @@ class Study:
             recode=recode,
             levels=levels,
             reference=reference,
-            missing=data.get("missing", "refuse"),
+            missing={"impute": "keep"}.get(data.get("missing", ""), data.get("missing", "refuse")),
             zero_times=data.get("zero_times", "refuse"),
             min_sites=2 if spec.has_sites else 1,
             source=data.get("source", f"patients of {Path(path).name}"),

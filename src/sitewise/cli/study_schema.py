@@ -32,7 +32,13 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "source": (str,),
         "recode": (dict,),
     },
-    "covariates": {"reference": (dict,), "levels": (dict,), "favourable": (dict,), "unfavourable": (dict,)},
+    "covariates": {
+        "reference": (dict,),
+        "levels": (dict,),
+        "favourable": (dict,),
+        "unfavourable": (dict,),
+        "kinds": (dict,),
+    },
     "model": {
         "formula": (str,),
         "family": (str,),
@@ -47,6 +53,8 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "tune": (int,),
         "chains": (int,),
         "target_accept": NUMBER,
+        "imputations": (int,),
+        "sweeps": (int,),
         "seed": (int,),
     },
     "report": {"times": (list,), "rmst_horizon": NUMBER, "prob": NUMBER, "margins": (dict,), "question": (str,)},
@@ -63,11 +71,13 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
 """Keys of each table and the types they take; ``[priors]`` has its own rules (names of terms are keys there)."""
 
 CHOICES = {
-    ("data", "missing"): ("refuse", "drop"),
+    ("data", "missing"): ("refuse", "drop", "impute"),
     ("model", "family"): tuple(FAMILIES),
     ("model", "metric"): (HAZARD_RATIO, TIME_RATIO),
     ("model", "sites"): ("random", "random-centred", "fixed", "none"),
 }
+KINDS = ("normal", "log-normal", "binary", "ordinal", "categorical")
+"""Models of incomplete covariates."""
 TABLES = (*SCHEMA, "priors")
 """Every table of a study."""
 
@@ -77,6 +87,8 @@ RANGES: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("sampler", "draws"): (lambda value: value >= 4, "at least 4"),
     ("sampler", "tune"): (lambda value: value >= 0, "zero or more"),
     ("sampler", "chains"): (lambda value: value >= 1, "at least 1"),
+    ("sampler", "imputations"): (lambda value: value >= 2, "at least 2"),
+    ("sampler", "sweeps"): (lambda value: value >= 4, "at least 4"),
     ("sampler", "target_accept"): (lambda value: 0 < value < 1, "between 0 and 1"),
     ("sampler", "seed"): (lambda value: value >= 0, "zero or more"),
     ("report", "times"): (lambda value: bool(value) and all(map(_is_positive, value)), "a list of positive numbers"),
@@ -163,6 +175,12 @@ def _check_reference(reference: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"[covariates.reference] {covariate}", f"must be one level; it is {level!r}")
 
 
+def _check_kinds(kinds: Mapping[str, Any], problems: Problems) -> None:
+    for covariate, kind in kinds.items():
+        if kind not in KINDS:
+            problems.add(f"[covariates.kinds] {covariate}", f"is {kind!r}", nearest(str(kind), KINDS))
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
@@ -194,6 +212,7 @@ INNER: dict[tuple[str, str], Callable[[Mapping[str, Any], Problems], None]] = {
     ("data", "recode"): _check_recode,
     ("covariates", "levels"): _check_levels,
     ("covariates", "reference"): _check_reference,
+    ("covariates", "kinds"): _check_kinds,
     ("report", "margins"): _check_margins,
 }
 """The checks of the tables inside the tables."""

@@ -19,10 +19,11 @@ from sitewise import names
 from sitewise.estimands.areas import restricted_means
 from sitewise.estimands.draws import IndexDraws, index_draws
 from sitewise.estimands.mixture import Members, Mixture, make_mixture
+from sitewise.estimands.pooled import pooled_curves
 from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
 from sitewise.models.design import Design
-from sitewise.models.fitted import Fitted
+from sitewise.models.fitted import Fitted, completed_fits
 from sitewise.models.model_data import from_reference
 from sitewise.models.resolve import resolved_design
 from sitewise.problems import SpecError, listed, nearest
@@ -170,6 +171,9 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     SpecError
         When the treatment needs what the model does not have.
     """
+    if completed_fits(fit):
+        each = [group_curves(own, groups, sites=sites, bootstrap_seed=bootstrap_seed) for own in completed_fits(fit)]
+        return pooled_curves(fit, each)
     made = groups.groups(fit.cohort)
     draws = index_draws(fit)
     _check_treatment(sites, draws, fit, made)

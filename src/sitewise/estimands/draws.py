@@ -46,6 +46,8 @@ class IndexDraws:
         s = chains x draws.
     importance_ess : float or None
         Of draws resampled from weighted ones: the effective sample size of the weights.
+    imputations : int or None
+        Of a pooled fit: how many completed cohorts, a chain each.
     """
 
     family: Family
@@ -59,11 +61,13 @@ class IndexDraws:
     chains: int
     draws: int
     importance_ess: float | None = None
+    imputations: int | None = None
 
     @property
     def attributes(self) -> dict[str, float]:
         """What every array of draws made from these says of them."""
-        return {} if self.importance_ess is None else {names.IMPORTANCE_ESS: self.importance_ess}
+        found = {names.IMPORTANCE_ESS: self.importance_ess, names.IMPUTATIONS: self.imputations}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def size(self) -> int:
@@ -133,4 +137,5 @@ def index_draws(fit: Fitted) -> IndexDraws:
         chains,
         draws,
         posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS),
+        posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPUTATIONS),
     )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sitewise.estimands.draws import index_draws
-from sitewise.models.fitted import Fitted
+from sitewise.models.fitted import Fitted, completed_fits
 from sitewise.models.model_data import slope_rows
 from sitewise.models.resolve import prepare
 from sitewise.problems import SpecError
@@ -32,6 +32,9 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     -------
     ndarray, shape (n,)
     """
+    if completed_fits(fit):
+        each = [expected_events(own, times, own_sites=own_sites) for own in completed_fits(fit)]
+        return np.asarray(np.mean(each, axis=0))
     cohort = fit.cohort
     until = np.broadcast_to(np.asarray(times, dtype=float), cohort.time.shape)
     if not np.isfinite(until).all() or (until < 0).any():

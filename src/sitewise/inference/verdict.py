@@ -100,6 +100,27 @@ THRESHOLDS: dict[str, Threshold] = {
         "mass on the edge of the hyperparameter grid",
         "Widen the grid, or use engine=Nuts().",
     ),
+    "imputation_mcse": Threshold(
+        0.05,
+        math.inf,
+        False,
+        "error of a mean by the number of imputations / posterior sd, worst",
+        "Reported means are noisy: ask for more imputations.",
+    ),
+    "imputation_drift": Threshold(
+        0.01,
+        0.001,
+        True,
+        "drift of the imputation chains, adjusted p value",
+        "Imputed values still change with the sweeps: run more sweeps.",
+    ),
+    "imputation_memory": Threshold(
+        0.3,
+        0.5,
+        False,
+        "memory of the imputation chains, lower limit of the correlation over half the sweeps",
+        "Imputed values change slowly: run more sweeps.",
+    ),
 }
 """The contract's thresholds: the only place where they stand. (Pareto k's depend on the number of draws too.)"""
 

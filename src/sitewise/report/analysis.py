@@ -24,8 +24,10 @@ from sitewise.estimands import (
     effect_metric,
     group_curves,
 )
+from sitewise.estimands.pooled import OfCompleted
 from sitewise.inference import FitResult
 from sitewise.models import FixedSites, RandomSites
+from sitewise.models.fitted import completed_fits
 from sitewise.names import ALL_PATIENTS, HAZARD_RATIO, TIME_RATIO
 
 MILESTONES_IN_YEARS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -70,7 +72,9 @@ class Analysis:
     @cached_property
     def population(self) -> Population:
         """The groups reported."""
-        return self.groups if self.groups is not None else RiskGroups.default(self.fit.cohort, self.fit.spec.variables)
+        chosen = self.groups if self.groups is not None else RiskGroups.default(self.fit.cohort, self.fit.spec.variables)
+        completed = completed_fits(self.fit)
+        return OfCompleted(chosen, self.fit.cohort, completed[0].cohort) if completed else chosen
 
     @cached_property
     def milestones(self) -> tuple[float, ...]:

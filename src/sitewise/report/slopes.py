@@ -19,6 +19,7 @@ from sitewise.estimands import (
     summarise,
 )
 from sitewise.inference import FitResult
+from sitewise.models.fitted import completed_fits
 from sitewise.models.formula import variables_of
 from sitewise.models.model_data import slope_rows
 from sitewise.models.resolve import prepare
@@ -103,7 +104,9 @@ def alone(fit: FitResult) -> Alone:
     on one column at a time for its slope (of zeros and ones that is the log ratio of events over expected events), on all of
     them for the effect.
     """
-    resolution, data = fit.spec.resolved, prepare(fit.spec, fit.cohort)
+    # Of patients who lack covariates, these are raw numbers of the first completed cohort.
+    patients = (*completed_fits(fit), fit)[0].cohort
+    resolution, data = fit.spec.resolved, prepare(fit.spec, patients)
     exposure = expected_events(fit, fit.cohort.time_at_risk_to) * fit.cohort.weights
     events = fit.cohort.event * fit.cohort.weights
     distances = slope_rows(fit.spec, data)
