@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sitewise.cli.study_schema import TABLES, check_table
+from sitewise.cli.study_schema import SITE_OPTIONS, TABLES, check_table
 from sitewise.names import HAZARD_RATIO
-from sitewise.problems import Problems, StudyError, nearest
+from sitewise.problems import Problems, StudyError, listed, nearest
 
 if TYPE_CHECKING:
     from sitewise.cohort import Cohort
     from sitewise.estimands import RiskGroups
     from sitewise.models import ModelSpec
+    from sitewise.models.site_effects import SiteEffect
 
 
 @dataclass(frozen=True)
@@ -72,27 +73,44 @@ class Study:
         StudyError
             When there is no formula.
         """
-        from sitewise.models import FixedSites, ModelSpec, NoSites, Priors, RandomSites
+        from sitewise.models import ModelSpec, Priors
         from sitewise.models.spec import family_by_name
 
         if "formula" not in self.model:
             raise StudyError("There is no model: give --model, or formula in [model] of the study file.")
         metric = self.model.get("metric", HAZARD_RATIO)
         guarantee_time = float(self.model.get("guarantee_time", 0.0))
+        sites = self._sites()
+        return ModelSpec.from_formula(
+            self.model["formula"],
+            family=family_by_name(self.model.get("family", "weibull")),
+            metric=metric,
+            guarantee_time=guarantee_time,
+            priors=Priors.from_dict(self.priors, metric=metric, guarantee_time=guarantee_time, sites=sites),
+            sites=sites,
+        )
+
+    def _sites(self) -> SiteEffect | None:
+        """Return how sites enter; None where the formula alone says it."""
+        from sitewise.models import FixedSites, NoSites, RandomSites
+
         kinds: dict[str, Any] = {
             "random": RandomSites(),
             "random-centred": RandomSites(centred=True),
             "fixed": FixedSites(),
             "none": NoSites(),
         }
-        return ModelSpec.from_formula(
-            self.model["formula"],
-            family=family_by_name(self.model.get("family", "weibull")),
-            metric=metric,
-            guarantee_time=guarantee_time,
-            priors=Priors.from_dict(self.priors, metric=metric, guarantee_time=guarantee_time),
-            sites=kinds[self.model["sites"]] if "sites" in self.model else None,
-        )
+        given = {field: self.model[key] for key, field in SITE_OPTIONS.items() if key in self.model}
+        kind = self.model.get("sites")
+        if not given:
+            return kinds[kind] if kind is not None else None
+        if kind in ("fixed", "none"):
+            told = listed([key for key in SITE_OPTIONS if key in self.model])
+            raise StudyError(f"[model]: {told} is about random sites, and sites is '{kind}'. Remove one of them.")
+        if given.get("degrees_of_freedom") == "prior":
+            given["degrees_of_freedom"] = None
+        made: RandomSites = replace(kinds[kind or "random"], **given)
+        return made
 
     def cohort(self, path: str | Path, spec: ModelSpec) -> Cohort:
         """Return the cohort in ``path``, with the columns that the formula uses."""

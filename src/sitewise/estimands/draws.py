@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.families import Family
 from sitewise.families.base import EXTREME_VALUE
+from sitewise.models import student_t
 from sitewise.models.fitted import Fitted
 
 Floats = NDArray[np.float64]
@@ -44,6 +45,10 @@ class IndexDraws:
         Sds of the sites' slopes.
     chains, draws : int
         s = chains x draws.
+    site_correlation : ndarray, shape (s, 1 + K, 1 + K), or None
+        Correlation matrices of a site's effect and slopes; None where these are independent.
+    degrees_of_freedom : ndarray, shape (s,), or None
+        Of the Student-t distribution of sites; None where it is normal.
     importance_ess : float or None
         Of draws resampled from weighted ones: the effective sample size of the weights.
     """
@@ -58,6 +63,8 @@ class IndexDraws:
     site_slope_sd: Floats
     chains: int
     draws: int
+    site_correlation: Floats | None = None
+    degrees_of_freedom: Floats | None = None
     importance_ess: float | None = None
 
     @property
@@ -74,8 +81,13 @@ class IndexDraws:
         """Return the effect, (s,), and the slopes, (s, K), of one new site a draw; of random sites only."""
         assert self.site_sd is not None
         rng = np.random.default_rng(seed)
-        effect = self.site_sd * rng.standard_normal(self.size)
-        return effect, self.site_slope_sd * rng.standard_normal(self.site_slope_sd.shape)
+        if self.degrees_of_freedom is not None:
+            effect = student_t.unit_scale(self.degrees_of_freedom) * rng.standard_t(self.degrees_of_freedom)
+            return self.site_sd * effect, self.site_slope_sd
+        standard = np.column_stack([rng.standard_normal(self.size), rng.standard_normal(self.site_slope_sd.shape)])
+        if self.site_correlation is not None:
+            standard = (np.linalg.cholesky(self.site_correlation) @ standard[..., None])[..., 0]
+        return self.site_sd * standard[:, 0], self.site_slope_sd * standard[:, 1:]
 
     @property
     def has_slopes(self) -> bool:
@@ -121,6 +133,11 @@ def index_draws(fit: Fitted) -> IndexDraws:
         if time_ratio:
             site_slope = spec.family.log_index_ratio(site_slope, tuple(item[:, None, None] for item in shape))
             site_slope_sd = np.abs(spec.family.log_index_ratio(site_slope_sd, columns))
+    correlation = None
+    if spec.resolved.site_correlation is not None:  # of log time ratios it is that of log hazard ratios: all change sign
+        correlation = flat(names.SITE_CORRELATION, names.SITE_TERM, names.OTHER_SITE_TERM)
+    estimated = (names.SITE_SD, names.SITE_DEGREES_OF_FREEDOM)
+    freedom = student_t.degrees_of_freedom(spec, {name: flat(name) for name in estimated if name in posterior})
     return IndexDraws(
         spec.family,
         shape,
@@ -132,5 +149,7 @@ def index_draws(fit: Fitted) -> IndexDraws:
         site_slope_sd,
         chains,
         draws,
+        correlation,
+        freedom,
         posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS),
     )

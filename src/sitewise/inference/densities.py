@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.inference.packing import POSITIVE, REAL, encode
+from sitewise.models import student_t
 from sitewise.models.baseline import median_minus_scale
+from sitewise.models.correlation import lkj_log_density, slopes_log_density
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec
@@ -120,17 +122,32 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         effect = posterior[coefficient_name(spec)].transpose(*sample, names.TERM).to_numpy()
         densities = [log_density(prior, effect[..., index]) for index, prior in enumerate(resolution.coefficients)]
         result[coefficient_name(spec)] = ((*sample, names.TERM), np.stack(densities, axis=-1))
+    if resolution.site_degrees_of_freedom is not None:
+        above = posterior[names.SITE_DEGREES_OF_FREEDOM_ABOVE_2].transpose(*sample).to_numpy()
+        store(names.SITE_DEGREES_OF_FREEDOM_ABOVE_2, resolution.site_degrees_of_freedom, above)
     if resolution.site_sd is not None:
         site_sd = posterior[names.SITE_SD].transpose(*sample).to_numpy()
         store(names.SITE_SD, resolution.site_sd, site_sd)
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
-        result[names.SITE_EFFECT] = ((*sample, names.SITE), _normal_log_density(effects, site_sd[..., None]))
+        freedom = student_t.degrees_of_freedom(spec, arrays_of(posterior))
+        if freedom is None:
+            density = _normal_log_density(effects, site_sd[..., None])
+        else:
+            density = student_t.log_density(effects, site_sd[..., None], freedom[..., None])
+        result[names.SITE_EFFECT] = ((*sample, names.SITE), density)
     if resolution.slope_columns:
         slope_sd = posterior[names.SITE_SLOPE_SD].transpose(*sample, names.SLOPE).to_numpy()
         densities = [log_density(prior, slope_sd[..., index]) for index, prior in enumerate(resolution.site_slope_sd)]
         result[names.SITE_SLOPE_SD] = ((*sample, names.SLOPE), np.stack(densities, axis=-1))
         slopes = posterior[names.SITE_SLOPE].transpose(*sample, names.SITE, names.SLOPE).to_numpy()
         density = _normal_log_density(slopes, slope_sd[..., None, :])
+        if resolution.site_correlation is not None:
+            correlation = (
+                posterior[names.SITE_CORRELATION].transpose(*sample, names.SITE_TERM, names.OTHER_SITE_TERM).to_numpy()
+            )
+            eta = resolution.site_correlation.values["eta"]
+            result[names.SITE_CORRELATION] = (sample, lkj_log_density(eta, correlation))
+            density = slopes_log_density(effects / site_sd[..., None], slopes, slope_sd, correlation)
         result[names.SITE_SLOPE] = ((*sample, names.SITE, names.SLOPE), density)
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()

@@ -49,6 +49,7 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     names.SITE_SLOPE_SD: (names.SLOPE,),
     names.SITE_SLOPE: (names.SITE, names.SLOPE),
     names.SITE_SLOPE_STANDARDISED: (names.SITE, names.SLOPE),
+    names.SITE_CORRELATION: (names.SITE_TERM, names.OTHER_SITE_TERM),
 }
 """The dimensions of the variables that are not one number a draw."""
 CONSTANT = 1e-10
@@ -80,12 +81,13 @@ class UnknownPriorError(ValueError):
 
 
 def is_compiled(spec: ModelSpec) -> bool:
-    """Return whether the kernel has this spec's family, and a place for the priors of its baseline and of fixed sites."""
+    """Return whether the kernel has this spec's family and site effects, and a place for the prior of its baseline."""
     resolution = spec.resolved
     fixed = resolution.site_effects
     known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
+    plain = not isinstance(spec.sites, RandomSites) or spec.sites.is_plain
     located = resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values
-    return type(spec.family) in (Weibull, Exponential) and known_sites and located
+    return type(spec.family) in (Weibull, Exponential) and known_sites and plain and located
 
 
 def kernel_reads(spec: ModelSpec) -> bool:
@@ -215,14 +217,23 @@ def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
     sample = (names.CHAIN, names.DRAW)
     content = {name: ((*sample, *DIMENSIONS.get(name, ())), values) for name, values in variables.items()}
     chains, draws = variables[names.LOG_SCALE_AT_MEANS].shape
-    coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws)}
-    if spec.resolved.columns:
-        coords[names.TERM] = list(spec.resolved.columns)
-    if spec.has_sites:
-        coords[names.SITE] = list(spec.resolved.site_labels)
-    if spec.resolved.slope_columns:
-        coords[names.SLOPE] = list(spec.resolved.slope_labels)
+    coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws), **labels_of(spec)}
     return xr.Dataset(content, coords=coords)
+
+
+def labels_of(spec: ModelSpec) -> dict[str, list[str]]:
+    """Return the labels of the dimensions that the variables of a resolved spec have."""
+    resolution = spec.resolved
+    found: dict[str, list[str]] = {}
+    if resolution.columns:
+        found[names.TERM] = list(resolution.columns)
+    if spec.has_sites:
+        found[names.SITE] = list(resolution.site_labels)
+    if resolution.slope_columns:
+        found[names.SLOPE] = list(resolution.slope_labels)
+    if resolution.site_correlation is not None:
+        found |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
+    return found
 
 
 def unpack_arrays(spec: ModelSpec, scales: Floats, points: Floats) -> dict[str, Floats]:

@@ -44,6 +44,14 @@ def parameters(prior: Prior) -> dict[str, Any]:
     return {name: np.asarray(value, dtype=np.float64) for name, value in prior.values.items()}
 
 
+def variable(name: str, prior: Prior, **options: Any) -> Any:
+    """Return a random variable of the current model with this prior."""
+    try:
+        return distribution(prior, name)(name, **parameters(prior), **options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"The prior of {name}, {prior}, is not one that PyMC accepts: {error}") from error
+
+
 def check_priors(spec: ModelSpec) -> None:
     """Check every prior of a resolved spec.
 
@@ -58,6 +66,8 @@ def check_priors(spec: ModelSpec) -> None:
         positive["site_sd"] = resolution.site_sd
     for label, prior in zip(resolution.slope_labels, resolution.site_slope_sd, strict=True):
         positive[f"site_slope_sd[{label}]"] = prior
+    if resolution.site_degrees_of_freedom is not None:
+        positive["site_degrees_of_freedom"] = resolution.site_degrees_of_freedom
     real = {resolution.baseline: resolution.baseline_prior}
     for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
         if prior not in real.values():  # one report for a prior that several columns share

@@ -47,8 +47,8 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
         stored = dict(data["resolution"])
         for name in ("shape", "coefficients", "site_slope_sd"):
             stored[name] = tuple(_prior(item) for item in stored.get(name, ()))
-        for name in ("baseline_prior", "site_sd", "site_effects"):
-            stored[name] = _prior(stored[name])
+        for name in ("baseline_prior", "site_sd", "site_effects", "site_correlation", "site_degrees_of_freedom"):
+            stored[name] = _prior(stored.get(name))
         for name in ("columns", "means", "reference", "site_labels", "slope_columns"):
             stored[name] = tuple(stored.get(name, ()))
         stored["levels"] = {key: tuple(value) for key, value in stored["levels"].items()}

@@ -15,7 +15,7 @@ from sitewise.families import FAMILIES, Family, Weibull
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.formula import parse_formula, variables_of
 from sitewise.models.priors import Prior, Priors
-from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
+from sitewise.models.site_effects import INTERCEPT, FixedSites, NoSites, RandomSites, SiteEffect
 from sitewise.names import HAZARD_RATIO, TIME_RATIO
 from sitewise.problems import SpecError, listed, nearest
 
@@ -55,6 +55,10 @@ class Resolution:
         Positions of the design columns with random slopes.
     site_slope_sd : tuple of Prior
         A prior per such column, of the sd of its slopes.
+    site_correlation : Prior or None
+        Prior of the correlation matrix of a site's effect and slopes; None where they are independent.
+    site_degrees_of_freedom : Prior or None
+        Prior of the degrees of freedom above 2 of Student-t sites; None where they are fixed.
     training : dict of str to list, or None
         The covariates of the cohort, when a term calls a function such as ``scale`` that learns from them.
     data_hash : str
@@ -80,11 +84,18 @@ class Resolution:
     time_unit: str
     slope_columns: tuple[int, ...] = ()
     site_slope_sd: tuple[Prior, ...] = ()
+    site_correlation: Prior | None = None
+    site_degrees_of_freedom: Prior | None = None
 
     @property
     def slope_labels(self) -> tuple[str, ...]:
         """Names of the design columns with random slopes."""
         return tuple(self.columns[place] for place in self.slope_columns)
+
+    @property
+    def site_terms(self) -> tuple[str, ...]:
+        """Names of a site's effect and of its slopes, the rows of their correlation matrix."""
+        return (INTERCEPT, *self.slope_labels)
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,8 @@ class ModelSpec:
                 f"Random slopes are fitted with weibull and exponential times, not with {self.family.name} ones: "
                 "write (1 | site)."
             )
+        if isinstance(self.sites, RandomSites) and self.sites.correlated and not self.slopes:
+            raise SpecError("Correlated site effects need random slopes: write (1 + term | site), or correlated=False.")
         if not (0 <= self.guarantee_time < float("inf")):
             raise SpecError(f"guarantee_time is {self.guarantee_time}; it must be zero or a positive time.")
 

@@ -50,7 +50,8 @@ def contraction(fitted: FitResult, prior: xr.Dataset) -> pd.DataFrame:
     """
     wanted = [item.name for item in fitted.spec.family.shape_parameters]
     wanted += [coefficient_name(fitted.spec)] if fitted.spec.resolved.columns else []
-    wanted += [name for name in (names.SITE_SD, names.SITE_SLOPE_SD) if name in fitted.posterior]
+    spreads = (names.SITE_SD, names.SITE_SLOPE_SD, names.SITE_DEGREES_OF_FREEDOM)
+    wanted += [name for name in spreads if name in fitted.posterior]
     rows = []
     for name in wanted:
         before, after = _by_quantity(prior[name]), _by_quantity(fitted.posterior[name])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.packing import DIMENSIONS
+from sitewise.inference.packing import DIMENSIONS, labels_of
 from sitewise.models.fitted import Fitted
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
@@ -23,7 +23,12 @@ Estimand = Callable[[Fitted], xr.DataArray]
 
 LOG_LIKELIHOOD = "log_likelihood"
 MEDIAN, AVERAGE_PATIENT = "median", "reference patient, average site"
-SKIPPED = (names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
+SKIPPED = (
+    names.SITE_EFFECT_STANDARDISED,
+    names.SITE_SLOPE_STANDARDISED,
+    names.SITE_DEGREES_OF_FREEDOM_ABOVE_2,
+    names.LOG_MEDIAN_AT_MEANS,
+)
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,17 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
         What to keep.
     """
     resolution = spec.resolved
-    labels = {names.TERM: resolution.columns, names.SITE: resolution.site_labels, names.SLOPE: resolution.slope_labels}
+    labels = labels_of(spec)
     found: list[str] = []
     values: list[Floats] = []
     for name, own in variables.items():
         if name in SKIPPED:
             continue
-        if name in DIMENSIONS:
+        if name == names.SITE_CORRELATION:  # symmetric, with ones on its diagonal
+            pairs = list(combinations(range(own.shape[-1]), 2))
+            found += [f"{name}[{resolution.site_terms[one]}, {resolution.site_terms[other]}]" for one, other in pairs]
+            values += [own[:, one, other] for one, other in pairs]
+        elif name in DIMENSIONS:
             found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in DIMENSIONS[name]))]
             values += list(own.reshape(len(own), -1).T)
         else:
