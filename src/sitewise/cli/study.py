@@ -114,7 +114,8 @@ class Study:
 
     def cohort(self, path: str | Path, spec: ModelSpec) -> Cohort:
         """Return the cohort in ``path``, with the columns that the formula uses."""
-        from sitewise.cohort import Cohort, Recode, read_table
+        from sitewise.cohort import Cohort, Recode, read_table, with_site_means
+        from sitewise.cohort.site_means import is_site_mean
         from sitewise.models.formula import response_columns
 
         data = dict(self.data)
@@ -126,7 +127,9 @@ class Study:
             for name, item in data.get("recode", {}).items()
         }
         factors = {**self.covariates.get("favourable", {}), **self.covariates.get("unfavourable", {})}
-        covariates = list(dict.fromkeys([*spec.variables, *factors]))
+        site_means = data.get("site_means", [])
+        own = [name for name in spec.variables if not is_site_mean(name, site_means)]
+        covariates = list(dict.fromkeys([*own, *site_means, *factors]))
         reference = self.covariates.get("reference", {})
         frame = read_table(path)
         undeclared = [name for name in factors if name not in recode and name not in reference and name in frame.columns]
@@ -134,7 +137,7 @@ class Study:
             **{name: _levels_of(frame[name]) for name in undeclared},
             **self.covariates.get("levels", {}),
         }
-        return Cohort.from_frame(
+        cohort = Cohort.from_frame(
             frame,
             **times,
             site=site,
@@ -151,6 +154,7 @@ class Study:
             min_sites=2 if spec.has_sites else 1,
             source=data.get("source", f"patients of {Path(path).name}"),
         )
+        return with_site_means(cohort, site_means) if site_means else cohort
 
     def risk_groups(self, cohort: Cohort, spec: ModelSpec) -> RiskGroups:
         """Return the risk groups: counts of factors where the study names them, else all and each level."""

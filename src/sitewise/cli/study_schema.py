@@ -32,6 +32,7 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "zero_times": (str, int, float),
         "source": (str,),
         "recode": (dict,),
+        "site_means": (list,),
     },
     "covariates": {"reference": (dict,), "levels": (dict,), "favourable": (dict,), "unfavourable": (dict,)},
     "model": {
@@ -87,6 +88,10 @@ RANGES: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("model", "degrees_of_freedom"): (
         lambda value: value == "prior" or (_is_positive(value) and value > 2),
         "a number above 2, or 'prior'",
+    ),
+    ("data", "site_means"): (
+        lambda value: bool(value) and all(isinstance(each, str) for each in value),
+        "a list of names of covariates",
     ),
     ("sampler", "draws"): (lambda value: value >= 4, "at least 4"),
     ("sampler", "tune"): (lambda value: value >= 0, "zero or more"),
