@@ -30,9 +30,11 @@ ETA = 2.0
 class Case:
     sites: sw.RandomSites
     metric: str = "hazard-ratio"
+    groupings: tuple[str, ...] = ()
 
     def __str__(self):
         kind = "correlated" if self.sites.correlated else f"t-{self.sites.degrees_of_freedom}"
+        kind = "+".join(["sites", *self.groupings]) if self.groupings else kind
         return f"{kind}-{'centred' if self.sites.centred else 'standardised'}-{self.metric}"
 
 
@@ -46,6 +48,8 @@ CASES = [
     Case(replace(STUDENT_T, centred=True), "time-ratio"),
     Case(ESTIMATED, "time-ratio"),
     Case(replace(ESTIMATED, centred=True)),
+    Case(sw.RandomSites(), groupings=("surgeon", "ward")),
+    Case(sw.RandomSites(centred=True), "time-ratio", groupings=("surgeon",)),
 ]
 
 
@@ -56,17 +60,24 @@ def case(request):
 
 @pytest.fixture(scope="module")
 def table(make_frame):
-    return make_frame(40, seed=4)
+    """Surgeons are crossed with hospitals and numbers; wards are nested, each hospital having its own."""
+    frame = make_frame(40, seed=4)
+    ward = np.where(frame["age"] > 62, "a", "b")
+    return frame.assign(
+        surgeon=np.arange(40) % 11 + 1,
+        ward=[f"{row.hospital} {name}" for row, name in zip(frame.itertuples(), ward, strict=True)],
+    )
 
 
 @pytest.fixture(scope="module")
 def cohort(table, read):
-    return read(table, covariates=["ecog", "age"])
+    return read(table, covariates=["ecog", "age", "surgeon", "ward"])
 
 
 @pytest.fixture(scope="module")
 def spec(case, cohort):
-    return sw.ModelSpec(terms=("ecog", "age"), sites=case.sites, metric=case.metric).resolve(cohort)
+    spec = sw.ModelSpec(terms=("ecog", "age"), sites=case.sites, metric=case.metric, groupings=case.groupings)
+    return spec.resolve(cohort)
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +102,7 @@ class Second:
         self.time = table["months"].to_numpy()
         self.event = table["died"].to_numpy(dtype=float)
         self.site = table["hospital"].to_numpy() - 1
+        self.group = {"surgeon": table["surgeon"].to_numpy() - 1, "ward": np.unique(table["ward"], return_inverse=True)[1]}
         self.matrix = np.column_stack([(table["ecog"] == ">=1").to_numpy(dtype=float), table["age"].to_numpy()])
         self.reference = np.array([0.0, np.median(table["age"])])
         self.units = np.array([1.0, np.std(table["age"], ddof=1)])
@@ -109,14 +121,15 @@ class Second:
         sites = self.case.sites
         sd = np.exp(point["site_sd_log__"])
         total = np.log(2) + normal(sd, 0.0, 0.5) + np.log(sd)
-        if sites.is_student_t:
+        if not sites.slopes:
             freedom = sites.degrees_of_freedom
-            if freedom is None:
+            if sites.is_student_t and freedom is None:
                 above = np.exp(point["site_degrees_of_freedom_above_2_log__"])
                 freedom = 2 + above
                 total += 2 * np.log(0.1) + np.log(above) - 0.1 * above + np.log(above)  # Gamma(2, .1); d above / d log above
             standard = point["site_effect"] / sd if sites.centred else point["site_effect_standardised"]
-            total += self.log_t(standard, freedom) - (np.log(sd) * standard.size if sites.centred else 0.0)
+            total += self.log_t(standard, freedom) if sites.is_student_t else normal(standard, 0.0, 1.0)
+            total -= np.log(sd) * standard.size if sites.centred else 0.0
             return sd * standard, np.zeros((standard.size, 2)), total
         slope_sd = np.exp(point["site_slope_sd_log__"])
         total += np.sum(
@@ -145,6 +158,15 @@ class Second:
         constant = loggamma((freedom + 1) / 2) - loggamma(freedom / 2) - 0.5 * np.log(freedom * np.pi) - np.log(scale)
         return np.sum(constant - (freedom + 1) / 2 * np.log(1 + (standard / scale) ** 2 / freedom))
 
+    def groups(self, point):
+        """Return what further groupings add to each patient's predictor, and the log density of their parameters."""
+        moved, total = np.zeros(self.time.size), 0.0
+        for name in self.case.groupings:
+            sd, z = np.exp(point[f"grouping_sd[{name}]_log__"]), point[f"grouping_effect_standardised[{name}]"]
+            total += np.log(2) + normal(sd, 0.0, 0.5) + np.log(sd) + normal(z, 0.0, 1.0)
+            moved = moved + sd * z[self.group[name]]
+        return moved, total
+
     def natural(self, point):
         k = np.exp(point["shape_log__"])
         log_scale = point["log_median_at_means"] - np.log(np.log(2)) / k
@@ -155,7 +177,7 @@ class Second:
         k, log_scale, beta = self.natural(point)
         effect, slopes, _ = self.sites(point)
         predictor = (self.matrix - self.matrix.mean(axis=0)) @ beta + effect[self.site]
-        predictor = predictor + (slopes[self.site] * (self.matrix - self.reference)).sum(axis=1)
+        predictor = predictor + (slopes[self.site] * (self.matrix - self.reference)).sum(axis=1) + self.groups(point)[0]
         log_scales = log_scale + (predictor if self.case.metric == "time-ratio" else -predictor / k)
         z = k * (np.log(self.time) - log_scales)
         return self.event * (np.log(k) + z - np.log(self.time)) - np.exp(z)
@@ -165,7 +187,7 @@ class Second:
         shift = (self.matrix.mean(axis=0) - self.reference) @ beta
         log_median = point["log_median_at_means"] - (shift if self.case.metric == "time-ratio" else -shift / k)
         total = normal(log_median, self.median_guess, 1.5) + normal(beta, 0.0, 1 / self.units) + normal(np.log(k), 0.0, 0.5)
-        return total + self.sites(point)[2]
+        return total + self.sites(point)[2] + self.groups(point)[1]
 
     def joint(self, point):
         return self.log_likelihood(point).sum() + self.log_prior(point)
@@ -214,11 +236,24 @@ def test_volumes_of_correlation_matrices():
         assert lkj_log_density(1.0, np.eye(size)) == pytest.approx(-log_uniform_volume(size), abs=1e-12)
 
 
-def test_joint_density_and_its_gradient(model, second, interpreted):
-    total = model.logp()
-    evaluate = interpreted(model, [total, *pytensor.grad(total, model.value_vars)])
+@pytest.fixture(scope="module")
+def evaluate(model, interpreted):
+    """A function of a point: log density, its gradients, log density without Jacobians of transforms, stored variables."""
+    total, kept = model.logp(), stored_variables(model)
+    gradients = pytensor.grad(total, model.value_vars)
+    outputs = [total, model.logp(jacobian=False), *gradients, *model.replace_rvs_by_values(kept)]
+    function = interpreted(model, outputs)
+
+    def values(point):
+        total, plain, *rest = function(point)
+        return total, plain, rest[: len(gradients)], rest[len(gradients) :]
+
+    return values
+
+
+def test_joint_density_and_its_gradient(model, second, evaluate):
     for point in random_points(model, 3):
-        value, *slopes = evaluate(point)
+        value, _, slopes, _ = evaluate(point)
         assert value == pytest.approx(second.joint(point), abs=1e-8)
         for variable, slope in zip(model.value_vars, slopes, strict=True):
             expected = np.zeros(np.size(point[variable.name]))
@@ -230,18 +265,17 @@ def test_joint_density_and_its_gradient(model, second, interpreted):
             np.testing.assert_allclose(found, expected, err_msg=variable.name, **TOLERANCE)
 
 
-def test_stored_densities_are_those_of_the_graph(case, model, spec, cohort, second, interpreted):
+def test_stored_densities_are_those_of_the_graph(case, model, spec, cohort, second, evaluate):
     """Beside the draws: likelihoods patient by patient; log priors, which sum to the prior without its transforms."""
     data = prepare(spec, cohort)
     kept = stored_variables(model)
     point = next(random_points(model, 1, seed=11))
-    # Stored variables and the graph's log density without the Jacobians of the transforms, at one point.
-    at_point = interpreted(model, [*model.replace_rvs_by_values(kept), model.logp(jacobian=False)])(point)
+    _, plain, _, values_at = evaluate(point)
     template = prior_draws(spec, data, draws=1, seed=1)
     posterior = template.assign(
         {
             item.name: (template[item.name].dims, np.asarray(values)[None, None])
-            for item, values in zip(kept, at_point[:-1], strict=True)
+            for item, values in zip(kept, values_at, strict=True)
         }
     )
     found = pointwise_log_likelihood(spec, posterior, data)["survival_time"].to_numpy()[0, 0]
@@ -256,9 +290,11 @@ def test_stored_densities_are_those_of_the_graph(case, model, spec, cohort, seco
             slope_sd = posterior["site_slope_sd"].to_numpy()[0, 0]
             jacobian += posterior.sizes["site"] * np.log(slope_sd * np.diag(factor)[1:]).sum()
         total += jacobian
+    for name in case.groupings:  # always sampled standardised
+        total += posterior.sizes[f"level[{name}]"] * np.log(float(posterior[f"grouping_sd[{name}]"][0, 0]))
     if case.sites.correlated:  # stored of the correlations, in the graph of the free elements of L: d r32 / d L32 = L22
         factor, _ = second.factor(point["site_correlation_cholesky_cholesky_corr__"])
         total += np.log(factor[1, 1])
         assert {"site_correlation", "site_slope", "site_effect"} <= set(stored)
         assert stored["site_slope"].dims == ("chain", "draw", "site", "slope")
-    assert found.sum() + total == pytest.approx(float(at_point[-1]), abs=1e-8)
+    assert found.sum() + total == pytest.approx(float(plain), abs=1e-8)

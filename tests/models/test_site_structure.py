@@ -13,7 +13,7 @@ from sitewise.inference.prior import sample_prior
 
 CORRELATED = sw.RandomSites(slopes=("ecog", "age"), correlated=True)
 STUDENT_T = sw.RandomSites(distribution="student-t")
-DRAWS = 3000
+DRAWS = 1500
 
 
 @pytest.fixture(scope="module")

@@ -129,10 +129,11 @@ class Study:
         factors = {**self.covariates.get("favourable", {}), **self.covariates.get("unfavourable", {})}
         site_means = data.get("site_means", [])
         own = [name for name in spec.variables if not is_site_mean(name, site_means)]
-        covariates = list(dict.fromkeys([*own, *site_means, *factors]))
+        covariates = list(dict.fromkeys([*own, *site_means, *spec.groupings, *factors]))
         reference = self.covariates.get("reference", {})
         frame = read_table(path)
-        undeclared = [name for name in factors if name not in recode and name not in reference and name in frame.columns]
+        categories = dict.fromkeys([*factors, *spec.groupings])
+        undeclared = [name for name in categories if name not in recode and name not in reference and name in frame.columns]
         levels = {
             **{name: _levels_of(frame[name]) for name in undeclared},
             **self.covariates.get("levels", {}),

@@ -17,6 +17,7 @@ from sitewise.families import Family
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.models import student_t
 from sitewise.models.fitted import Fitted
+from sitewise.models.groupings import of_grouping
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +50,8 @@ class IndexDraws:
         Correlation matrices of a site's effect and slopes; None where these are independent.
     degrees_of_freedom : ndarray, shape (s,), or None
         Of the Student-t distribution of sites; None where it is normal.
+    grouping_effects : tuple of ndarray, shape (s, L)
+        Effects of the levels of each further grouping.
     importance_ess : float or None
         Of draws resampled from weighted ones: the effective sample size of the weights.
     """
@@ -65,6 +68,7 @@ class IndexDraws:
     draws: int
     site_correlation: Floats | None = None
     degrees_of_freedom: Floats | None = None
+    grouping_effects: tuple[Floats, ...] = ()
     importance_ess: float | None = None
 
     @property
@@ -138,6 +142,11 @@ def index_draws(fit: Fitted) -> IndexDraws:
         correlation = flat(names.SITE_CORRELATION, names.SITE_TERM, names.OTHER_SITE_TERM)
     estimated = (names.SITE_SD, names.SITE_DEGREES_OF_FREEDOM)
     freedom = student_t.degrees_of_freedom(spec, {name: flat(name) for name in estimated if name in posterior})
+    grouping_effects = tuple(
+        flat(of_grouping(names.GROUPING_EFFECT, name), of_grouping(names.LEVEL, name)) for name in spec.groupings
+    )
+    if time_ratio:
+        grouping_effects = tuple(spec.family.log_index_ratio(each, columns) for each in grouping_effects)
     return IndexDraws(
         spec.family,
         shape,
@@ -151,5 +160,6 @@ def index_draws(fit: Fitted) -> IndexDraws:
         draws,
         correlation,
         freedom,
+        grouping_effects,
         posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS),
     )

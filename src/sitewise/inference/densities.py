@@ -20,6 +20,7 @@ from sitewise.inference.packing import POSITIVE, REAL, encode
 from sitewise.models import student_t
 from sitewise.models.baseline import median_minus_scale
 from sitewise.models.correlation import lkj_log_density, slopes_log_density
+from sitewise.models.groupings import of_grouping
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec
@@ -59,6 +60,9 @@ def predictor_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], data: M
         predictor += variables[coefficient_name(spec)] @ data.covariates.T
     if spec.has_sites:
         predictor += variables[names.SITE_EFFECT][..., data.site]
+    if data.grouping is not None:
+        for name, position in zip(spec.groupings, data.grouping.T, strict=True):
+            predictor += variables[of_grouping(names.GROUPING_EFFECT, name)][..., position]
     if spec.resolved.slope_columns:
         predictor += (variables[names.SITE_SLOPE][..., data.site, :] * slope_rows(spec, data)).sum(axis=-1)
     return predictor
@@ -149,6 +153,13 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
             result[names.SITE_CORRELATION] = (sample, lkj_log_density(eta, correlation))
             density = slopes_log_density(effects / site_sd[..., None], slopes, slope_sd, correlation)
         result[names.SITE_SLOPE] = ((*sample, names.SITE, names.SLOPE), density)
+    for name in spec.groupings:
+        assert resolution.grouping_sd is not None
+        level, variable = of_grouping(names.LEVEL, name), of_grouping(names.GROUPING_EFFECT, name)
+        sd = posterior[of_grouping(names.GROUPING_SD, name)].transpose(*sample).to_numpy()
+        store(of_grouping(names.GROUPING_SD, name), resolution.grouping_sd, sd)
+        values = posterior[variable].transpose(*sample, level).to_numpy()
+        result[variable] = ((*sample, level), _normal_log_density(values, sd[..., None]))
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
         result[names.SITE_EFFECT] = (sample, zero_sum_normal_log_density(resolution.site_effects.values["sigma"], effects))

@@ -14,6 +14,7 @@ from scipy.linalg import helmert
 from sitewise import names
 from sitewise.families import Exponential, Weibull
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.groupings import grouping_of, of_grouping
 from sitewise.models.model_data import ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.site_effects import FixedSites, RandomSites
@@ -85,7 +86,7 @@ def is_compiled(spec: ModelSpec) -> bool:
     resolution = spec.resolved
     fixed = resolution.site_effects
     known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
-    plain = not isinstance(spec.sites, RandomSites) or spec.sites.is_plain
+    plain = (not isinstance(spec.sites, RandomSites) or spec.sites.is_plain) and not spec.groupings
     located = resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values
     return type(spec.family) in (Weibull, Exponential) and known_sites and plain and located
 
@@ -215,10 +216,16 @@ def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
 def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
     """Return variables by name, shapes (chain, draw) or (chain, draw, terms or sites), with dims and labels."""
     sample = (names.CHAIN, names.DRAW)
-    content = {name: ((*sample, *DIMENSIONS.get(name, ())), values) for name, values in variables.items()}
+    content = {name: ((*sample, *dimensions_of(name)), values) for name, values in variables.items()}
     chains, draws = variables[names.LOG_SCALE_AT_MEANS].shape
     coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws), **labels_of(spec)}
     return xr.Dataset(content, coords=coords)
+
+
+def dimensions_of(name: str) -> tuple[str, ...]:
+    """Return the dimensions of a variable beside chain and draw."""
+    grouping = grouping_of(name)
+    return DIMENSIONS.get(name, ()) if grouping is None else (of_grouping(names.LEVEL, grouping),)
 
 
 def labels_of(spec: ModelSpec) -> dict[str, list[str]]:
@@ -233,6 +240,7 @@ def labels_of(spec: ModelSpec) -> dict[str, list[str]]:
         found[names.SLOPE] = list(resolution.slope_labels)
     if resolution.site_correlation is not None:
         found |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
+    found |= {of_grouping(names.LEVEL, name): list(labels) for name, labels in resolution.groupings.items()}
     return found
 
 

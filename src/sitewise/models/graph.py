@@ -16,12 +16,13 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.groupings import of_grouping
 from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
 from sitewise.models.prior_check import check_priors, distribution, parameters, variable
-from sitewise.models.site_graph import site_predictor
+from sitewise.models.site_graph import grouping_predictor, site_predictor
 from sitewise.models.spec import ModelSpec
 
-SECOND = {"slope_covariates": names.SLOPE}
+SECOND = {"slope_covariates": names.SLOPE, "grouping_index": names.GROUPING}
 """The second dimension of arrays where it is not that of the terms."""
 
 
@@ -38,6 +39,9 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         coords[names.SLOPE] = list(resolution.slope_labels)
     if resolution.site_correlation is not None:
         coords |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
+    if spec.groupings:
+        coords[names.GROUPING] = list(spec.groupings)
+    coords |= {of_grouping(names.LEVEL, name): list(labels) for name, labels in resolution.groupings.items()}
     with pm.Model(coords=coords) as model:
         inputs = {
             key: pm.Data(key, value, dims=(names.PATIENT, SECOND.get(key, names.TERM))[: value.ndim])
@@ -52,6 +56,8 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
             linear_predictor = inputs["covariates"] @ effect
         if spec.has_sites:
             linear_predictor = linear_predictor + site_predictor(spec, inputs)
+        if spec.groupings:
+            linear_predictor = linear_predictor + grouping_predictor(spec, inputs)
         log_scale_at_means = _baseline(spec, effect, shape)
 
         def log_density(log_time: Any, predictor: Any, log_scale: Any, event: Any, *rest: Any) -> Any:

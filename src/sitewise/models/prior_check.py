@@ -68,6 +68,8 @@ def check_priors(spec: ModelSpec) -> None:
         positive[f"site_slope_sd[{label}]"] = prior
     if resolution.site_degrees_of_freedom is not None:
         positive["site_degrees_of_freedom"] = resolution.site_degrees_of_freedom
+    if resolution.grouping_sd is not None:
+        positive["grouping_sd"] = resolution.grouping_sd
     real = {resolution.baseline: resolution.baseline_prior}
     for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
         if prior not in real.values():  # one report for a prior that several columns share

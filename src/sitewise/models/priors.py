@@ -145,6 +145,8 @@ class Priors:
     site_degrees_of_freedom : Prior, optional
         Of the degrees of freedom above 2 of Student-t sites; default Gamma(2, 0.1), as proposed by Juarez & Steel 2010 for
         all of them.
+    grouping_sd : Prior, optional
+        Of the sd of each further grouping's effects; default HalfNormal(0.5), in the spec's metric.
     site_effects : Prior, optional
         Sd of fixed site effects (sum to zero): a ``ZeroSumNormal``; default sigma 1.
     """
@@ -160,6 +162,7 @@ class Priors:
     site_slope_sd: Prior | None = None
     site_correlation: Prior | None = None
     site_degrees_of_freedom: Prior | None = None
+    grouping_sd: Prior | None = None
 
     def __post_init__(self) -> None:
         baselines = [name for name in ("log_median", "log_scale", "log_scale_at_means") if getattr(self, name) is not None]

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from sitewise.cohort import Cohort
 from sitewise.models.design import Design, has_calls, make_design
 from sitewise.models.formula import response_columns
+from sitewise.models.groupings import check_groupings, grouping_labels, grouping_positions
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
+from sitewise.models.site_checks import check_site_priors, correlation_prior, degrees_of_freedom_prior, grouping_prior
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec, Resolution
 from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
@@ -55,8 +57,10 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         time_unit=cohort.time_unit,
         slope_columns=slope_columns,
         site_slope_sd=tuple(_slope_prior(spec, design.matrix[:, place]) for place in slope_columns),
-        site_correlation=_correlation_prior(spec),
-        site_degrees_of_freedom=_degrees_of_freedom_prior(spec),
+        site_correlation=correlation_prior(spec),
+        site_degrees_of_freedom=degrees_of_freedom_prior(spec),
+        groupings=grouping_labels(spec, cohort),
+        grouping_sd=grouping_prior(spec),
     )
 
 
@@ -99,6 +103,7 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
         weight=np.array(cohort.weights) if cohort.weighted else None,
         covariates=design.matrix - np.asarray(resolution.means),
         site=site_positions(spec, cohort),
+        grouping=grouping_positions(spec, cohort),
         design=design,
         **interval,
     )
@@ -158,6 +163,7 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
                 f"has {len(cohort.site_labels)} site; a site effect needs at least 2",
                 "Remove the site term from the model.",
             )
+    check_groupings(spec, cohort, problems)
     early = cohort.time <= spec.guarantee_time
     if spec.guarantee_time > 0 and early.any():
         problems.add(
@@ -238,18 +244,6 @@ def _slope_prior(spec: ModelSpec, values: Floats) -> Prior:
     return Prior("HalfNormal", sigma=DEFAULT_SLOPE_SD / _unit(values))
 
 
-def _correlation_prior(spec: ModelSpec) -> Prior | None:
-    """Return the prior of the correlations of a site's effect and slopes, LKJ(2) by default; None where there are none."""
-    correlated = isinstance(spec.sites, RandomSites) and spec.sites.correlated
-    return (spec.priors.site_correlation or Prior("LKJCorr", eta=2.0)) if correlated else None
-
-
-def _degrees_of_freedom_prior(spec: ModelSpec) -> Prior | None:
-    """Return the prior of the degrees of freedom above 2, Gamma(2, 0.1) by default; None where they are not estimated."""
-    estimated = isinstance(spec.sites, RandomSites) and spec.sites.is_student_t and spec.sites.degrees_of_freedom is None
-    return (spec.priors.site_degrees_of_freedom or Prior("Gamma", alpha=2.0, beta=0.1)) if estimated else None
-
-
 def _unit(values: Floats) -> float:
     """Return what a default prior counts as one unit of a column: its sd, or one for zeros and ones."""
     return 1.0 if bool(np.isin(values, (0.0, 1.0)).all()) else float(values.std(ddof=1))
@@ -261,30 +255,9 @@ def _check_prior_names(spec: ModelSpec, design: Design) -> None:
     for name in spec.priors.terms:
         if name not in known:
             options = [*known, "shape", "coefficients", "site_sd", "site_slope_sd", "median_survival", "log_scale_at_means"]
-            options += ["site_correlation", "site_degrees_of_freedom"]
+            options += ["site_correlation", "site_degrees_of_freedom", "grouping_sd"]
             problems.add(f"prior '{name}'", "belongs to no term of the model", nearest(name, options))
     if spec.priors.shape is not None and not spec.family.shape_parameters:
         problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
-    if spec.priors.site_sd is not None and not isinstance(spec.sites, RandomSites):
-        problems.add("prior 'site_sd'", "the model has no random site effects", "Add (1 | site), or remove the prior.")
-    if spec.priors.site_slope_sd is not None and not spec.slopes:
-        problems.add("prior 'site_slope_sd'", "the model has no random slopes", "Write (1 + term | site), or remove the prior.")
-    correlation = spec.priors.site_correlation
-    if correlation is not None and _correlation_prior(spec) is None:
-        problems.add("prior 'site_correlation'", "the model has no correlated slopes", "Use RandomSites(correlated=True).")
-    if correlation is not None and not (
-        correlation.dist == "LKJCorr" and set(correlation.values) == {"eta"} and 0 < correlation.values["eta"] < math.inf
-    ):
-        problems.add("prior 'site_correlation'", f"is {correlation}", "Use LKJCorr with a positive eta, such as 2.")
-    if spec.priors.site_degrees_of_freedom is not None and _degrees_of_freedom_prior(spec) is None:
-        problems.add(
-            "prior 'site_degrees_of_freedom'",
-            "the model has no degrees of freedom to estimate",
-            "Use RandomSites(distribution='student-t', degrees_of_freedom=None).",
-        )
-    fixed = spec.priors.site_effects
-    if fixed is not None and (fixed.dist != "ZeroSumNormal" or set(fixed.values) != {"sigma"}):
-        problems.add("prior 'site_effects'", f"is {fixed}", "Fixed site effects sum to zero: use ZeroSumNormal with a sigma.")
-    if spec.priors.site_effects is not None and not isinstance(spec.sites, FixedSites):
-        problems.add("prior 'site_effects'", "the model has no fixed site effects", "Remove it.")
+    check_site_priors(spec, problems)
     problems.raise_if_any(SpecError, "The spec")

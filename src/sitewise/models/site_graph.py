@@ -1,4 +1,4 @@
-"""The sites' part of the PyMC graph: effects and slopes, independent or correlated, normal or Student-t."""
+"""The sites' part of the PyMC graph: effects and slopes, independent or correlated, normal or Student-t; further groupings."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from sitewise import names
+from sitewise.models.groupings import of_grouping
 from sitewise.models.prior_check import distribution, parameters, variable
 from sitewise.models.site_effects import RandomSites
 from sitewise.models.spec import ModelSpec
@@ -78,3 +79,16 @@ def _slopes(spec: ModelSpec, sites: RandomSites, standardised: Any) -> Any:
         return pm.MvNormal(names.SITE_SLOPE, mu=sd * mean, chol=sd[:, None] * rest, dims=dims)
     own = pm.Normal(names.SITE_SLOPE_STANDARDISED, 0.0, 1.0, dims=dims)
     return pm.Deterministic(names.SITE_SLOPE, sd * (mean + own @ rest.T), dims=dims)
+
+
+def grouping_predictor(spec: ModelSpec, inputs: Mapping[str, Any]) -> Any:
+    """Return what their further groupings add to the linear predictor of each patient: independent intercepts, standardised."""
+    prior, total = spec.resolved.grouping_sd, 0.0
+    assert prior is not None
+    for place, grouping in enumerate(spec.groupings):
+        dims = of_grouping(names.LEVEL, grouping)
+        sd = variable(of_grouping(names.GROUPING_SD, grouping), prior)
+        standardised = pm.Normal(of_grouping(names.GROUPING_EFFECT_STANDARDISED, grouping), 0.0, 1.0, dims=dims)
+        effect = pm.Deterministic(of_grouping(names.GROUPING_EFFECT, grouping), sd * standardised, dims=dims)
+        total = total + effect[inputs["grouping_index"][:, place]]
+    return total

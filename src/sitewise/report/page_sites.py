@@ -14,9 +14,10 @@ from sitewise.estimands.summary import limits
 from sitewise.inference import FitResult
 from sitewise.inference.prior import prior_quantiles
 from sitewise.models import Prior, RandomSites
+from sitewise.models.groupings import of_grouping
 from sitewise.models.priors import log_ratio_per_sd
 from sitewise.report.analysis import Analysis
-from sitewise.report.page_parts import Section, Table, percent_span, pictures_of, rows_of, span, times_span
+from sitewise.report.page_parts import Section, Table, enumerated, percent_span, pictures_of, rows_of, span, times_span
 from sitewise.report.page_slopes import slope_sentences, slope_spreads, slope_tables
 
 Tables = Mapping[str, pd.DataFrame]
@@ -48,6 +49,7 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
         [
             "Differences between sites mix unmeasured case mix, chance and care; ranks are as uncertain as intervals.",
             *slope_sentences(analysis, tables),
+            *grouping_sentences(fit),
         ],
         made,
         pictures_of(
@@ -58,6 +60,16 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
             survival_by_site="Survival by site: model over Kaplan-Meier steps",
         ),
     )
+
+
+def grouping_sentences(fit: FitResult) -> list[str]:
+    """Return at which labels of further groupings curves are."""
+    if not fit.spec.groupings:
+        return []
+    return [
+        f"Patients are grouped by {enumerated(fit.spec.groupings)} too, with a spread of its own. Survival is that of patients "
+        "in an average group, whatever is said of sites."
+    ]
 
 
 def told_sites(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,6 +129,11 @@ def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
         [f"median {told} ratio between two sites", ratio_before, span(ratio.median, ratio.lower, ratio.upper)],
     ]
     rows += slope_spreads(analysis, tables)
+    for name in fit.spec.groupings:
+        assert fit.spec.resolved.grouping_sd is not None
+        own = parameters[of_grouping(names.GROUPING_SD, name)]
+        before = span(*prior_quantiles(fit.spec.resolved.grouping_sd, (0.5, low, high)))
+        rows.append([f"sd of {metric} between groups of {name}", before, span(own.median, own.lower, own.upper)])
     slopes = dict(zip(fit.spec.resolved.slope_labels, fit.spec.resolved.site_slope_sd, strict=True))
     priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items())])
     note = f"Prior: {priors}.{student_t_note(fit)}"

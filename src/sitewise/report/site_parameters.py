@@ -10,12 +10,17 @@ from sitewise import names
 from sitewise.estimands import effect_metric, median_ratio, site_sd, site_slope_sd
 from sitewise.inference import FitResult
 from sitewise.models import RandomSites
+from sitewise.models.groupings import of_grouping
 
 
 def site_parameters(fit: FitResult) -> dict[str, xr.DataArray]:
-    """Return the draws of what random sites have, by name: spread in every metric, slopes, correlations, degrees of freedom."""
+    """Return the draws of what random sites have, by name: spread in every metric, slopes, correlations, degrees of freedom.
+
+    Of further groupings: the sd in the spec's metric.
+    """
+    groupings = {name: fit.posterior[name] for name in (of_grouping(names.GROUPING_SD, each) for each in fit.spec.groupings)}
     if not isinstance(fit.spec.sites, RandomSites):
-        return {}
+        return groupings
     found = {names.SITE_SD: fit.posterior[names.SITE_SD]}
     if effect_metric(fit) == names.HAZARD_RATIO:
         found[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
@@ -25,7 +30,7 @@ def site_parameters(fit: FitResult) -> dict[str, xr.DataArray]:
     found |= slope_parameters(fit)
     if fit.spec.resolved.site_degrees_of_freedom is not None:
         found[names.SITE_DEGREES_OF_FREEDOM] = fit.posterior[names.SITE_DEGREES_OF_FREEDOM]
-    return found
+    return found | groupings
 
 
 def slope_parameters(fit: FitResult) -> dict[str, xr.DataArray]:

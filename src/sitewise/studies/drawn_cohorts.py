@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference import FitResult
-from sitewise.inference.packing import DIMENSIONS, labels_of
+from sitewise.inference.packing import dimensions_of, labels_of
 from sitewise.models.fitted import Fitted
 from sitewise.models.model_data import ModelData
 from sitewise.models.resolve import prepare
@@ -210,5 +210,5 @@ def lower_ends(made: ModelData, time: Floats, guarantee_time: float) -> Floats |
 
 def one_draw(spec: ModelSpec, truth: Mapping[str, Floats]) -> xr.Dataset:
     """Return true parameters, shapes (1,) or (1, terms or sites), as a posterior of one draw."""
-    content = {name: ((names.CHAIN, names.DRAW, *DIMENSIONS.get(name, ())), values[None]) for name, values in truth.items()}
+    content = {name: ((names.CHAIN, names.DRAW, *dimensions_of(name)), values[None]) for name, values in truth.items()}
     return xr.Dataset(content, coords={names.CHAIN: [0], names.DRAW: [0], **labels_of(spec)})

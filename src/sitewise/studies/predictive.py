@@ -163,13 +163,18 @@ def require_site_integral(spec: ModelSpec) -> None:
     Raises
     ------
     SpecError
-        With random slopes of more than three columns, or under a family without hazard ratios.
+        With random slopes of more than three columns, further groupings, or under a family without hazard ratios.
     """
     if spec.family.standard != EXTREME_VALUE:
         raise SpecError(
             "The likelihood of a site that was not fitted is integrated over an effect that multiplies hazards, as with "
             f"weibull and exponential times. Under the {spec.family.name} family leave out patients instead: "
             "arviz_stats.loo(fit.tree)."
+        )
+    if spec.groupings:
+        raise SpecError(
+            f"The model groups patients by {listed(spec.groupings)} too, whose effects a site that was not fitted may share "
+            "with others. Leave out patients instead of sites (leave_one_out), or fit without further groupings."
         )
     labels = spec.resolved.slope_labels
     if len(labels) > MOST_SLOPES:

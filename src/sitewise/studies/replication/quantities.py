@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.packing import DIMENSIONS, labels_of
+from sitewise.inference.packing import dimensions_of, labels_of
 from sitewise.models.fitted import Fitted
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
@@ -82,14 +82,14 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
     found: list[str] = []
     values: list[Floats] = []
     for name, own in variables.items():
-        if name in SKIPPED:
+        if name in SKIPPED or name.startswith(names.GROUPING_EFFECT_STANDARDISED):
             continue
         if name == names.SITE_CORRELATION:  # symmetric, with ones on its diagonal
             pairs = list(combinations(range(own.shape[-1]), 2))
             found += [f"{name}[{resolution.site_terms[one]}, {resolution.site_terms[other]}]" for one, other in pairs]
             values += [own[:, one, other] for one, other in pairs]
-        elif name in DIMENSIONS:
-            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in DIMENSIONS[name]))]
+        elif dims := dimensions_of(name):
+            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in dims))]
             values += list(own.reshape(len(own), -1).T)
         else:
             found.append(name)
