@@ -53,6 +53,7 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/sbc_faults.py
 	$(PY) benchmarks/check_faults.py
 	$(PY) benchmarks/family_table.py
+	$(PY) benchmarks/site_structure.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

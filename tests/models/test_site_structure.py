@@ -26,6 +26,7 @@ def cohort(make_frame, read):
     [
         ({"distribution": "student"}, r"^The distribution of sites is 'student'. Did you mean 'student-t'\?"),
         ({"distribution": "student-t", "degrees_of_freedom": 2.0}, r"^degrees_of_freedom is 2.0; it must be above 2, so that"),
+        ({"degrees_of_freedom": 5}, r"^degrees_of_freedom is 5, and normal sites have none. Use distribution='student-t'"),
         ({"distribution": "student-t", "slopes": ("age",)}, r"^Student-t sites have no random slopes \('age'\) here. Use "),
     ],
 )

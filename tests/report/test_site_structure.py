@@ -42,9 +42,10 @@ class FromThePrior:
     made: ClassVar[dict] = {}
 
     def run(self, spec, data, *, seed, progress, report):
-        if spec.formula not in self.made:
-            self.made[spec.formula] = prior_draws(spec, data, draws=DRAWS, seed=seed)
-        posterior = self.made[spec.formula]
+        key = str((spec.formula, spec.sites))
+        if key not in self.made:
+            self.made[key] = prior_draws(spec, data, draws=DRAWS, seed=seed)
+        posterior = self.made[key]
         stats = xr.Dataset({"lp": (("chain", "draw"), np.zeros((1, DRAWS)))})
         return Draws(posterior, stats, Verdict((check("r_hat", 1.0),)), spec, {"sample": 0.0})
 
@@ -125,3 +126,16 @@ def test_replicates_take_every_engine(fit):
     assert wanted[kind] <= quantities
     own = estimates[estimates["quantity"].isin(wanted[kind])]
     assert own["pit"].between(0, 1).all()
+
+
+def test_checks_and_other_treatments_of_sites(fit):
+    """What asks about sites does not stumble: checks of the fit, and the same model with other sites beside it."""
+    found = sw.check(fit, replicates=19, seed=1)
+    assert set(found.by_site["site"]) == {"1", "2", "3", "4"}
+    parameters = set(found.contraction["parameter"])
+    assert "site_sd" in parameters
+    assert ("site_degrees_of_freedom" in parameters) == (fit.spec.resolved.site_degrees_of_freedom is not None)
+    assert ("grouping_sd[surgeon]" in parameters) == bool(fit.spec.groupings)
+    table = sw.site_models(fit, groups=sw.RiskGroups.default(fit.cohort, ["ecog"]), times=[6.0], engine=FromThePrior())
+    slopes = ["random intercepts"] if fit.spec.slopes else []
+    assert list(dict.fromkeys(table["site_model"])) == ["random", *slopes, "none", "fixed"]

@@ -9,6 +9,7 @@ from sitewise.problems import SpecError, listed, nearest
 
 NORMAL, STUDENT_T = "normal", "student-t"
 DISTRIBUTIONS = (NORMAL, STUDENT_T)
+USUAL_FREEDOM = 4.0
 INTERCEPT = "intercept"
 """Label of the site effect itself beside the slopes, in their correlation matrix."""
 
@@ -41,12 +42,17 @@ class RandomSites:
     slopes: tuple[str, ...] = ()
     correlated: bool = False
     distribution: str = NORMAL
-    degrees_of_freedom: float | None = 4.0
+    degrees_of_freedom: float | None = USUAL_FREEDOM
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slopes", tuple(self.slopes))
         if self.distribution not in DISTRIBUTIONS:
             raise SpecError(f"The distribution of sites is '{self.distribution}'. {nearest(self.distribution, DISTRIBUTIONS)}")
+        if not self.is_student_t and self.degrees_of_freedom != USUAL_FREEDOM:
+            raise SpecError(
+                f"degrees_of_freedom is {self.degrees_of_freedom}, and normal sites have none. Use distribution='student-t', "
+                "or leave it out."
+            )
         if self.degrees_of_freedom is not None and not 2 < self.degrees_of_freedom < inf:
             raise SpecError(
                 f"degrees_of_freedom is {self.degrees_of_freedom}; it must be above 2, so that sites have an sd, and finite. "
