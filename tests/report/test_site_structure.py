@@ -95,6 +95,7 @@ def test_parameters_and_page(fit, render):
         has = getattr(fit.spec.resolved, field) is not None
         assert (row in parameters.index) == has
         assert (words in page.sections["sites"].text) == has
+        assert (str(getattr(fit.spec.resolved, field)) in page.sections["sites"].text) == has
     if fit.spec.groupings:
         values = fit.posterior["grouping_sd[surgeon]"]
         assert parameters.loc["grouping_sd[surgeon]", "median"] == pytest.approx(float(values.median()))

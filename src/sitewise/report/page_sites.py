@@ -135,7 +135,13 @@ def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
         before = span(*prior_quantiles(fit.spec.resolved.grouping_sd, (0.5, low, high)))
         rows.append([f"sd of {metric} between groups of {name}", before, span(own.median, own.lower, own.upper)])
     slopes = dict(zip(fit.spec.resolved.slope_labels, fit.spec.resolved.site_slope_sd, strict=True))
-    priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items())])
+    others = {
+        "of correlations": fit.spec.resolved.site_correlation,
+        "of degrees of freedom above 2": fit.spec.resolved.site_degrees_of_freedom,
+        "between groups": fit.spec.resolved.grouping_sd,
+    }
+    told = [f"{words} {own}" for words, own in others.items() if own is not None]
+    priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items()), *told])
     note = f"Prior: {priors}.{student_t_note(fit)}"
     return Table(["Spread between sites", "prior", "posterior"], rows, note)
 
