@@ -140,8 +140,8 @@ def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
         "of degrees of freedom above 2": fit.spec.resolved.site_degrees_of_freedom,
         "between groups": fit.spec.resolved.grouping_sd,
     }
-    told = [f"{words} {own}" for words, own in others.items() if own is not None]
-    priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items()), *told])
+    further = [f"{words} {own}" for words, own in others.items() if own is not None]
+    priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items()), *further])
     note = f"Prior: {priors}.{student_t_note(fit)}"
     return Table(["Spread between sites", "prior", "posterior"], rows, note)
 
