@@ -13,7 +13,7 @@ from sitewise.inference.prior import sample_prior
 
 CORRELATED = sw.RandomSites(slopes=("ecog", "age"), correlated=True)
 STUDENT_T = sw.RandomSites(distribution="student-t")
-DRAWS = 1500
+DRAWS = 800
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_prior_of_correlated_sites(centred, cohort):
     for place in range(3):
         assert distributed(standard[..., place], stats.norm())
         assert distributed(whitened[..., place], stats.norm())
-    # Whitened effects are uncorrelated: three products of 12,000 pairs.
+    # Whitened effects are uncorrelated: three products of 3,200 pairs.
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert abs((whitened[..., one] * whitened[..., other]).mean()) < 4.5 / np.sqrt(whitened[..., 0].size)
 

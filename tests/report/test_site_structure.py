@@ -32,7 +32,7 @@ SPECS = {
     },
     "groupings": {"groupings": ("surgeon",), "priors": sw.Priors(**PRIORS), "metric": "time-ratio"},
 }
-DRAWS = 200
+DRAWS = 120
 
 
 class FromThePrior:

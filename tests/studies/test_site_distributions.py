@@ -85,7 +85,7 @@ def test_a_left_out_site_with_a_student_t_effect(metric, estimated, cohort):
             value = conditional(spec, draws, cohort, draw, rows, np.array([b]), np.zeros(1))[0]
             return float(np.exp(value + law.logpdf(b) - top))
 
-        parts = [quad(integrand, low, low + 1, epsabs=1e-12)[0] for low in range(-30, 8)]
+        parts = [quad(integrand, low, low + 1, epsabs=1e-12)[0] for low in range(-20, 7)]
         assert found[draw] == pytest.approx(top + np.log(sum(parts)), abs=1e-8)
 
 
