@@ -56,6 +56,7 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/joint_priors.py
 	$(PY) benchmarks/imputation.py
 	$(PY) benchmarks/imputation_nuts.py
+	$(PY) benchmarks/site_structure.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

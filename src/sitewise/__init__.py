@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sitewise.cohort import KaplanMeier as KaplanMeier
     from sitewise.cohort import Recode as Recode
     from sitewise.cohort import kaplan_meier as kaplan_meier
+    from sitewise.cohort import with_site_means as with_site_means
     from sitewise.estimands import *  # noqa: F403
     from sitewise.evidence import Evidence as Evidence
     from sitewise.evidence import load_evidence as load_evidence
@@ -126,7 +127,7 @@ if TYPE_CHECKING:
     from sitewise.studies.stacking import summarise_stack as summarise_stack
 
 _HOME = {
-    "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
+    "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier", "with_site_means"),
     "sitewise.families": (
         "Exponential",
         "Gamma",

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import sitewise as sw
-from sitewise.cli.study_schema import SCHEMA
+from sitewise.cli.study_schema import SCHEMA, SITE_OPTIONS
 from sitewise.cohort import packaged_path
 from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
 
@@ -152,6 +152,8 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
         *(("data", "lower"), ("data", "upper")),  # tests/cli/test_fit.py
         ("model", "family_options"),
         *(("covariates", "kinds"), ("sampler", "imputations"), ("sampler", "sweeps")),  # tests/cli/test_imputed.py
+        ("data", "site_means"),  # tests/cohort/test_site_means.py
+        *(("model", key) for key in SITE_OPTIONS),  # tests/models/test_site_structure.py
         *(("model", "sites"), ("sampler", "engine"), ("sampler", "tune"), ("sampler", "target_accept"), ("sampler", "seed")),
         *(("report", "prob"), ("report", "margins"), ("report", "question")),
         *(("sbc", key) for key in SCHEMA["sbc"]),  # tests/cli/test_sbc.py

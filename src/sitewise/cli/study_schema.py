@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sitewise.families import FAMILIES
+from sitewise.models.site_effects import DISTRIBUTIONS
 from sitewise.names import HAZARD_RATIO, MEDIAN_SURVIVAL, RMST, SURVIVAL, TIME_RATIO
 from sitewise.problems import Problems, nearest
 
@@ -31,6 +32,7 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "zero_times": (str, int, float),
         "source": (str,),
         "recode": (dict,),
+        "site_means": (list,),
     },
     "covariates": {
         "reference": (dict,),
@@ -46,6 +48,9 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "metric": (str,),
         "guarantee_time": NUMBER,
         "sites": (str,),
+        "correlated_slopes": (bool,),
+        "site_distribution": (str,),
+        "degrees_of_freedom": (str, int, float),
     },
     "sampler": {
         "engine": (str,),
@@ -75,15 +80,30 @@ CHOICES = {
     ("model", "family"): tuple(FAMILIES),
     ("model", "metric"): (HAZARD_RATIO, TIME_RATIO),
     ("model", "sites"): ("random", "random-centred", "fixed", "none"),
+    ("model", "site_distribution"): DISTRIBUTIONS,
 }
 KINDS = ("normal", "log-normal", "binary", "ordinal", "categorical")
 """Models of incomplete covariates."""
+SITE_OPTIONS = {
+    "correlated_slopes": "correlated",
+    "site_distribution": "distribution",
+    "degrees_of_freedom": "degrees_of_freedom",
+}
+"""Keys of ``[model]`` that are fields of ``RandomSites``."""
 TABLES = (*SCHEMA, "priors")
 """Every table of a study."""
 
 RANGES: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("data", "zero_times"): (lambda value: value == "refuse" or _is_positive(value), "'refuse' or a small positive time"),
     ("model", "guarantee_time"): (lambda value: 0 <= value < math.inf, "zero or a positive time"),
+    ("model", "degrees_of_freedom"): (
+        lambda value: value == "prior" or (_is_positive(value) and value > 2),
+        "a number above 2, or 'prior'",
+    ),
+    ("data", "site_means"): (
+        lambda value: bool(value) and all(isinstance(each, str) for each in value),
+        "a list of names of covariates",
+    ),
     ("sampler", "draws"): (lambda value: value >= 4, "at least 4"),
     ("sampler", "tune"): (lambda value: value >= 0, "zero or more"),
     ("sampler", "chains"): (lambda value: value >= 1, "at least 1"),

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 from sitewise import names
 from sitewise.estimands.areas import restricted_means
 from sitewise.estimands.draws import IndexDraws, index_draws
-from sitewise.estimands.mixture import Members, Mixture, make_mixture
+from sitewise.estimands.members import Members
+from sitewise.estimands.mixture import Mixture, make_mixture
 from sitewise.estimands.pooled import pooled_curves
 from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
@@ -193,6 +194,8 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
         draws.site_sd if isinstance(sites, Marginal) else None,
         site_slope=site_slope,
         site_slope_sd=draws.site_slope_sd if draws.has_slopes else None,
+        site_correlation=draws.site_correlation,
+        degrees_of_freedom=draws.degrees_of_freedom,
     )
     mixture = replace(mixture, standard=draws.family.standard, tail=draws.family.tail(draws.shape))
     return GroupCurves(

@@ -26,7 +26,7 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     times : array_like, shape (n,) or scalar
         Time for each patient, or one for all, in the cohort's unit.
     own_sites : bool
-        Whether patients are at their own sites; default an average site.
+        Whether patients are at their own sites, and in their own further groups; default average ones.
 
     Returns
     -------
@@ -45,6 +45,9 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
         predictor = predictor + draws.site_effect[:, data.site]
         for place, distance in enumerate(slope_rows(fit.spec, data).T):
             predictor += draws.site_slope[:, data.site, place] * distance
+    if own_sites and data.grouping is not None:
+        for effect, position in zip(draws.grouping_effects, data.grouping.T, strict=True):
+            predictor = predictor + effect[:, position]
 
     def hazard(when: Floats) -> Floats:
         since = when - fit.spec.guarantee_time

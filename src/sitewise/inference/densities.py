@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.inference.prior_codes import POSITIVE, REAL, encode
+from sitewise.models import student_t
+from sitewise.models.correlation import lkj_log_density, slopes_log_density
+from sitewise.models.groupings import of_grouping
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec
@@ -57,6 +60,9 @@ def predictor_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], data: M
         predictor += variables[coefficient_name(spec)] @ data.covariates.T
     if spec.has_sites:
         predictor += variables[names.SITE_EFFECT][..., data.site]
+    if data.grouping is not None:
+        for name, position in zip(spec.groupings, data.grouping.T, strict=True):
+            predictor += variables[of_grouping(names.GROUPING_EFFECT, name)][..., position]
     if spec.resolved.slope_columns:
         predictor += (variables[names.SITE_SLOPE][..., data.site, :] * slope_rows(spec, data)).sum(axis=-1)
     return predictor
@@ -133,18 +139,40 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
                 result[part.name] = (sample, dirichlet_log_density(part.prior.values["a"], values))
             else:
                 store(part.name, part.prior, values, *([part.dim] if part.dim else []))
+    if resolution.site_degrees_of_freedom is not None:
+        above = posterior[names.SITE_DEGREES_OF_FREEDOM_ABOVE_2].transpose(*sample).to_numpy()
+        store(names.SITE_DEGREES_OF_FREEDOM_ABOVE_2, resolution.site_degrees_of_freedom, above)
     if resolution.site_sd is not None:
         site_sd = posterior[names.SITE_SD].transpose(*sample).to_numpy()
         store(names.SITE_SD, resolution.site_sd, site_sd)
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
-        result[names.SITE_EFFECT] = ((*sample, names.SITE), _normal_log_density(effects, site_sd[..., None]))
+        freedom = student_t.degrees_of_freedom(spec, arrays_of(posterior))
+        if freedom is None:
+            density = _normal_log_density(effects, site_sd[..., None])
+        else:
+            density = student_t.log_density(effects, site_sd[..., None], freedom[..., None])
+        result[names.SITE_EFFECT] = ((*sample, names.SITE), density)
     if resolution.slope_columns:
         slope_sd = posterior[names.SITE_SLOPE_SD].transpose(*sample, names.SLOPE).to_numpy()
         densities = [log_density(prior, slope_sd[..., index]) for index, prior in enumerate(resolution.site_slope_sd)]
         result[names.SITE_SLOPE_SD] = ((*sample, names.SLOPE), np.stack(densities, axis=-1))
         slopes = posterior[names.SITE_SLOPE].transpose(*sample, names.SITE, names.SLOPE).to_numpy()
         density = _normal_log_density(slopes, slope_sd[..., None, :])
+        if resolution.site_correlation is not None:
+            correlation = (
+                posterior[names.SITE_CORRELATION].transpose(*sample, names.SITE_TERM, names.OTHER_SITE_TERM).to_numpy()
+            )
+            eta = resolution.site_correlation.values["eta"]
+            result[names.SITE_CORRELATION] = (sample, lkj_log_density(eta, correlation))
+            density = slopes_log_density(effects / site_sd[..., None], slopes, slope_sd, correlation)
         result[names.SITE_SLOPE] = ((*sample, names.SITE, names.SLOPE), density)
+    for name in spec.groupings:
+        assert resolution.grouping_sd is not None
+        level, variable = of_grouping(names.LEVEL, name), of_grouping(names.GROUPING_EFFECT, name)
+        sd = posterior[of_grouping(names.GROUPING_SD, name)].transpose(*sample).to_numpy()
+        store(of_grouping(names.GROUPING_SD, name), resolution.grouping_sd, sd)
+        values = posterior[variable].transpose(*sample, level).to_numpy()
+        result[variable] = ((*sample, level), _normal_log_density(values, sd[..., None]))
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
         result[names.SITE_EFFECT] = (sample, zero_sum_normal_log_density(resolution.site_effects.values["sigma"], effects))

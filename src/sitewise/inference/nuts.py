@@ -134,7 +134,9 @@ def _clean(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _stored_variables(model: pymc.Model) -> list[str]:
-    return [variable.name for variable in [*model.free_RVs, *model.deterministics]]
+    from sitewise.models.graph import stored_variables
+
+    return [variable.name for variable in stored_variables(model)]
 
 
 def _compile_key(spec: ModelSpec, arrays: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ from sitewise.families import (
 )
 from sitewise.families.hazard_level import HazardLevel
 from sitewise.families.hazard_splines import Basis
+from sitewise.inference.labels import dimensions_of, labels_of
 from sitewise.inference.prior_codes import POSITIVE, REAL, SUPPORTS, encode, encoded
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
 from sitewise.models.model_data import ModelData, slope_rows
@@ -50,32 +51,24 @@ FAMILY_CODES: dict[type[Family], int] = {
     MSpline: 7,
 }
 """Families that :mod:`sitewise.inference.family_terms` knows; with cure, that of the uncured."""
-DIMENSIONS: dict[str, tuple[str, ...]] = {
-    names.LOG_HAZARD_RATIO: (names.TERM,),
-    names.LOG_TIME_RATIO: (names.TERM,),
-    names.SITE_EFFECT: (names.SITE,),
-    names.SITE_EFFECT_STANDARDISED: (names.SITE,),
-    names.SITE_SLOPE_SD: (names.SLOPE,),
-    names.SITE_SLOPE: (names.SITE, names.SLOPE),
-    names.SITE_SLOPE_STANDARDISED: (names.SITE, names.SLOPE),
-}
-"""The dimensions of the variables that are not one number a draw."""
 CONSTANT = 1e-10
 """A column whose sd is less than this share of its largest value is constant."""
 BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
 
 
 def is_compiled(spec: ModelSpec) -> bool:
-    """Return whether the fast engine has this spec's family, and a place for the priors of its baseline and of fixed sites."""
+    """Return whether the fast engine has this spec's family, and a place for its sites and for the prior of its baseline."""
     return type(spec.family) in (Weibull, Exponential) and _has_places(spec)
 
 
 def _has_places(spec: ModelSpec) -> bool:
-    """Return whether the compiled functions have a place for the priors of the baseline and of fixed sites."""
+    """Return whether the compiled functions have a place for a spec's site effects and for the prior of its baseline."""
     resolution = spec.resolved
     fixed = resolution.site_effects
     known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
-    return known_sites and (resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values)
+    plain = (not isinstance(spec.sites, RandomSites) or spec.sites.is_plain) and not spec.groupings
+    located = resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values
+    return known_sites and plain and located
 
 
 def _uncured(family: Family) -> Family:
@@ -209,25 +202,12 @@ def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
     return as_dataset(spec, unpack_arrays(spec, column_scales(data), points))
 
 
-def dimensions(spec: ModelSpec) -> dict[str, tuple[str, ...]]:
-    """Return the dimensions of the variables that are not one number a draw, those of joint priors too."""
-    return DIMENSIONS | {name: (part.dim,) for name, part in spec.resolved.jointly_sampled.items() if part.dim}
-
-
 def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
     """Return variables by name, shapes (chain, draw) or (chain, draw, terms or sites), with dims and labels."""
     sample = (names.CHAIN, names.DRAW)
-    known = dimensions(spec)
-    content = {name: ((*sample, *known.get(name, ())), values) for name, values in variables.items()}
+    content = {name: ((*sample, *dimensions_of(spec, name)), values) for name, values in variables.items()}
     chains, draws = variables[names.LOG_SCALE_AT_MEANS].shape
-    coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws)}
-    if spec.resolved.columns:
-        coords[names.TERM] = list(spec.resolved.columns)
-    if spec.has_sites:
-        coords[names.SITE] = list(spec.resolved.site_labels)
-    if spec.resolved.slope_columns:
-        coords[names.SLOPE] = list(spec.resolved.slope_labels)
-    coords |= {part.dim: list(part.labels) for part in spec.resolved.jointly_sampled.values() if part.dim}
+    coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws), **labels_of(spec)}
     return xr.Dataset(content, coords=coords)
 
 

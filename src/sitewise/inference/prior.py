@@ -61,15 +61,15 @@ def prior_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, seed: int) -
     import pymc as pm
     from pytensor.compile.mode import Mode
 
-    from sitewise.models.graph import build
+    from sitewise.models.graph import build, stored_variables
 
     model = build(spec, data)
-    wanted = [*model.free_RVs, *model.deterministics]
+    wanted = stored_variables(model)
     drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
     if draws == 1:  # PyMC then leaves the dimension out
         drawn = [np.asarray(values)[None] for values in drawn]
     coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
-    coords |= {dim: list(labels) for dim, labels in model.coords.items() if dim != names.PATIENT}
+    coords |= {dim: list(labels) for dim, labels in model.coords.items() if dim != names.PATIENT and labels is not None}
     prior = xr.Dataset(
         {
             variable.name: (

@@ -16,15 +16,15 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.groupings import of_grouping
 from sitewise.models.joint_priors import Sampled
 from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
-from sitewise.models.prior_check import check_priors, distribution, parameters
+from sitewise.models.prior_check import check_priors, distribution, parameters, variable
 from sitewise.models.priors import Prior
-from sitewise.models.site_effects import FixedSites, RandomSites
+from sitewise.models.site_graph import grouping_predictor, site_predictor
 from sitewise.models.spec import ModelSpec
-from sitewise.problems import SpecError
 
-SECOND = {"slope_covariates": names.SLOPE}
+SECOND = {"slope_covariates": names.SLOPE, "grouping_index": names.GROUPING}
 """The second dimension of arrays where it is not that of the terms."""
 
 
@@ -39,6 +39,11 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         coords[names.SITE] = list(resolution.site_labels)
     if resolution.slope_columns:
         coords[names.SLOPE] = list(resolution.slope_labels)
+    if resolution.site_correlation is not None:
+        coords |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
+    if spec.groupings:
+        coords[names.GROUPING] = list(spec.groupings)
+    coords |= {of_grouping(names.LEVEL, name): list(labels) for name, labels in resolution.groupings.items()}
     with pm.Model(coords=coords) as model:
         inputs = {
             key: pm.Data(key, value, dims=(names.PATIENT, SECOND.get(key, names.TERM))[: value.ndim])
@@ -51,13 +56,10 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         linear_predictor = pt.zeros_like(inputs["log_time"])
         if effect is not None:
             linear_predictor = inputs["covariates"] @ effect
-        site_effect = _site_effects(spec)
-        if site_effect is not None:
-            linear_predictor = linear_predictor + site_effect[inputs["site_index"]]
-        slopes = _site_slopes(spec)
-        if slopes is not None:
-            own = slopes[inputs["site_index"]] * inputs["slope_covariates"]
-            linear_predictor = linear_predictor + own.sum(axis=1)
+        if spec.has_sites:
+            linear_predictor = linear_predictor + site_predictor(spec, inputs)
+        if spec.groupings:
+            linear_predictor = linear_predictor + grouping_predictor(spec, inputs)
         log_scale_at_means = _baseline(spec, effect, shape)
 
         def log_density(log_time: Any, predictor: Any, log_scale: Any, event: Any, *rest: Any) -> Any:
@@ -89,12 +91,9 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
     return model
 
 
-def variable(name: str, prior: Prior, **options: Any) -> Any:
-    """Return a random variable of the current model with this prior."""
-    try:
-        return distribution(prior, name)(name, **parameters(prior), **options)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"The prior of {name}, {prior}, is not one that PyMC accepts: {error}") from error
+def stored_variables(model: pm.Model) -> list[Any]:
+    """Return the variables that a posterior keeps: all but the Cholesky factor, which the correlation matrix has in it."""
+    return [item for item in [*model.free_RVs, *model.deterministics] if item.name != names.SITE_CORRELATION_CHOLESKY]
 
 
 def _coefficients(spec: ModelSpec) -> Any | None:
@@ -127,35 +126,6 @@ def _sampled(item: Sampled) -> Any:
         return variable(item.name, item.prior)
     pm.modelcontext(None).add_coord(item.dim, list(item.labels))
     return variable(item.name, item.prior, dims=item.dim)
-
-
-def _site_effects(spec: ModelSpec) -> Any | None:
-    """Return the site effects: random (non-centred or centred), fixed with sum zero, or none."""
-    resolution = spec.resolved
-    if isinstance(spec.sites, RandomSites) and resolution.site_sd is not None:
-        sd = variable(names.SITE_SD, resolution.site_sd)
-        if spec.sites.centred:
-            return pm.Normal(names.SITE_EFFECT, 0.0, sd, dims=names.SITE)
-        standardised = pm.Normal(names.SITE_EFFECT_STANDARDISED, 0.0, 1.0, dims=names.SITE)
-        return pm.Deterministic(names.SITE_EFFECT, sd * standardised, dims=names.SITE)
-    if isinstance(spec.sites, FixedSites) and resolution.site_effects is not None:
-        return variable(names.SITE_EFFECT, resolution.site_effects, dims=names.SITE)
-    return None
-
-
-def _site_slopes(spec: ModelSpec) -> Any | None:
-    """Return the sites' slopes (sites, slopes), independent and non-centred or centred as the intercepts are; or none."""
-    resolution = spec.resolved
-    if not (isinstance(spec.sites, RandomSites) and resolution.slope_columns):
-        return None
-    priors = resolution.site_slope_sd
-    stacked = {key: np.array([item.values[key] for item in priors]) for key in priors[0].values}
-    sd = distribution(priors[0], names.SITE_SLOPE_SD)(names.SITE_SLOPE_SD, **stacked, dims=names.SLOPE)
-    dims = (names.SITE, names.SLOPE)
-    if spec.sites.centred:
-        return pm.Normal(names.SITE_SLOPE, 0.0, sd, dims=dims)
-    standardised = pm.Normal(names.SITE_SLOPE_STANDARDISED, 0.0, 1.0, dims=dims)
-    return pm.Deterministic(names.SITE_SLOPE, sd * standardised, dims=dims)
 
 
 def _baseline(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> Any:

@@ -50,6 +50,14 @@ def parameters(prior: Prior) -> dict[str, Any]:
     return {name: np.asarray(value, dtype=np.float64) for name, value in prior.values.items()}
 
 
+def variable(name: str, prior: Prior, **options: Any) -> Any:
+    """Return a random variable of the current model with this prior."""
+    try:
+        return distribution(prior, name)(name, **parameters(prior), **options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"The prior of {name}, {prior}, is not one that PyMC accepts: {error}") from error
+
+
 def check_priors(spec: ModelSpec) -> None:
     """Check every prior of a resolved spec.
 
@@ -66,6 +74,10 @@ def check_priors(spec: ModelSpec) -> None:
         positive["site_sd"] = resolution.site_sd
     for label, prior in zip(resolution.slope_labels, resolution.site_slope_sd, strict=True):
         positive[f"site_slope_sd[{label}]"] = prior
+    if resolution.site_degrees_of_freedom is not None:
+        positive["site_degrees_of_freedom"] = resolution.site_degrees_of_freedom
+    if resolution.grouping_sd is not None:
+        positive["grouping_sd"] = resolution.grouping_sd
     real = {item.name: prior for item, prior in shape if item.support == REAL}
     real[resolution.baseline] = resolution.baseline_prior
     for column, own in zip(resolution.columns, resolution.coefficients, strict=True):

@@ -15,8 +15,10 @@ from sitewise.families import Family, ShapeParameter
 from sitewise.models.coefficient_priors import coefficient_priors, unit
 from sitewise.models.design import Design, has_calls, make_design
 from sitewise.models.formula import response_columns
+from sitewise.models.groupings import check_groupings, grouping_labels, grouping_positions
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior, Priors
+from sitewise.models.site_checks import check_site_priors, correlation_prior, degrees_of_freedom_prior, grouping_prior
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec, Resolution
 from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
@@ -54,6 +56,10 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         time_unit=cohort.time_unit,
         slope_columns=slope_columns,
         site_slope_sd=tuple(_slope_prior(spec, design.matrix[:, place]) for place in slope_columns),
+        site_correlation=correlation_prior(spec),
+        site_degrees_of_freedom=degrees_of_freedom_prior(spec),
+        groupings=grouping_labels(spec, cohort),
+        grouping_sd=grouping_prior(spec),
     )
 
 
@@ -102,6 +108,7 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
         weight=np.array(cohort.weights) if cohort.weighted else None,
         covariates=design.matrix - np.asarray(resolution.means),
         site=site_positions(spec, cohort),
+        grouping=grouping_positions(spec, cohort),
         design=design,
         **interval,
     )
@@ -161,6 +168,7 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
                 f"has {len(cohort.site_labels)} site; a site effect needs at least 2",
                 "Remove the site term from the model.",
             )
+    check_groupings(spec, cohort, problems)
     early = cohort.time <= spec.guarantee_time
     if spec.guarantee_time > 0 and early.any():
         problems.add(
@@ -249,16 +257,9 @@ def _check_prior_names(spec: ModelSpec, design: Design) -> None:
     for name in spec.priors.terms:
         if name not in known:
             options = [*sorted(known), "coefficients", "site_sd", "site_slope_sd", "median_survival", "log_scale_at_means"]
+            options += ["site_correlation", "site_degrees_of_freedom", "grouping_sd"]
             problems.add(f"prior '{name}'", "belongs to no term of the model", nearest(name, options))
     if spec.priors.shape is not None and names.SHAPE not in of_family:
         problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
-    if spec.priors.site_sd is not None and not isinstance(spec.sites, RandomSites):
-        problems.add("prior 'site_sd'", "the model has no random site effects", "Add (1 | site), or remove the prior.")
-    if spec.priors.site_slope_sd is not None and not spec.slopes:
-        problems.add("prior 'site_slope_sd'", "the model has no random slopes", "Write (1 + term | site), or remove the prior.")
-    fixed = spec.priors.site_effects
-    if fixed is not None and (fixed.dist != "ZeroSumNormal" or set(fixed.values) != {"sigma"}):
-        problems.add("prior 'site_effects'", f"is {fixed}", "Fixed site effects sum to zero: use ZeroSumNormal with a sigma.")
-    if spec.priors.site_effects is not None and not isinstance(spec.sites, FixedSites):
-        problems.add("prior 'site_effects'", "the model has no fixed site effects", "Remove it.")
+    check_site_priors(spec, problems)
     problems.raise_if_any(SpecError, "The spec")

@@ -31,6 +31,7 @@ def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
         "guarantee_time": spec.guarantee_time,
         "response": list(spec.response),
         "group": spec.group,
+        "groupings": list(spec.groupings),
         "sites": {"kind": kinds[type(spec.sites)], **asdict(spec.sites)},
         "priors": {field.name: _plain(getattr(spec.priors, field.name)) for field in fields(spec.priors)},
         "resolution": resolution,
@@ -51,11 +52,12 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
         stored = dict(data["resolution"])
         for name in ("shape", "coefficients", "site_slope_sd"):
             stored[name] = tuple(_prior(item) for item in stored.get(name, ()))
-        for name in ("baseline_prior", "site_sd", "site_effects"):
-            stored[name] = _prior(stored[name])
+        for name in ("baseline_prior", "site_sd", "site_effects", "site_correlation", "site_degrees_of_freedom", "grouping_sd"):
+            stored[name] = _prior(stored.get(name))
         for name in ("columns", "means", "reference", "site_labels", "slope_columns"):
             stored[name] = tuple(stored.get(name, ()))
-        stored["levels"] = {key: tuple(value) for key, value in stored["levels"].items()}
+        for name in ("levels", "groupings"):
+            stored[name] = {key: tuple(value) for key, value in stored.get(name, {}).items()}
         resolution = Resolution(**stored)
     return ModelSpec(
         terms=tuple(data["terms"]),
@@ -66,6 +68,7 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
         priors=Priors(**priors),
         response=tuple(data["response"]),
         group=data["group"],
+        groupings=tuple(data.get("groupings", ())),
         resolution=resolution,
     )
 

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sitewise.cohort import Cohort
 from sitewise.families import Family, Weibull
-from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.formula import parse_formula, variables_of
 from sitewise.models.joint_priors import JointPrior, Sampled
 from sitewise.models.priors import Prior, Priors
-from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
+from sitewise.models.site_checks import check_site_structure
+from sitewise.models.site_effects import INTERCEPT, FixedSites, NoSites, RandomSites, SiteEffect
 from sitewise.names import HAZARD_RATIO, TIME_RATIO
-from sitewise.problems import SpecError, listed, nearest
+from sitewise.problems import SpecError, nearest
 
 if TYPE_CHECKING:
     import pymc
@@ -57,6 +57,14 @@ class Resolution:
         Positions of the design columns with random slopes.
     site_slope_sd : tuple of Prior
         A prior per such column, of the sd of its slopes.
+    site_correlation : Prior or None
+        Prior of the correlation matrix of a site's effect and slopes; None where they are independent.
+    site_degrees_of_freedom : Prior or None
+        Prior of the degrees of freedom above 2 of Student-t sites; None where they are fixed.
+    groupings : dict of str to tuple
+        Labels of each further grouping, in natural order.
+    grouping_sd : Prior or None
+        Prior of the sd of each of them.
     training : dict of str to list, or None
         The covariates of the cohort, when a term calls a function such as ``scale`` that learns from them.
     data_hash : str
@@ -82,6 +90,10 @@ class Resolution:
     time_unit: str
     slope_columns: tuple[int, ...] = ()
     site_slope_sd: tuple[Prior, ...] = ()
+    site_correlation: Prior | None = None
+    site_degrees_of_freedom: Prior | None = None
+    groupings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    grouping_sd: Prior | None = None
 
     @property
     def joint_priors(self) -> tuple[JointPrior, ...]:
@@ -97,6 +109,11 @@ class Resolution:
     def slope_labels(self) -> tuple[str, ...]:
         """Names of the design columns with random slopes."""
         return tuple(self.columns[place] for place in self.slope_columns)
+
+    @property
+    def site_terms(self) -> tuple[str, ...]:
+        """Names of a site's effect and of its slopes, the rows of their correlation matrix."""
+        return (INTERCEPT, *self.slope_labels)
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,8 @@ class ModelSpec:
         their columns are checked against the cohort's.
     group : str, optional
         Column named in ``(1 | group)``; checked against the cohort's site column.
+    groupings : sequence of str
+        Columns of further groupings, crossed with sites or nested in them, with random intercepts: ``("surgeon",)``.
     resolution : Resolution, optional
         Set by :meth:`resolve`.
     """
@@ -134,27 +153,19 @@ class ModelSpec:
     priors: Priors = field(default_factory=Priors)
     response: tuple[str, ...] = ()
     group: str | None = None
+    groupings: tuple[str, ...] = ()
     resolution: Resolution | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(self.terms))
+        object.__setattr__(self, "groupings", tuple(self.groupings))
         if self.metric not in (HAZARD_RATIO, TIME_RATIO):
             raise SpecError(f"metric is '{self.metric}'. {nearest(self.metric, (HAZARD_RATIO, TIME_RATIO))}")
         if self.metric not in self.family.metrics:
             raise SpecError(
                 f"The {self.family.name} family has no '{self.metric}' metric. Use metric='{min(self.family.metrics)}'."
             )
-        lacking = [term for term in self.slopes if term not in self.terms]
-        if lacking:
-            raise SpecError(
-                f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} a random slope but no effect at an average site. "
-                f"Add {'it' if len(lacking) == 1 else 'them'} to the terms."
-            )
-        if self.slopes and self.family.standard != EXTREME_VALUE:
-            raise SpecError(
-                f"Random slopes are fitted where covariates multiply the hazard, not with {self.family.name} times: "
-                "write (1 | site)."
-            )
+        check_site_structure(self)
         if not (0 <= self.guarantee_time < float("inf")):
             raise SpecError(f"guarantee_time is {self.guarantee_time}; it must be zero or a positive time.")
 
@@ -203,6 +214,7 @@ class ModelSpec:
             priors=priors if priors is not None else Priors(),
             response=parsed.response,
             group=parsed.group,
+            groupings=parsed.groupings,
         )
 
     @property
@@ -239,7 +251,8 @@ class ModelSpec:
         left = f"Surv({', '.join(self.response or ('time', 'event'))})"
         random = f"({' + '.join(['1', *self.slopes])} | {self.group or 'site'})"
         site = {RandomSites: random, FixedSites: "fixed sites"}.get(type(self.sites))
-        return f"{left} ~ {' + '.join([*self.terms, *([site] if site else [])]) or '1'}"
+        groups = [*([site] if site else []), *(f"(1 | {name})" for name in self.groupings)]
+        return f"{left} ~ {' + '.join([*self.terms, *groups]) or '1'}"
 
     def resolve(self, cohort: Cohort) -> ModelSpec:
         """Return the spec with data-located defaults turned into numbers; a resolved spec is returned unchanged.

@@ -69,7 +69,7 @@ class Exchangeable(Law):
 
     def sampled(self, joint: JointPrior) -> tuple[Sampled, ...]:
         """Return the sd and standardised coefficients."""
-        standardised, dim = joint.named(names.STANDARDISED_COEFFICIENT), joint.named(names.LEVEL)
+        standardised, dim = joint.named(names.STANDARDISED_COEFFICIENT), joint.named(names.EXCHANGEABLE)
         return (
             Sampled(joint.named(names.EXCHANGEABLE_SD), self.sd, positive=True),
             Sampled(standardised, Prior("Normal", mu=0.0, sigma=1.0), dim, joint.columns),

@@ -15,7 +15,6 @@ from sitewise.estimands import (
     log_hazard_ratios,
     prob_above,
     site_log_hazard_ratios,
-    site_slope_sd,
     summarise,
 )
 from sitewise.inference import FitResult
@@ -31,24 +30,6 @@ STEPS, PRECISE, LONGEST = 100, 1e-9, 2.0
 """Newton's method: most steps, the step that ends it, and the longest step in a log hazard."""
 FARTHEST, WORST_CONDITION = 12.0, 1e12
 """Largest effect of a column's range that a site alone is believed, and the worst condition of its information."""
-
-
-def slope_parameters(fit: FitResult) -> dict[str, xr.DataArray]:
-    """Return the draws of the sds of slopes, by their names in ``parameters.csv``: the spec's metric, then every metric."""
-    if not fit.spec.resolved.slope_columns:
-        return {}
-    found = {
-        names.SITE_SLOPE_SD: fit.posterior[names.SITE_SLOPE_SD],
-        f"{names.SITE_SLOPE_SD}_{names.LOG_HAZARD_RATIO}": site_slope_sd(fit),
-    }
-    if names.TIME_RATIO in fit.spec.family.metrics:
-        found[f"{names.SITE_SLOPE_SD}_{names.LOG_TIME_RATIO}"] = site_slope_sd(fit, metric=names.TIME_RATIO)
-    labels = fit.spec.resolved.slope_labels
-    return {
-        f"{name}[{label}]": draws.isel({names.SLOPE: place}, drop=True)
-        for place, label in enumerate(labels)
-        for name, draws in found.items()
-    }
 
 
 def average_of_slopes(fit: FitResult) -> xr.DataArray:

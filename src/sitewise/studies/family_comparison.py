@@ -154,10 +154,10 @@ def with_family(spec: ModelSpec, family: Family) -> tuple[ModelSpec, str]:
     priors, metric, note = spec.priors, spec.metric, ""
     if metric not in family.metrics:
         metric = min(family.metrics)
-        told = [priors.coefficients, priors.site_sd, priors.site_effects]
+        told = [priors.coefficients, priors.site_sd, priors.site_effects, priors.grouping_sd]
         if priors.terms or any(prior is not None for prior in told):
             note = f"{family.name}: effects are {metric}s, so that priors of coefficients and sites are the defaults."
-        priors = replace(priors, coefficients=None, terms={}, site_sd=None, site_effects=None)
+        priors = replace(priors, coefficients=None, terms={}, site_sd=None, site_effects=None, grouping_sd=None)
     if not family.shape_parameters:
         priors = replace(priors, shape=None)
     return replace(spec, family=family, metric=metric, priors=priors, resolution=None), note

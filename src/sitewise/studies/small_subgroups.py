@@ -148,8 +148,8 @@ def small_subgroups(
 
 def without_effects(spec: ModelSpec) -> ModelSpec:
     """Return a spec without covariates and sites, unresolved, with the same baseline and priors of it."""
-    priors = replace(spec.priors, coefficients=None, terms={}, site_sd=None, site_effects=None, site_slope_sd=None)
-    return replace(spec, terms=(), sites=NoSites(), priors=priors, group=None, resolution=None)
+    priors = replace(spec.priors.without_sites(), coefficients=None, terms={}, grouping_sd=None)
+    return replace(spec, terms=(), sites=NoSites(), priors=priors, group=None, groupings=(), resolution=None)
 
 
 def _log_hazards(spec: ModelSpec, data: ModelData, time: float, engine: Engine, seed: int) -> Floats:

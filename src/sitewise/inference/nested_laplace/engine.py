@@ -166,6 +166,14 @@ def require_known(spec: ModelSpec) -> None:
     SpecError
         With what to use instead.
     """
+    if spec.groupings:
+        raise SpecError(
+            f"NestedLaplace fits one grouping of patients, the site, and the model also has {listed(spec.groupings)}. "
+            "Use engine=Nuts()."
+        )
+    if isinstance(spec.sites, RandomSites) and not spec.sites.is_plain:
+        kind = "Student-t site effects" if spec.sites.is_student_t else "site effects and slopes that are correlated"
+        raise SpecError(f"NestedLaplace fits independent normal site effects, not {kind}. Use engine=Nuts().")
     if len(spec.resolved.slope_columns) > 1:
         raise SpecError(
             f"NestedLaplace integrates over at most three hyperparameters, and the sds of the slopes "

@@ -18,6 +18,7 @@ from sitewise.inference.densities import coefficient_name
 from sitewise.inference.nested_laplace.engine import require_known
 from sitewise.inference.packing import column_scales, unpack_arrays
 from sitewise.inference.prior import prior_draws
+from sitewise.models.groupings import of_grouping
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec
@@ -52,7 +53,9 @@ def contraction(fitted: FitResult, prior: xr.Dataset) -> pd.DataFrame:
     """
     wanted = [item.name for item in fitted.spec.family.shape_parameters]
     wanted += [coefficient_name(fitted.spec)] if fitted.spec.resolved.columns else []
-    wanted += [name for name in (names.SITE_SD, names.SITE_SLOPE_SD) if name in fitted.posterior]
+    spreads = (names.SITE_SD, names.SITE_SLOPE_SD, names.SITE_DEGREES_OF_FREEDOM)
+    wanted += [name for name in spreads if name in fitted.posterior]
+    wanted += [of_grouping(names.GROUPING_SD, name) for name in fitted.spec.groupings]
     rows = []
     for name in wanted:
         before, after = _by_quantity(prior[name]), _by_quantity(fitted.posterior[name])
@@ -99,7 +102,8 @@ def sensitivity(fitted: FitResult, groups: Population, time: float) -> pd.DataFr
     )
     posterior = posterior.drop_vars([name for name in posterior.coords if name not in posterior.dims])
     prior = fitted.tree[names.LOG_PRIOR].to_dataset()
-    prior = prior.drop_vars([name for name in (names.SITE_EFFECT, names.SITE_SLOPE) if name in prior])
+    effects = [names.SITE_EFFECT, names.SITE_SLOPE, *(of_grouping(names.GROUPING_EFFECT, name) for name in spec.groupings)]
+    prior = prior.drop_vars([name for name in effects if name in prior])
     tree = xr.DataTree.from_dict(
         {
             names.POSTERIOR: posterior,

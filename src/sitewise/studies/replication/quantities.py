@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.packing import dimensions
+from sitewise.inference.labels import dimensions_of, labels_of
 from sitewise.models.fitted import Fitted
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
@@ -24,7 +24,11 @@ Estimand = Callable[[Fitted], xr.DataArray]
 LOG_LIKELIHOOD = "log_likelihood"
 MEDIAN, AVERAGE_PATIENT = "median", "reference patient, average site"
 SKIPPED = (
-    *(names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.STANDARDISED_COEFFICIENT),
+    names.SITE_EFFECT_STANDARDISED,
+    names.SITE_SLOPE_STANDARDISED,
+    names.SITE_DEGREES_OF_FREEDOM_ABOVE_2,
+    names.STANDARDISED_COEFFICIENT,
+    names.GROUPING_EFFECT_STANDARDISED,
     names.LOG_MEDIAN_AT_MEANS,
 )
 """Beginnings of the names of what is not kept."""
@@ -77,17 +81,19 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
         What to keep.
     """
     resolution = spec.resolved
-    labels = {names.TERM: resolution.columns, names.SITE: resolution.site_labels, names.SLOPE: resolution.slope_labels}
-    labels |= {part.dim: part.labels for part in resolution.jointly_sampled.values() if part.dim}
-    known = dimensions(spec)
+    labels = labels_of(spec)
     effect = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
     found: list[str] = []
     values: list[Floats] = []
     for name, own in variables.items():
         if name.startswith((*SKIPPED, f"{effect}[")):  # a coefficient sampled alone is in the vector too
             continue
-        if name in known:
-            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in known[name]))]
+        if name == names.SITE_CORRELATION:  # symmetric, with ones on its diagonal
+            pairs = list(combinations(range(own.shape[-1]), 2))
+            found += [f"{name}[{resolution.site_terms[one]}, {resolution.site_terms[other]}]" for one, other in pairs]
+            values += [own[:, one, other] for one, other in pairs]
+        elif dims := dimensions_of(spec, name):
+            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in dims))]
             values += list(own.reshape(len(own), -1).T)
         else:
             found.append(name)
