@@ -13,7 +13,7 @@ import numpy as np
 from sitewise.classical.compiled import compiled
 from sitewise.families.base import LOG_LOG_2
 from sitewise.families.gamma_tail import LOG_ROOT_2_PI
-from sitewise.inference.gamma_terms import log_constant, median_terms, survival_terms
+from sitewise.inference.gamma_terms import log_constant, median_terms, survival_terms, tail_table
 
 WEIBULL, EXPONENTIAL, LOG_NORMAL, LOG_LOGISTIC, GAMMA, GENERALISED_GAMMA, GOMPERTZ, SPLINE = range(8)
 NEARLY_CONSTANT = 1e-4
@@ -150,9 +150,17 @@ def fixed_numbers(code, theta, log_unit, last):  # type: ignore[no-untyped-def]
     numbers = np.zeros(4)
     numbers[0], numbers[1] = log_unit, last
     if code in (GAMMA, GENERALISED_GAMMA):
-        q = 1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1]
-        numbers[2], numbers[3] = log_constant(q)
+        numbers[2], numbers[3] = log_constant(1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1])
     return numbers
+
+
+@compiled
+def log_gamma_tails(code, theta, numbers):  # type: ignore[no-untyped-def]
+    """Return tables of a log-gamma variable's right and left tail; empty ones of other families."""
+    if code not in (GAMMA, GENERALISED_GAMMA):
+        return np.empty((0, 6)), np.empty((0, 6))
+    q = 1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1]
+    return tail_table(q, numbers[2], numbers[3]), tail_table(-q, numbers[2], -numbers[3])
 
 
 @compiled
@@ -167,6 +175,8 @@ def own_terms(  # type: ignore[no-untyped-def]
     cumulative,
     weights,
     slopes,
+    right,
+    left,
     f,
     g,
 ):
@@ -174,7 +184,7 @@ def own_terms(  # type: ignore[no-untyped-def]
 
     ``numbers`` is of :func:`fixed_numbers`, ``breaks`` to ``cumulative`` are of
     :class:`sitewise.families.hazard_splines.Basis`, ``weights`` and ``slopes`` of :func:`spline_weights`; those of splines are
-    empty for other families.
+    empty for other families, as ``right`` and ``left`` of :func:`log_gamma_tails` are.
     """
     away = log_time - log_scale
     if code in (WEIBULL, EXPONENTIAL):
@@ -196,7 +206,7 @@ def own_terms(  # type: ignore[no-untyped-def]
             rate, q = theta[0], theta[1]
         u = max(rate * away, -1e6)
         log_survival, survival_slope, survival_in_q, value, log_density, density_slope, density_in_q = survival_terms(
-            u, q, numbers[2], numbers[3]
+            u, q, numbers[2], numbers[3], right, left
         )
         whole = math.exp(value)
         slope, in_q = -survival_slope / whole, -survival_in_q / whole
@@ -232,6 +242,8 @@ def terms(  # type: ignore[no-untyped-def]
     cumulative,
     weights,
     slopes,
+    right,
+    left,
     f,
     g,
 ):
@@ -240,7 +252,7 @@ def terms(  # type: ignore[no-untyped-def]
     With ``cured`` the last of ``theta`` is the share cured: H = -log(pi + (1 - pi) exp(-H0)).
     """
     value, rate, value_slope, rate_slope = own_terms(
-        code, log_time, log_scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, f, g
+        code, log_time, log_scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, right, left, f, g
     )
     if not cured:
         return value, rate, value_slope, rate_slope
