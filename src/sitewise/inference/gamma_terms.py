@@ -19,7 +19,7 @@ SMALL = 1e-3
 NEWTON_STEPS = 60
 LOG_HALF = math.log(0.5)
 TABLE_STEP, TABLE_REACH = 0.1, 4.0
-"""Step of tables of tails for |q| up to 1, and the distance from the middle to which they reach: quintics err by 1e-10 there."""
+"""Step of tables of tails for |q| up to 1, and how far from the middle they reach: quintics err by 1e-10 there."""
 PLACES, SHARES = np.polynomial.legendre.leggauss(5)
 PLACES, SHARES = 0.5 * (1 + PLACES), 0.5 * SHARES
 NOTHING = 60.0

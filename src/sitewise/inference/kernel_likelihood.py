@@ -138,7 +138,21 @@ def family_likelihood(  # type: ignore[no-untyped-def]
         if times[i, 3] != 0.0:
             log_entry = times[i, 2]
             entry, _, entry_slope, _ = terms(
-                code, cured, log_entry, scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, right, left, at, spare
+                code,
+                cured,
+                log_entry,
+                scale,
+                theta,
+                numbers,
+                breaks,
+                hazard,
+                cumulative,
+                weights,
+                slopes,
+                right,
+                left,
+                at,
+                spare,
             )
             before = weight * math.exp(entry + added)
             total += before
