@@ -36,7 +36,7 @@ def told_of_sites(found: LeaveOneSiteOut) -> str:
     table = found.table.dropna(subset=["elpd"])
     if table.empty:
         return "No site could be left out."
-    worst = table.iloc[int(table["elpd_per_patient"].argmin())]
+    worst = min(table.to_dict("records"), key=lambda row: float(row["elpd_per_patient"]))
     sentence = (
         f"Of {len(found.table)} sites, each predicted by the others, site {worst['site']} is predicted worst "
         f"({worst['elpd_per_patient']:.2f} per patient; all: {found.elpd / found.table['patients'].sum():.2f})"
@@ -44,9 +44,9 @@ def told_of_sites(found: LeaveOneSiteOut) -> str:
     moved = found.shifts.dropna(subset=["shift"])
     if moved.empty:
         return f"{sentence}."
-    most = moved.loc[moved["shift"].abs().idxmax()]
+    most = max(moved.to_dict("records"), key=lambda row: abs(float(row["shift"])))
     return (
-        f"{sentence}. The largest move without a site: {most['quantity']} by {most['shift']:+.2f} sds without {most['site']}."
+        f"{sentence}. What moves most: {most['quantity']}, by {most['shift']:+.2f} posterior sds without site {most['site']}."
     )
 
 
