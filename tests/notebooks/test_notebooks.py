@@ -22,6 +22,7 @@ NAMES = (
     "03_what_a_paper_says",
     "04_thousands_of_posteriors",
     "05_is_the_model_right",
+    "06_what_a_reviewer_asks",
 )
 MOST_BYTES = 600_000
 PLACES = ("/work", "/root", "/tmp", "/home", "/Users", "\\Users", "site-packages")
@@ -247,3 +248,25 @@ def test_the_committed_checks_are_at_full_size():
     found = texts(committed(NAMES[4]))
     assert "hazard over time" in found
     assert "Of 40 cohorts without their guarantee time" in found
+
+
+@pytest.mark.slow
+def test_what_a_reviewer_asks_runs_small(run: Any):
+    values = probed(
+        run,
+        NAMES[5],
+        {
+            "families": "sorted(compared.table['family'])",
+            "cured": "[float(np.median(draws)) for draws in shares.values()]",
+            "marker": "[float(sw.log_hazard_ratios(fit).sel(term='marker').mean()) for fit in answers.values()]",
+            "weights": "weights['posterior_weight'].tolist()",
+            "pull": "[float(sw.log_hazard_ratios(fit).mean()) for fit in fits.values()]",
+        },
+    )
+    assert values["families"] == ["m-spline", "weibull"]
+    assert values["cured"][0] > 0.25 > values["cured"][1]
+    whole, dropped, imputed = values["marker"]
+    assert abs(imputed - whole) < abs(dropped - whole)
+    assert sum(values["weights"]) == pytest.approx(1)
+    assert values["weights"][1] > 0.5  # the prior gave it 0.2
+    assert values["pull"][0] < values["pull"][2] < values["pull"][1]

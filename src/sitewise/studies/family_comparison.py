@@ -31,6 +31,8 @@ Floats = NDArray[np.float64]
 FAST = NestedLaplace()
 SLOW = Nuts(draws=500, tune=500)
 STACKED = "stacked"
+SMALL_DIFFERENCE = 4.0
+"""Differences in log density below this say little, whatever their standard error (Sivula et al. 2020, arXiv 2008.10296)."""
 MIXTURE_DRAWS = 4000
 
 
@@ -68,7 +70,7 @@ class FamilyComparison:
     def sentence(self) -> str:
         """What the comparison says."""
         best, *others = self.table.to_dict("records")
-        apart = [str(row["family"]) for row in others if row["difference"] < -2 * row["difference_se"]]
+        apart = [str(row["family"]) for row in others if row["difference"] < -max(2 * row["difference_se"], SMALL_DIFFERENCE)]
         close = [str(row["family"]) for row in others if row["family"] not in apart]
         told = f"{best['family']} predicts best"
         told += f"; {_listed(close)} no worse beyond chance" if close else ""
