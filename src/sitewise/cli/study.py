@@ -73,7 +73,7 @@ class Study:
             When there is no formula.
         """
         from sitewise.models import FixedSites, ModelSpec, NoSites, Priors, RandomSites
-        from sitewise.models.spec import family_by_name
+        from sitewise.models.named_family import family_by_name
 
         if "formula" not in self.model:
             raise StudyError("There is no model: give --model, or formula in [model] of the study file.")
@@ -92,6 +92,7 @@ class Study:
             guarantee_time=guarantee_time,
             priors=Priors.from_dict(self.priors, metric=metric, guarantee_time=guarantee_time),
             sites=kinds[self.model["sites"]] if "sites" in self.model else None,
+            shape=self.model.get("shape"),
         )
 
     def cohort(self, path: str | Path, spec: ModelSpec) -> Cohort:

@@ -19,6 +19,7 @@ from sitewise.families.metric import log_likelihood
 from sitewise.inference.packing import POSITIVE, REAL, encode
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
+from sitewise.models.shape_regression import shape_of_patients
 from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
@@ -81,7 +82,7 @@ def log_likelihood_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], da
         **{name: getattr(data, name) for name in OPTIONAL},
         linear_predictor=predictor_of_draws(spec, variables, data),
         log_scale=variables[names.LOG_SCALE_AT_MEANS][..., None],
-        shape=tuple(variables[item.name][..., None] for item in spec.family.shape_parameters),
+        shape=shape_of_patients(spec, variables, data),
     )
     return np.asarray(values)
 
@@ -131,6 +132,15 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         slopes = posterior[names.SITE_SLOPE].transpose(*sample, names.SITE, names.SLOPE).to_numpy()
         density = _normal_log_density(slopes, slope_sd[..., None, :])
         result[names.SITE_SLOPE] = ((*sample, names.SITE, names.SLOPE), density)
+    if resolution.shape_columns:
+        own = posterior[names.LOG_SHAPE_RATIO].transpose(*sample, names.SHAPE_TERM).to_numpy()
+        densities = [log_density(prior, own[..., index]) for index, prior in enumerate(resolution.shape_coefficients)]
+        result[names.LOG_SHAPE_RATIO] = ((*sample, names.SHAPE_TERM), np.stack(densities, axis=-1))
+    if resolution.site_shape_sd is not None:
+        shape_sd = posterior[names.SITE_SHAPE_SD].transpose(*sample).to_numpy()
+        store(names.SITE_SHAPE_SD, resolution.site_shape_sd, shape_sd)
+        by_site = posterior[names.SITE_LOG_SHAPE].transpose(*sample, names.SITE).to_numpy()
+        result[names.SITE_LOG_SHAPE] = ((*sample, names.SITE), _normal_log_density(by_site, shape_sd[..., None]))
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
         result[names.SITE_EFFECT] = (sample, zero_sum_normal_log_density(resolution.site_effects.values["sigma"], effects))

@@ -49,6 +49,9 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     names.SITE_SLOPE_SD: (names.SLOPE,),
     names.SITE_SLOPE: (names.SITE, names.SLOPE),
     names.SITE_SLOPE_STANDARDISED: (names.SITE, names.SLOPE),
+    names.LOG_SHAPE_RATIO: (names.SHAPE_TERM,),
+    names.SITE_LOG_SHAPE: (names.SITE,),
+    names.SITE_LOG_SHAPE_STANDARDISED: (names.SITE,),
 }
 """The dimensions of the variables that are not one number a draw."""
 CONSTANT = 1e-10
@@ -80,12 +83,12 @@ class UnknownPriorError(ValueError):
 
 
 def is_compiled(spec: ModelSpec) -> bool:
-    """Return whether the kernel has this spec's family, and a place for the priors of its baseline and of fixed sites."""
+    """Return whether the kernel has this spec's family, of one shape, and a place for its priors of baseline and sites."""
     resolution = spec.resolved
     fixed = resolution.site_effects
     known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
     located = resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values
-    return type(spec.family) in (Weibull, Exponential) and known_sites and located
+    return type(spec.family) in (Weibull, Exponential) and known_sites and located and not spec.shape_differs
 
 
 def kernel_reads(spec: ModelSpec) -> bool:
@@ -222,6 +225,8 @@ def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
         coords[names.SITE] = list(spec.resolved.site_labels)
     if spec.resolved.slope_columns:
         coords[names.SLOPE] = list(spec.resolved.slope_labels)
+    if spec.resolved.shape_columns:
+        coords[names.SHAPE_TERM] = list(spec.resolved.shape_columns)
     return xr.Dataset(content, coords=coords)
 
 

@@ -60,6 +60,24 @@ def parse_formula(text: str) -> Formula:
     return Formula(response, terms, group, slopes, variables_of(terms))
 
 
+def parse_shape(text: str) -> tuple[tuple[str, ...], str | None]:
+    """Read the right side of a formula for the log of a family's shape: its terms, and the column of ``(1 | group)``.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, is empty, or has random slopes.
+    """
+    if "~" in text:
+        raise SpecError(f"The shape {text!r} is a right side only, without '~', such as \"ecog + (1 | site)\".")
+    terms, group, slopes = _read_right_side(text.strip(), text)
+    if slopes:
+        raise SpecError(f"The shape {text!r} has random slopes; it can differ by site as (1 | {group}) only.")
+    if not terms and group is None:
+        raise SpecError(f'The shape {text!r} has no terms. Write terms such as "ecog", or leave shape out.')
+    return terms, group
+
+
 def _response(inside: str) -> tuple[str, ...]:
     names = [name.strip() for name in inside.split(",")]
     kind = _TYPE.match(names[-1])

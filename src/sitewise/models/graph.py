@@ -7,6 +7,7 @@ coefficients and the shape the two differ by a shift, whose Jacobian is one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ from sitewise.models.baseline import means_minus_reference, median_minus_scale
 from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
 from sitewise.models.prior_check import check_priors, distribution, parameters
 from sitewise.models.priors import Prior
+from sitewise.models.shape_regression import log_shape_ratios
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
 
-SECOND = {"slope_covariates": names.SLOPE}
+SECOND = {"slope_covariates": names.SLOPE, "shape_covariates": names.SHAPE_TERM}
 """The second dimension of arrays where it is not that of the terms."""
 
 
@@ -38,6 +40,8 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         coords[names.SITE] = list(resolution.site_labels)
     if resolution.slope_columns:
         coords[names.SLOPE] = list(resolution.slope_labels)
+    if resolution.shape_columns:
+        coords[names.SHAPE_TERM] = list(resolution.shape_columns)
     with pm.Model(coords=coords) as model:
         inputs = {
             key: pm.Data(key, value, dims=(names.PATIENT, SECOND.get(key, names.TERM))[: value.ndim])
@@ -58,6 +62,8 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
             own = slopes[inputs["site_index"]] * inputs["slope_covariates"]
             linear_predictor = linear_predictor + own.sum(axis=1)
         log_scale_at_means = _baseline(spec, effect, shape)
+        if spec.shape_differs:
+            shape = (shape[0] * pt.exp(_log_shape_ratios(spec, inputs)), *shape[1:])
 
         def log_density(log_time: Any, predictor: Any, log_scale: Any, event: Any, *rest: Any) -> Any:
             given = dict.fromkeys(OPTIONAL) | dict(zip(present, rest, strict=False))
@@ -98,19 +104,31 @@ def variable(name: str, prior: Prior, **options: Any) -> Any:
 
 def _coefficients(spec: ModelSpec) -> Any | None:
     """Return the coefficient vector: one variable where all its priors are of one kind, else one a column."""
-    resolution = spec.resolved
-    if not resolution.columns:
-        return None
     name = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
-    kinds = {(prior.dist, tuple(prior.values)) for prior in resolution.coefficients}
+    return _vector(name, names.TERM, spec.resolved.columns, spec.resolved.coefficients)
+
+
+def _vector(name: str, dim: str, columns: Sequence[str], priors: Sequence[Prior]) -> Any | None:
+    """Return a coefficient a column, or none without columns."""
+    if not columns:
+        return None
+    kinds = {(prior.dist, tuple(prior.values)) for prior in priors}
     if len(kinds) == 1:
-        prior = resolution.coefficients[0]
-        stacked = {key: np.array([item.values[key] for item in resolution.coefficients]) for key in prior.values}
-        return distribution(prior, name)(name, **stacked, dims=names.TERM)
-    each = [
-        variable(f"{name}[{column}]", prior) for column, prior in zip(resolution.columns, resolution.coefficients, strict=True)
-    ]
-    return pm.Deterministic(name, pt.stack(each), dims=names.TERM)
+        stacked = {key: np.array([item.values[key] for item in priors]) for key in priors[0].values}
+        return distribution(priors[0], name)(name, **stacked, dims=dim)
+    each = [variable(f"{name}[{column}]", prior) for column, prior in zip(columns, priors, strict=True)]
+    return pm.Deterministic(name, pt.stack(each), dims=dim)
+
+
+def _log_shape_ratios(spec: ModelSpec, inputs: Mapping[str, Any]) -> Any:
+    """Return what patients add to the log shape, by covariates and sites."""
+    resolution = spec.resolved
+    by_site = None
+    coefficients = _vector(names.LOG_SHAPE_RATIO, names.SHAPE_TERM, resolution.shape_columns, resolution.shape_coefficients)
+    if isinstance(spec.sites, RandomSites) and resolution.site_shape_sd is not None:
+        sd = variable(names.SITE_SHAPE_SD, resolution.site_shape_sd)
+        by_site = _of_sites(names.SITE_LOG_SHAPE, names.SITE_LOG_SHAPE_STANDARDISED, sd, spec.sites)
+    return log_shape_ratios(coefficients, by_site, inputs.get("shape_covariates"), inputs.get("site_index"))
 
 
 def _site_effects(spec: ModelSpec) -> Any | None:
@@ -118,13 +136,18 @@ def _site_effects(spec: ModelSpec) -> Any | None:
     resolution = spec.resolved
     if isinstance(spec.sites, RandomSites) and resolution.site_sd is not None:
         sd = variable(names.SITE_SD, resolution.site_sd)
-        if spec.sites.centred:
-            return pm.Normal(names.SITE_EFFECT, 0.0, sd, dims=names.SITE)
-        standardised = pm.Normal(names.SITE_EFFECT_STANDARDISED, 0.0, 1.0, dims=names.SITE)
-        return pm.Deterministic(names.SITE_EFFECT, sd * standardised, dims=names.SITE)
+        return _of_sites(names.SITE_EFFECT, names.SITE_EFFECT_STANDARDISED, sd, spec.sites)
     if isinstance(spec.sites, FixedSites) and resolution.site_effects is not None:
         return variable(names.SITE_EFFECT, resolution.site_effects, dims=names.SITE)
     return None
+
+
+def _of_sites(name: str, standardised_name: str, sd: Any, sites: RandomSites) -> Any:
+    """Return normal quantities of the sites with this sd, non-centred or centred as the sites are."""
+    if sites.centred:
+        return pm.Normal(name, 0.0, sd, dims=names.SITE)
+    standardised = pm.Normal(standardised_name, 0.0, 1.0, dims=names.SITE)
+    return pm.Deterministic(name, sd * standardised, dims=names.SITE)
 
 
 def _site_slopes(spec: ModelSpec) -> Any | None:

@@ -61,6 +61,8 @@ def check_priors(spec: ModelSpec) -> None:
         positive["site_sd"] = resolution.site_sd
     for label, prior in zip(resolution.slope_labels, resolution.site_slope_sd, strict=True):
         positive[f"site_slope_sd[{label}]"] = prior
+    if resolution.site_shape_sd is not None:
+        positive["site_shape_sd"] = resolution.site_shape_sd
     real = {
         resolution.baseline: resolution.baseline_prior,
         **{item.name: prior for item, prior in shape if item.support == REAL},
@@ -68,6 +70,9 @@ def check_priors(spec: ModelSpec) -> None:
     for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
         if prior not in real.values():  # one report for a prior that several columns share
             real[column] = prior
+    for column, prior in zip(resolution.shape_columns, resolution.shape_coefficients, strict=True):
+        if prior not in real.values():
+            real[f"shape_terms.{column}"] = prior
     for name, prior in positive.items():
         _check(name, prior, problems, positive=True, share=name in shares)
     for name, prior in real.items():

@@ -130,6 +130,11 @@ class Priors:
     site_slope_sd : Prior, optional
         Of the sd of random slopes as their columns are written; default HalfNormal(0.5) per standard deviation of a numeric
         column, and as it is on 0/1 columns.
+    shape_terms : mapping of str to Prior
+        Of what terms or columns of the log shape add to it, as the columns are written. Default: Normal(0, 0.5) per standard
+        deviation of a numeric column, and as they are on 0/1 columns.
+    site_shape_sd : Prior, optional
+        Of the sd of the sites' log shapes; default HalfNormal(0.3).
     site_effects : Prior, optional
         Sd of fixed site effects (sum to zero): a ``ZeroSumNormal``; default sigma 1.
     """
@@ -143,17 +148,21 @@ class Priors:
     site_sd: Prior | None = None
     site_effects: Prior | None = None
     site_slope_sd: Prior | None = None
+    shape_terms: Mapping[str, Prior] = field(default_factory=dict)
+    site_shape_sd: Prior | None = None
 
     def __post_init__(self) -> None:
         baselines = [name for name in ("log_median", "log_scale", "log_scale_at_means") if getattr(self, name) is not None]
         if len(baselines) > 1:
             raise SpecError(f"Give one prior of the baseline, not {' and '.join(baselines)}.")
         object.__setattr__(self, "terms", dict(self.terms))
+        object.__setattr__(self, "shape_terms", dict(self.shape_terms))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], *, metric: str, guarantee_time: float = 0.0) -> Self:
         """Return the priors written as the ``[priors]`` table of ``study.toml``."""
         known = {"shape", "coefficients", "log_scale", "log_scale_at_means", "log_median", "site_effects", "site_slope_sd"}
+        known |= {"site_shape_sd"}
         made: dict[str, Any] = {"terms": {}}
         for key, value in data.items():
             where = f"priors.{key}"
@@ -162,6 +171,8 @@ class Priors:
             if key == "median_survival":
                 _only(value, {"median", "quantile_975"}, where)
                 made["log_median"] = median_survival_prior(**value, guarantee_time=guarantee_time)
+            elif key == "shape_terms":
+                made[key] = {name: Prior.from_dict(prior, f"{where}.{name}") for name, prior in value.items()}
             elif key == "site_sd":
                 made["site_sd"] = _read_site_sd(value, metric, where)
             elif key in known:

@@ -7,17 +7,17 @@ The interpreters are :mod:`sitewise.models.resolve` (data-located defaults becom
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sitewise.cohort import Cohort
-from sitewise.families import FAMILIES, Family, Weibull
-from sitewise.families.base import EXTREME_VALUE
-from sitewise.models.formula import parse_formula, variables_of
+from sitewise.families import Family, Weibull
+from sitewise.models.formula import parse_formula, parse_shape, variables_of
 from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
-from sitewise.names import HAZARD_RATIO, TIME_RATIO
-from sitewise.problems import SpecError, listed, nearest
+from sitewise.models.spec_checks import check_spec
+from sitewise.names import HAZARD_RATIO
+from sitewise.problems import SpecError
 
 if TYPE_CHECKING:
     import pymc
@@ -57,6 +57,10 @@ class Resolution:
         A prior per such column, of the sd of its slopes.
     training : dict of str to list, or None
         The covariates of the cohort, when a term calls a function such as ``scale`` that learns from them.
+    shape_columns, shape_reference, shape_coefficients : tuple
+        Design columns of the log shape, the reference patient's values in them, and a prior per column.
+    site_shape_sd : Prior or None
+        Prior of the sd of the sites' log shapes, where these differ.
     data_hash : str
         Of the cohort.
     time_unit : str
@@ -80,6 +84,10 @@ class Resolution:
     time_unit: str
     slope_columns: tuple[int, ...] = ()
     site_slope_sd: tuple[Prior, ...] = ()
+    shape_columns: tuple[str, ...] = ()
+    shape_reference: tuple[float, ...] = ()
+    shape_coefficients: tuple[Prior, ...] = ()
+    site_shape_sd: Prior | None = None
 
     @property
     def slope_labels(self) -> tuple[str, ...]:
@@ -110,6 +118,10 @@ class ModelSpec:
         their columns are checked against the cohort's.
     group : str, optional
         Column named in ``(1 | group)``; checked against the cohort's site column.
+    shape_terms : sequence of str
+        Terms of the log of the family's shape (:mod:`sitewise.models.shape_regression`); none by default.
+    shape_sites : bool
+        Whether the log shape differs by site too.
     resolution : Resolution, optional
         Set by :meth:`resolve`.
     """
@@ -122,29 +134,14 @@ class ModelSpec:
     priors: Priors = field(default_factory=Priors)
     response: tuple[str, ...] = ()
     group: str | None = None
+    shape_terms: tuple[str, ...] = ()
+    shape_sites: bool = False
     resolution: Resolution | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(self.terms))
-        if self.metric not in (HAZARD_RATIO, TIME_RATIO):
-            raise SpecError(f"metric is '{self.metric}'. {nearest(self.metric, (HAZARD_RATIO, TIME_RATIO))}")
-        if self.metric not in self.family.metrics:
-            raise SpecError(
-                f"The {self.family.name} family has no '{self.metric}' metric. Use metric='{min(self.family.metrics)}'."
-            )
-        lacking = [term for term in self.slopes if term not in self.terms]
-        if lacking:
-            raise SpecError(
-                f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} a random slope but no effect at an average site. "
-                f"Add {'it' if len(lacking) == 1 else 'them'} to the terms."
-            )
-        if self.slopes and self.family.standard != EXTREME_VALUE:
-            raise SpecError(
-                f"Random slopes are fitted where covariates multiply the hazard, not with {self.family.name} times: "
-                "write (1 | site)."
-            )
-        if not (0 <= self.guarantee_time < float("inf")):
-            raise SpecError(f"guarantee_time is {self.guarantee_time}; it must be zero or a positive time.")
+        object.__setattr__(self, "shape_terms", tuple(self.shape_terms))
+        check_spec(self)
 
     @classmethod
     def from_formula(
@@ -157,6 +154,7 @@ class ModelSpec:
         guarantee_time: float = 0.0,
         priors: Priors | None = None,
         sites: SiteEffect | None = None,
+        shape: str | None = None,
     ) -> Self:
         """Return the spec of a formula such as ``Surv(time, event) ~ ecog + child_pugh + (1 | site)``.
 
@@ -169,6 +167,8 @@ class ModelSpec:
             As in :class:`ModelSpec`.
         sites : SiteEffect, optional
             Overrides how sites enter, for example ``RandomSites(centred=True)`` or ``FixedSites()``.
+        shape : str, optional
+            Right side of a formula for the log of the family's shape, such as ``"ecog + (1 | site)"``.
 
         Raises
         ------
@@ -176,6 +176,12 @@ class ModelSpec:
             When the formula cannot be read.
         """
         parsed = parse_formula(formula)
+        shape_terms, shape_group = parse_shape(shape) if shape is not None else ((), None)
+        if shape_group is not None and shape_group != parsed.group and (parsed.group or sites is None):
+            raise SpecError(
+                f"The shape {shape!r} differs by '{shape_group}', which needs random effects of it: add (1 | {shape_group}) to "
+                f"the formula {formula!r}."
+            )
         if sites is None:
             sites = RandomSites(slopes=parsed.slopes) if parsed.group else NoSites()
         elif parsed.slopes and isinstance(sites, RandomSites):
@@ -190,13 +196,25 @@ class ModelSpec:
             guarantee_time=guarantee_time,
             priors=priors if priors is not None else Priors(),
             response=parsed.response,
-            group=parsed.group,
+            group=parsed.group if parsed.group else shape_group,
+            shape_terms=shape_terms,
+            shape_sites=shape_group is not None,
         )
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Columns that the terms use."""
-        return variables_of(self.terms)
+        """Columns that the terms use, those of the shape among them."""
+        return tuple(dict.fromkeys(variables_of(self.terms) + variables_of(self.shape_terms)))
+
+    @property
+    def shape_differs(self) -> bool:
+        """Whether the family's shape differs between patients."""
+        return bool(self.shape_terms) or self.shape_sites
+
+    @property
+    def centred_at_means(self) -> bool:
+        """Whether computation is centred at the covariate means; else at the reference patient, whom parameters are about."""
+        return self.family.index_closed and not self.shape_differs
 
     @property
     def slopes(self) -> tuple[str, ...]:
@@ -228,6 +246,11 @@ class ModelSpec:
         random = f"({' + '.join(['1', *self.slopes])} | {self.group or 'site'})"
         site = {RandomSites: random, FixedSites: "fixed sites"}.get(type(self.sites))
         return f"{left} ~ {' + '.join([*self.terms, *([site] if site else [])]) or '1'}"
+
+    @property
+    def shape_formula(self) -> str:
+        """The right side for the log of the shape; empty where that does not differ."""
+        return " + ".join([*self.shape_terms, *([f"(1 | {self.group or 'site'})"] if self.shape_sites else [])])
 
     def resolve(self, cohort: Cohort) -> ModelSpec:
         """Return the spec with data-located defaults turned into numbers; a resolved spec is returned unchanged.
@@ -268,31 +291,3 @@ class ModelSpec:
         from sitewise.models.serial import spec_from_dict
 
         return spec_from_dict(data)
-
-
-def family_by_name(name: str, options: Mapping[str, Any] | None = None) -> Family:
-    """Return the family of that name, made with these options.
-
-    Raises
-    ------
-    SpecError
-        When there is no such family or option.
-    """
-    if name not in FAMILIES:
-        raise SpecError(f"There is no family '{name}'. {nearest(name, FAMILIES)} Known: {listed(FAMILIES)}.")
-    given = dict(options or {})
-    kind: Any = FAMILIES[name]
-    known = {item.name for item in fields(kind)}
-    for option in given:
-        if option not in known:
-            raise SpecError(f"The {name} family has no option '{option}'. {nearest(option, known)}")
-    if isinstance(given.get("uncured"), Mapping):
-        inner = dict(given["uncured"])
-        given["uncured"] = family_by_name(str(inner.pop("name", "weibull")), inner)
-    elif isinstance(given.get("uncured"), str):
-        given["uncured"] = family_by_name(given["uncured"])
-    try:
-        made: Family = kind(**given)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"The options of the {name} family, {given}, are not of the right kind: {error}") from error
-    return made

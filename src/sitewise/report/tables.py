@@ -27,6 +27,7 @@ from sitewise.inference import FitResult
 from sitewise.models import RandomSites
 from sitewise.report.analysis import FEW_EVENTS, Analysis
 from sitewise.report.doubts import early_events
+from sitewise.report.shapes import shape_parameters, with_site_shapes
 from sitewise.report.slopes import site_slopes, slope_parameters
 
 GROUP_COLUMNS = ["group", "n", "events", "sites_represented", "person_time", "km_median", "km_lower", "km_upper"]
@@ -46,16 +47,7 @@ def coefficients(analysis: Analysis) -> pd.DataFrame:
             table[target] = np.exp(table[source])
         table["prob_above_zero"] = prob_above(draws, 0.0).to_numpy()
         parts.append(table)
-    columns = [
-        "term",
-        "metric",
-        *SUMMARY,
-        "ratio",
-        "ratio_lower",
-        "ratio_upper",
-        "prob_above_zero",
-        *DIAGNOSTICS,
-    ]
+    columns = ["term", "metric", *SUMMARY, "ratio", "ratio_lower", "ratio_upper", "prob_above_zero", *DIAGNOSTICS]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
@@ -63,8 +55,8 @@ def parameters(analysis: Analysis) -> pd.DataFrame:
     """Return shape, baselines and, with random sites, the spread of effects and slopes in every metric."""
     fit = analysis.fit
     wanted: dict[str, xr.DataArray] = {item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters}
-    at_means = (names.LOG_SCALE_AT_MEANS,) if fit.spec.family.index_closed else ()
-    wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, *at_means)}
+    at_means = (names.LOG_SCALE_AT_MEANS,) if fit.spec.centred_at_means else ()
+    wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, *at_means)} | shape_parameters(fit)
     if isinstance(fit.spec.sites, RandomSites):
         wanted[names.SITE_SD] = fit.posterior[names.SITE_SD]
         if analysis.has_hazard_ratios:
@@ -96,7 +88,7 @@ def sites(analysis: Analysis) -> pd.DataFrame:
     table[["n", "events", "person_time"]] = table[["n", "events", "person_time"]].fillna(0)
     for name in ("mean", "lower", "upper"):
         table[f"rank_{name}"] = ranks[name]
-    return table.astype({"n": int, "events": int})[[*columns, *extra]]
+    return with_site_shapes(analysis, table.astype({"n": int, "events": int})[[*columns, *extra]])
 
 
 def survival(analysis: Analysis) -> pd.DataFrame:

@@ -30,7 +30,12 @@ from sitewise.studies.sbc.source import simulated
 Floats = NDArray[np.float64]
 DRAW = 3
 """Branch of a replicate's seed for its truth and patients; cohorts of all sizes share the truths."""
-UNUSED = (names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
+UNUSED = (
+    names.SITE_EFFECT_STANDARDISED,
+    names.SITE_SLOPE_STANDARDISED,
+    names.SITE_LOG_SHAPE_STANDARDISED,
+    names.LOG_MEDIAN_AT_MEANS,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,6 +134,8 @@ class DrawnCohorts:
             if names.SITE_SLOPE_SD in truth:
                 size = (1, self.site_count, truth[names.SITE_SLOPE_SD].shape[-1])
                 truth[names.SITE_SLOPE] = truth[names.SITE_SLOPE_SD][:, None] * rng.standard_normal(size)
+            if names.SITE_SHAPE_SD in truth:
+                truth[names.SITE_LOG_SHAPE] = truth[names.SITE_SHAPE_SD][:, None] * rng.standard_normal((1, self.site_count))
             data = replace(data, site=rng.permutation(np.arange(self.patients) % self.site_count))
         return truth, rows, simulated(self.true_spec, truth, data, self._follow_up.some(rows), rng)
 
@@ -203,4 +210,6 @@ def one_draw(spec: ModelSpec, truth: Mapping[str, Floats]) -> xr.Dataset:
         coords[names.SITE] = list(spec.resolved.site_labels)
     if spec.resolved.slope_columns:
         coords[names.SLOPE] = list(spec.resolved.slope_labels)
+    if spec.resolved.shape_columns:
+        coords[names.SHAPE_TERM] = list(spec.resolved.shape_columns)
     return xr.Dataset(content, coords=coords)

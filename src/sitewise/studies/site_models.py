@@ -88,6 +88,8 @@ def _with_sites(spec: ModelSpec, sites: SiteEffect) -> ModelSpec:
     priors = replace(spec.priors, site_sd=None, site_effects=None, site_slope_sd=None)
     if isinstance(sites, RandomSites):
         priors = replace(priors, site_sd=spec.priors.site_sd)
+    elif spec.shape_sites:  # shapes of sites stand beside random effects only
+        spec, priors = replace(spec, shape_sites=False), replace(priors, site_shape_sd=None)
     return replace(spec, sites=sites, priors=priors, resolution=None)
 
 

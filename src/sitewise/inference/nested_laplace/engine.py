@@ -166,6 +166,11 @@ def require_known(spec: ModelSpec) -> None:
     SpecError
         With what to use instead.
     """
+    if spec.shape_differs:
+        raise SpecError(
+            f"NestedLaplace integrates over one shape, and here it differs between patients (shape = {spec.shape_formula!r}). "
+            "Use engine=Nuts()."
+        )
     if len(spec.resolved.slope_columns) > 1:
         raise SpecError(
             f"NestedLaplace integrates over at most three hyperparameters, and the sds of the slopes "

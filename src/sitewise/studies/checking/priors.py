@@ -50,7 +50,8 @@ def contraction(fitted: FitResult, prior: xr.Dataset) -> pd.DataFrame:
     """
     wanted = [item.name for item in fitted.spec.family.shape_parameters]
     wanted += [coefficient_name(fitted.spec)] if fitted.spec.resolved.columns else []
-    wanted += [name for name in (names.SITE_SD, names.SITE_SLOPE_SD) if name in fitted.posterior]
+    spreads = (names.SITE_SD, names.SITE_SLOPE_SD, names.LOG_SHAPE_RATIO, names.SITE_SHAPE_SD)
+    wanted += [name for name in spreads if name in fitted.posterior]
     rows = []
     for name in wanted:
         before, after = _by_quantity(prior[name]), _by_quantity(fitted.posterior[name])
@@ -89,7 +90,7 @@ def sensitivity(fitted: FitResult, groups: Population, time: float) -> pd.DataFr
     spec = fitted.spec
     wanted = [item.name for item in spec.family.shape_parameters]
     wanted += [coefficient_name(spec)] if spec.resolved.columns else []
-    wanted += [name for name in (names.SITE_SD,) if name in fitted.posterior]
+    wanted += [name for name in (names.SITE_SD, names.LOG_SHAPE_RATIO, names.SITE_SHAPE_SD) if name in fitted.posterior]
     curves = group_curves(fitted, groups, sites=Observed() if _own_sites(fitted, groups) else Average())
     survival = curves.survival([time]).isel({names.TIME: 0}, drop=True)
     posterior = fitted.posterior[wanted].assign(
@@ -97,7 +98,7 @@ def sensitivity(fitted: FitResult, groups: Population, time: float) -> pd.DataFr
     )
     posterior = posterior.drop_vars([name for name in posterior.coords if name not in posterior.dims])
     prior = fitted.tree[names.LOG_PRIOR].to_dataset()
-    prior = prior.drop_vars([name for name in (names.SITE_EFFECT, names.SITE_SLOPE) if name in prior])
+    prior = prior.drop_vars([name for name in (names.SITE_EFFECT, names.SITE_SLOPE, names.SITE_LOG_SHAPE) if name in prior])
     tree = xr.DataTree.from_dict(
         {
             names.POSTERIOR: posterior,

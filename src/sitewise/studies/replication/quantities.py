@@ -23,7 +23,12 @@ Estimand = Callable[[Fitted], xr.DataArray]
 
 LOG_LIKELIHOOD = "log_likelihood"
 MEDIAN, AVERAGE_PATIENT = "median", "reference patient, average site"
-SKIPPED = (names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
+SKIPPED = (
+    names.SITE_EFFECT_STANDARDISED,
+    names.SITE_SLOPE_STANDARDISED,
+    names.SITE_LOG_SHAPE_STANDARDISED,
+    names.LOG_MEDIAN_AT_MEANS,
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
     """
     resolution = spec.resolved
     labels = {names.TERM: resolution.columns, names.SITE: resolution.site_labels, names.SLOPE: resolution.slope_labels}
+    labels[names.SHAPE_TERM] = resolution.shape_columns
     found: list[str] = []
     values: list[Floats] = []
     for name, own in variables.items():
