@@ -106,7 +106,8 @@ def survival(fit, draw: int, ecog, effect, log_ratio, time: float):
     k = SHAPE[draw] * np.exp(log_ratio)
     eta = ecog * EFFECT[draw] + effect
     scale = np.exp(LOG_SCALE[draw] + (-eta / k if fit.spec.metric == "hazard-ratio" else eta))
-    return LAWS[fit.spec.family.name](k, scale, Q[draw]).sf(time - GUARANTEE)
+    with np.errstate(all="ignore"):  # scipy's own, far in the tails
+        return LAWS[fit.spec.family.name](k, scale, Q[draw]).sf(time - GUARANTEE)
 
 
 def expected(fit, draw: int, group: int, sites, time: float) -> float:
