@@ -44,7 +44,7 @@ def fitted() -> sw.FitResult:
 
 
 def test_a_planted_effect_that_changes_with_time_is_found(fitted):
-    """Posterior means within 3.5 posterior sds of what is true: a right posterior misses one of nine so far once in 200 seeds."""
+    """Posterior means within 3.5 posterior sds of what is true: a right posterior misses one of nine once in 240 seeds."""
     truth = {**TRUTH, "log_shape_ratio": np.array([TRUTH["log_shape_ratio"]])}
     for name, true in truth.items():
         draws = fitted.posterior[name]

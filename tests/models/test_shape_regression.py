@@ -1,11 +1,10 @@
-"""Covariates and sites on the log of the shape: what is read, what is refused, and the density against scipy's distributions."""
+"""Covariates and sites on the log of the shape: what is read, what is refused, and the density against scipy's."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytensor
 import pytest
 from scipy import stats
@@ -100,11 +99,13 @@ def test_all_problems_of_its_priors_are_told_at_once(cohort):
         sw.ModelSpec.from_formula(FORMULA, shape="ecog", priors=priors).resolve(cohort)
     assert "Did you mean 'ecog'?" in str(caught.value)
     assert "the shape does not differ by site" in str(caught.value)
+    bad = sw.Priors(site_shape_sd=sw.Prior("Normal", mu=0, sigma=1))
+    negative = sw.ModelSpec.from_formula(FORMULA, shape="(1 | hospital)", priors=bad)
     with pytest.raises(sw.SpecError, match="reaches below zero"):
-        bad = sw.Priors(site_shape_sd=sw.Prior("Normal", mu=0, sigma=1))
-        sw.ModelSpec.from_formula(FORMULA, shape="(1 | hospital)", priors=bad).to_pymc(cohort)
+        negative.to_pymc(cohort)
+    unknown = sw.ModelSpec.from_formula(FORMULA, shape="grade")
     with pytest.raises(sw.CohortError, match="'grade'"):
-        sw.ModelSpec.from_formula(FORMULA, shape="grade").resolve(cohort)
+        unknown.resolve(cohort)
 
 
 def test_only_the_graph_reads_it(cohort):

@@ -137,7 +137,7 @@ def test_what_takes_parts_of_a_model_away_takes_the_shape_with_it(spec, cohort):
     assert note == "exponential: has no shape, so that none differs between patients."
 
 
-def test_a_site_s_likelihood_and_a_scenario_are_refused(spec):
+def test_a_site_s_likelihood_and_a_scenario_are_refused(spec, cohort):
     with pytest.raises(sw.SpecError, match="here their shapes differ"):
         require_site_integral(spec)
     with pytest.raises(sw.SpecError, match="all patients have one shape"):
