@@ -53,6 +53,10 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/sbc_faults.py
 	$(PY) benchmarks/check_faults.py
 	$(PY) benchmarks/family_table.py
+	$(PY) benchmarks/joint_priors.py
+	$(PY) benchmarks/imputation.py
+	$(PY) benchmarks/imputation_nuts.py
+	$(PY) benchmarks/site_structure.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sitewise.cohort import KaplanMeier as KaplanMeier
     from sitewise.cohort import Recode as Recode
     from sitewise.cohort import kaplan_meier as kaplan_meier
+    from sitewise.cohort import with_site_means as with_site_means
     from sitewise.estimands import *  # noqa: F403
     from sitewise.evidence import Evidence as Evidence
     from sitewise.evidence import load_evidence as load_evidence
@@ -53,12 +54,16 @@ if TYPE_CHECKING:
     from sitewise.inference import fit as fit
     from sitewise.inference import load as load
     from sitewise.inference.prior import sample_prior as sample_prior
+    from sitewise.models import R2D2 as R2D2
+    from sitewise.models import Exchangeable as Exchangeable
     from sitewise.models import FixedSites as FixedSites
     from sitewise.models import ModelSpec as ModelSpec
+    from sitewise.models import Monotone as Monotone
     from sitewise.models import NoSites as NoSites
     from sitewise.models import Prior as Prior
     from sitewise.models import Priors as Priors
     from sitewise.models import RandomSites as RandomSites
+    from sitewise.models import RegularisedHorseshoe as RegularisedHorseshoe
     from sitewise.report import Analysis as Analysis
     from sitewise.report import write_all as write_all
     from sitewise.report.classical_write import write_classical as write_classical
@@ -95,12 +100,17 @@ if TYPE_CHECKING:
     from sitewise.studies.evidence_fits import stack_fits as stack_fits
     from sitewise.studies.family_comparison import FamilyComparison as FamilyComparison
     from sitewise.studies.family_comparison import compare_families as compare_families
+    from sitewise.studies.imputation import Imputations as Imputations
+    from sitewise.studies.imputation import ImputedFit as ImputedFit
+    from sitewise.studies.imputation import fit_imputed as fit_imputed
+    from sitewise.studies.imputation import impute as impute
     from sitewise.studies.learning_curve import LearningCurve as LearningCurve
     from sitewise.studies.learning_curve import learning_curve as learning_curve
     from sitewise.studies.leave_one_out import LeaveOneOut as LeaveOneOut
     from sitewise.studies.leave_one_out import leave_one_out as leave_one_out
     from sitewise.studies.leave_one_site_out import LeaveOneSiteOut as LeaveOneSiteOut
     from sitewise.studies.leave_one_site_out import leave_one_site_out as leave_one_site_out
+    from sitewise.studies.mixture_weights import mixture_weights as mixture_weights
     from sitewise.studies.prior_sensitivity import PriorSensitivity as PriorSensitivity
     from sitewise.studies.prior_sensitivity import prior_sensitivity as prior_sensitivity
     from sitewise.studies.published import published_summary as published_summary
@@ -117,7 +127,7 @@ if TYPE_CHECKING:
     from sitewise.studies.stacking import summarise_stack as summarise_stack
 
 _HOME = {
-    "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier"),
+    "sitewise.cohort": ("Cohort", "KaplanMeier", "Recode", "kaplan_meier", "with_site_means"),
     "sitewise.families": (
         "Exponential",
         "Gamma",
@@ -132,12 +142,16 @@ _HOME = {
     ),
     "sitewise.problems": ("CohortError", "EvidenceError", "ScenarioError", "SitewiseError", "SpecError", "StudyError"),
     "sitewise.models": (
+        "R2D2",
+        "Exchangeable",
         "FixedSites",
         "ModelSpec",
+        "Monotone",
         "NoSites",
         "Prior",
         "Priors",
         "RandomSites",
+        "RegularisedHorseshoe",
         "median_survival_prior",
         "site_sd_from_median_ratio",
     ),
@@ -217,11 +231,13 @@ _HOME = {
     "sitewise.studies.evidence_fit": ("EvidenceFit",),
     "sitewise.studies.evidence_fits": ("fit_evidence", "stack_fits"),
     "sitewise.studies.family_comparison": ("FamilyComparison", "compare_families"),
+    "sitewise.studies.imputation": ("Imputations", "ImputedFit", "fit_imputed", "impute"),
     "sitewise.studies.learning_curve": ("LearningCurve", "learning_curve"),
     "sitewise.studies.leave_one_out": ("LeaveOneOut", "leave_one_out"),
     "sitewise.studies.leave_one_site_out": ("LeaveOneSiteOut", "leave_one_site_out"),
     "sitewise.studies.prior_sensitivity": ("PriorSensitivity", "prior_sensitivity"),
     "sitewise.studies.small_subgroups": ("SmallSubgroups", "small_subgroups"),
+    "sitewise.studies.mixture_weights": ("mixture_weights",),
     "sitewise.studies.published_priors": ("PublishedPriors", "published_priors"),
     "sitewise.studies.published": ("published_summary",),
     "sitewise.studies.replication": ("Replicates", "Summaries", "replicate"),

@@ -201,7 +201,7 @@ WORRIES = [
     "times have a median of ",
     "stage = 'IV' has 4 patients and no events: its effect rests on the prior.",
     "site 'Z' has a single patient: its effect is mostly the prior's.",
-    "grade has 3 whole-number values and enters as one linear effect per unit;",
+    "grade has 3 whole-number values and enters as one linear effect per unit, unless the formula has mo(grade);",
 ]
 
 

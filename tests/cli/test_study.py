@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import sitewise as sw
-from sitewise.cli.study_schema import SCHEMA
+from sitewise.cli.study_schema import SCHEMA, SITE_OPTIONS
 from sitewise.cohort import packaged_path
 from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
 
@@ -150,6 +150,10 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
     assert beyond == {
         *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
         *(("data", "lower"), ("data", "upper")),  # tests/cli/test_fit.py
+        ("model", "family_options"),
+        *(("covariates", "kinds"), ("sampler", "imputations"), ("sampler", "sweeps")),  # tests/cli/test_imputed.py
+        ("data", "site_means"),  # tests/cohort/test_site_means.py
+        *(("model", key) for key in SITE_OPTIONS),  # tests/models/test_site_structure.py
         *(("model", "sites"), ("sampler", "engine"), ("sampler", "tune"), ("sampler", "target_accept"), ("sampler", "seed")),
         *(("report", "prob"), ("report", "margins"), ("report", "question")),
         *(("sbc", key) for key in SCHEMA["sbc"]),  # tests/cli/test_sbc.py
@@ -281,6 +285,17 @@ def test_one_site_will_do_without_a_site_effect_only(table_path, tmp_path):
     assert without.cohort(tmp_path / "one.csv", without.spec()).site_labels == ("7",)
     with pytest.raises(sw.CohortError, match=r"column 'inst': names 1 site \('7'\); a site effect needs at least 2\."):
         with_sites.cohort(tmp_path / "one.csv", with_sites.spec())
+
+
+def test_options_of_families():
+    told = {"family": "m-spline", "family_options": {"knots": [3, 6.5], "degree": 2, "unit": 20}}
+    assert study(model=told).spec().family == sw.MSpline(knots=(3.0, 6.5), degree=2, unit=20.0)
+    cure = study(model={"family": "mixture-cure", "family_options": {"uncured": "log-normal"}}).spec()
+    assert cure.family == sw.MixtureCure(sw.LogNormal())
+    with pytest.raises(sw.SpecError, match="no option 'knot'"):
+        study(model={"family": "m-spline", "family_options": {"knot": [3]}}).spec()
+    with pytest.raises(sw.SpecError, match="not of the right kind"):
+        study(model={"family": "m-spline", "family_options": {"knots": 3}}).spec()
 
 
 def test_family_metric_and_guarantee_time():

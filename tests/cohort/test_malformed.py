@@ -39,6 +39,7 @@ def longer_table(**changed):
 
 NAN = np.nan
 DROP = "drop such rows with missing = 'drop'."
+IMPUTE = " Or impute: docs/missing.md."
 DECIMAL = "Write numbers only, with a point as the decimal mark."
 CONSTANT = "so its effect cannot be estimated. Remove it from the model."
 ONE_SITE = "column 'site': names 1 site ('A'); a site effect needs at least 2. Remove the site term, such as (1 | site), "
@@ -118,17 +119,17 @@ CASES = {
     "missing number": (
         table(age=[61, NAN, NAN, 48, 66, 73]),
         {},
-        HEAD_ROWS + "column 'age': 2 values are missing (rows 2, 3). Complete them, or " + DROP,
+        HEAD_ROWS + "column 'age': 2 values are missing (rows 2, 3). Complete them, or " + DROP + IMPUTE,
     ),
     "missing category": (
         table(ecog=["0", "1", "0", "1", None, "0"]),
         {},
-        HEAD_ROWS + "column 'ecog': 1 value is missing (row 5). Complete it, or " + DROP,
+        HEAD_ROWS + "column 'ecog': 1 value is missing (row 5). Complete it, or " + DROP + IMPUTE,
     ),
     "missing value of a recoded column": (
         table(ecog=[0, 1, 0, NAN, 1, 0]),
         {**PS, "recode": {"ps": sw.Recode("ecog", {"0": [0], ">=1": [1]})}},
-        HEAD_ROWS + "column 'ecog': 1 value is missing (row 4). Complete it, or " + DROP,
+        HEAD_ROWS + "column 'ecog': 1 value is missing (row 4). Complete it, or " + DROP + IMPUTE,
     ),
     "every row incomplete": (
         table(age=[NAN] * 6),
@@ -299,7 +300,7 @@ CASES = {
     "misspelt option": (
         table(),
         {"missing": "dorp"},
-        HEAD + "missing: is 'dorp'. It must be 'refuse' or 'drop'.",
+        HEAD + "missing: is 'dorp'. It must be 'refuse', 'drop' or 'keep'.",
     ),
     "negative time in place of zero": (
         table(),
@@ -318,7 +319,8 @@ CASES = {
         "The cohort has 7 problems (rows are counted from 1, without the header):\n"
         "  1. column 'ecgo': does not exist; it was named as covariate. Did you mean 'ecog'?\n"
         "  2. column 'time': 1 value is missing (row 6). Complete it, or drop such rows with missing = 'drop'.\n"
-        "  3. column 'age': 2 values are missing (rows 2, 3). Complete them, or drop such rows with missing = 'drop'.\n"
+        "  3. column 'age': 2 values are missing (rows 2, 3). Complete them, or drop such rows with missing = 'drop'. "
+        "Or impute: docs/missing.md.\n"
         "  4. column 'time': 1 time is negative (row 2). Correct this row.\n"
         "  5. column 'time': 1 time is zero; survival times must be positive (row 5). Correct this row, or set zero_times "
         "to a small positive time, such as half the unit in which times were recorded.\n"
@@ -360,7 +362,7 @@ def test_rows_are_those_of_the_table_that_was_read_even_after_rows_were_dropped(
         cohort.require(["age"])
     assert str(caught.value) == (
         HEAD_ROWS + "column 'age': 2 values are missing (rows 4, 6). Complete them, or read the cohort with "
-        "covariates=[..., 'age'] and missing='drop'."
+        "covariates=[..., 'age'] and missing='drop'. Or impute: docs/missing.md."
     )
 
 

@@ -43,8 +43,8 @@ def test_sites_of_a_single_patient():
 
 def test_few_whole_numbers():
     assert read(age=[1, 2, 3, 4] * 5).warnings == (
-        "age has 4 whole-number values and enters as one linear effect per unit; name it in `reference` (or `levels`) to "
-        "treat it as categories.",
+        "age has 4 whole-number values and enters as one linear effect per unit, unless the formula has mo(age); name it in "
+        "`reference` (or `levels`) to treat it as categories.",
     )
     half = [1] * 10 + [0] * 10
     assert read(age=[1, 2, 3, 4] * 5, reference={"age": 1}, event=half, ecog=["0", "1"] * 10).warnings == ()

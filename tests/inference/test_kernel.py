@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 
 import sitewise as sw
-from sitewise.inference import kernel, packing, prior_densities
+from sitewise.families import FAMILIES as EVERY
+from sitewise.inference import kernel, packing, prior_codes, prior_densities
 from sitewise.inference.densities import _log_density_by_pymc, log_density
 from sitewise.models.resolve import prepare
 
@@ -84,6 +85,11 @@ def test_kernel_and_graph_are_one_density(family, metric, sites, priors, data_ki
         priors=priors,
         guarantee_time=0.9 if data_kind in ("guarantee time", "intervals") else 0.0,
     ).resolve(patients)
+    assert_one_density(spec, patients)
+
+
+def assert_one_density(spec: sw.ModelSpec, patients: sw.Cohort) -> None:
+    """Hold the kernel to the graph, and its gradient to differences, at a random point."""
     assert packing.kernel_reads(spec)
     data = prepare(spec, patients)
     packed, free = packing.pack(spec, data)
@@ -101,6 +107,42 @@ def test_kernel_and_graph_are_one_density(family, metric, sites, priors, data_ki
         assert gradient[index] == pytest.approx(rise / 2e-5, rel=1e-6, abs=2e-6 * max(1.0, abs(value)))
 
 
+KINDS = [
+    sw.Gompertz(),
+    sw.LogNormal(),
+    sw.LogLogistic(),
+    sw.Gamma(),
+    sw.GeneralisedGamma(),
+    sw.PiecewiseExponential(inner_knots=3),
+    sw.MSpline(inner_knots=2, degree=2),
+    sw.MixtureCure(),
+    sw.MixtureCure(sw.MSpline(inner_knots=1, degree=1)),
+    sw.MixtureCure(sw.GeneralisedGamma()),
+]
+
+
+def test_every_family_is_tested() -> None:
+    assert {type(family) for family in (*FAMILIES, *KINDS)} == set(EVERY.values())
+
+
+@pytest.mark.parametrize("data_kind", DATA)
+@pytest.mark.parametrize(
+    "family", KINDS, ids=lambda family: "-".join([family.name, *map(str, family.options.get("uncured", ""))])
+)
+def test_kernel_and_graph_are_one_density_of_other_families(family, data_kind) -> None:
+    """Every kind of data, with site effects and baseline priors by turns."""
+    patients, place = cohort(data_kind), DATA.index(data_kind)
+    spec = sw.ModelSpec(
+        terms=("ecog", "age"),
+        sites=[sw.RandomSites(), sw.FixedSites(), sw.NoSites(), sw.RandomSites(centred=True), sw.RandomSites()][place],
+        family=family,
+        metric=min(family.metrics),
+        priors=BASELINES[place % 3],
+        guarantee_time=0.9 if data_kind in ("guarantee time", "intervals") else 0.0,
+    ).resolve(patients)
+    assert_one_density(spec, patients)
+
+
 PRIORS = [
     (sw.Prior("Normal", mu=0.3, sigma=1.2), stats.norm(0.3, 1.2)),
     (sw.Prior("StudentT", nu=4, mu=0.1, sigma=0.7), stats.t(4, 0.1, 0.7)),
@@ -114,6 +156,7 @@ PRIORS = [
     (sw.Prior("HalfCauchy", beta=0.6), stats.halfcauchy(scale=0.6)),
     (sw.Prior("HalfStudentT", nu=3, sigma=0.4), None),
 ]
+BETA = (sw.Prior("Beta", alpha=1.5, beta=4.0), stats.beta(1.5, 4.0))
 
 
 @pytest.mark.parametrize(("prior", "oracle"), PRIORS, ids=[prior.dist for prior, _ in PRIORS])
@@ -123,7 +166,7 @@ def test_prior_densities_are_scipy_s_and_pymc_s(prior: sw.Prior, oracle) -> None
     np.testing.assert_allclose(log_density(prior, values), expected, rtol=1e-12, atol=1e-12)
     # PyMC takes log 2 of its half-t and half-Cauchy in single precision: a constant 1.9e-9.
     np.testing.assert_allclose(_log_density_by_pymc(prior, values), expected, rtol=1e-12, atol=2e-9)
-    code, a, b, c = packing.encode(prior, packing.REAL | packing.POSITIVE)
+    code, a, b, c = prior_codes.encode(prior, prior_codes.REAL | prior_codes.POSITIVE)
     for x in values.ravel():
         below, above = (prior_densities.prior_log_density(int(code), a, b, c, x + step)[0] for step in (-1e-6, 1e-6))
         slope = prior_densities.prior_log_density(int(code), a, b, c, x)[1]

@@ -20,11 +20,19 @@ BOUNDARIES = {
     "mcse": (0.04999, 0.05, 0.09999, 0.1),
     "importance_ess": (200.01, 200.0, 100.01, 100.0),
     "edge_mass": (9.99e-6, 1e-5, 9.99e-4, 1e-3),
+    "imputation_drift": (0.01001, 0.01, 0.00101, 0.001),
+    "imputation_memory": (0.29999, 0.3, 0.49999, 0.5),
 }
 
 
 def test_the_table_is_complete():
-    assert set(THRESHOLDS) == {*BOUNDARIES, "pareto_k"}
+    assert set(THRESHOLDS) == {*BOUNDARIES, "pareto_k", "imputation_mcse"}
+
+
+def test_the_error_by_the_number_of_imputations_only_warns():
+    """It stands beside every number, so a large one misleads nobody."""
+    levels = [check("imputation_mcse", value).level for value in (0.04999, 0.05, 0.9, float("nan"))]
+    assert levels == ["ok", "warn", "warn", "fail"]
 
 
 def test_pareto_k_is_good_or_bad():

@@ -49,7 +49,6 @@ def test_parts_of_a_formula(text, entry, terms, group, variables):
         ("Surv(t,,d) ~ a", f"Surv(t,,d) must have (time, event) or (entry, time, event). {HELP}"),
         ("Surv(a,b,c,d) ~ a", f"Surv(a,b,c,d) must have (time, event) or (entry, time, event). {HELP}"),
         ("Surv(t, d) ~ (a | s)", "'a' has a random slope but no effect at an average site. Add it to the terms."),
-        ("Surv(t, d) ~ (1 | s) + (1 | u)", "One site term can be fitted, not 2: s, u."),
         ("Surv(t, d) ~ 0 + a", "A survival model has a baseline; remove '0' or '- 1' from the formula."),
         ("Surv(t, d) ~ a - 1", "A survival model has a baseline; remove '0' or '- 1' from the formula."),
     ],

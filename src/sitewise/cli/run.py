@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sitewise.cli.imputed import fit_imputed_study, is_imputed
 from sitewise.cli.study import Study, read_study
 from sitewise.problems import StudyError, listed, nearest
 
@@ -96,7 +97,8 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
         spec = study.spec()
         cohort = read(study, spec, seed)
         groups = study.risk_groups(cohort, spec)
-        groups.groups(cohort)  # a wrong rule should show before the long work
+        if not is_imputed(study):
+            groups.groups(cohort)  # a wrong rule should show before the long work
         prob = flags.prob if flags.prob is not None else study.report.get("prob", 0.95)
         if not 0 < prob < 1:  # said before the long work
             raise StudyError(f"prob is {prob:g}; it must be between 0 and 1, such as 0.95.")
@@ -104,7 +106,11 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
         from sitewise.report import Analysis, write_all
 
         engine = _engine(flags, study)
-        posterior = fit(spec, cohort, engine=engine, seed=seed, report=report)
+        posterior = (
+            fit_imputed_study(study, spec, cohort, flags=flags, seed=seed, report=report)
+            if is_imputed(study)
+            else fit(spec, cohort, engine=engine, seed=seed, report=report)
+        )
         analysis = Analysis(
             posterior,
             groups,
@@ -114,12 +120,12 @@ def _analyse(study: Study, read: Reader, out: Path, flags: Flags, title: str, *,
             margins=study.report.get("margins", {}),
             question=study.report.get("question", ""),
         )
-        if spec.has_sites:
+        if spec.has_sites and not is_imputed(study):  # what compares models takes one complete cohort
             from sitewise.studies import site_models
 
             report("Fitting without site effects, and with fixed ones")
             middle = analysis.milestones[(len(analysis.milestones) - 1) // 2]
-            other = None if isinstance(engine, Nuts) else NestedLaplace(fallback=True)
+            other = None if posterior.engine == Nuts.name else NestedLaplace(fallback=True)  # what the fast engine took
             compared = site_models(posterior, groups=analysis.population, times=[middle], prob=prob, engine=other)
             analysis = replace(analysis, site_models=compared)
         written = write_all(analysis, out, page=not flags.no_report, report=report)
@@ -185,6 +191,7 @@ def _fitted(rows: list[list[str]], columns: int) -> Table:
 def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out: Path, files: int) -> None:
     from sitewise.report import short_table
     from sitewise.report.doubts import early_events
+    from sitewise.report.imputed import imputed_sentences, imputed_warnings
 
     cohort = fit.cohort
     from sitewise.report.page_first import banner
@@ -195,6 +202,8 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
     console.print(f"Data: {cohort.source}; {len(cohort)} patients, {int(cohort.event.sum())} events", soft_wrap=True)
     for note in cohort.notes:
         console.print(f"Note: {note}", soft_wrap=True)
+    for told in imputed_sentences(fit):
+        console.print(f"Missing: {told}", soft_wrap=True)
     rows = short_table(out, analysis.headline.label)
     columns = len(rows[0])
     table = _fitted(rows, columns)
@@ -210,7 +219,7 @@ def _show(console: Console, title: str, fit: FitResult, analysis: Analysis, out:
         + (" More times: estimands.csv." if columns < len(rows[0]) else ""),
         soft_wrap=True,
     )
-    for warning in (*cohort.warnings, *early_events(fit)):
+    for warning in (*cohort.warnings, *imputed_warnings(fit), *early_events(fit)):
         console.print(f"Warning: {warning}", soft_wrap=True)
     console.print(f"Verdict {fit.verdict.sentence} {NOT_FOR_PATIENTS}", soft_wrap=True)
     opened = "" if not (out / "report.html").is_file() else f"; open the report: {out / 'report.html'}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from sitewise.cli.imputed import refuse_imputation
 from sitewise.cli.run import FAILED, _progress
 from sitewise.cli.study import Study, read_study
 from sitewise.problems import StudyError
@@ -73,6 +74,7 @@ def run_sbc(path: Path | None, config: Path, out: Path, asked: Asked) -> int:
 def _cohort(path: Path | None, study: Study, spec: ModelSpec, seed: int) -> Cohort:
     """Return the patients to simulate: of a table, or of the scenario that the study names."""
     scenario = study.sbc.get("scenario")
+    refuse_imputation(study, "sitewise sbc")
     if path is not None:
         return study.cohort(path, spec)
     if scenario is None:

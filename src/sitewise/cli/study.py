@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sitewise.cli.study_schema import TABLES, check_table
+from sitewise.cli.study_schema import SITE_OPTIONS, TABLES, check_table
 from sitewise.names import HAZARD_RATIO
-from sitewise.problems import Problems, StudyError, nearest
+from sitewise.problems import Problems, StudyError, listed, nearest
 
 if TYPE_CHECKING:
     from sitewise.cohort import Cohort
     from sitewise.estimands import RiskGroups
     from sitewise.models import ModelSpec
+    from sitewise.models.site_effects import SiteEffect
 
 
 @dataclass(frozen=True)
@@ -72,32 +73,50 @@ class Study:
         StudyError
             When there is no formula.
         """
-        from sitewise.models import FixedSites, ModelSpec, NoSites, Priors, RandomSites
-        from sitewise.models.named_family import family_by_name
+        from sitewise.models import ModelSpec, Priors
+        from sitewise.models.family_options import family_by_name
 
         if "formula" not in self.model:
             raise StudyError("There is no model: give --model, or formula in [model] of the study file.")
         metric = self.model.get("metric", HAZARD_RATIO)
         guarantee_time = float(self.model.get("guarantee_time", 0.0))
+        sites = self._sites()
+        return ModelSpec.from_formula(
+            self.model["formula"],
+            family=family_by_name(self.model.get("family", "weibull"), self.model.get("family_options")),
+            metric=metric,
+            guarantee_time=guarantee_time,
+            priors=Priors.from_dict(self.priors, metric=metric, guarantee_time=guarantee_time, sites=sites),
+            sites=sites,
+            shape=self.model.get("shape"),
+        )
+
+    def _sites(self) -> SiteEffect | None:
+        """Return how sites enter; None where the formula alone says it."""
+        from sitewise.models import FixedSites, NoSites, RandomSites
+
         kinds: dict[str, Any] = {
             "random": RandomSites(),
             "random-centred": RandomSites(centred=True),
             "fixed": FixedSites(),
             "none": NoSites(),
         }
-        return ModelSpec.from_formula(
-            self.model["formula"],
-            family=family_by_name(self.model.get("family", "weibull"), self.model.get("family_options")),
-            metric=metric,
-            guarantee_time=guarantee_time,
-            priors=Priors.from_dict(self.priors, metric=metric, guarantee_time=guarantee_time),
-            sites=kinds[self.model["sites"]] if "sites" in self.model else None,
-            shape=self.model.get("shape"),
-        )
+        given = {field: self.model[key] for key, field in SITE_OPTIONS.items() if key in self.model}
+        kind = self.model.get("sites")
+        if not given:
+            return kinds[kind] if kind is not None else None
+        if kind in ("fixed", "none"):
+            told = listed([key for key in SITE_OPTIONS if key in self.model])
+            raise StudyError(f"[model]: {told} is about random sites, and sites is '{kind}'. Remove one of them.")
+        if given.get("degrees_of_freedom") == "prior":
+            given["degrees_of_freedom"] = None
+        made: RandomSites = replace(kinds[kind or "random"], **given)
+        return made
 
     def cohort(self, path: str | Path, spec: ModelSpec) -> Cohort:
         """Return the cohort in ``path``, with the columns that the formula uses."""
-        from sitewise.cohort import Cohort, Recode, read_table
+        from sitewise.cohort import Cohort, Recode, read_table, with_site_means
+        from sitewise.cohort.site_means import is_site_mean
         from sitewise.models.formula import response_columns
 
         data = dict(self.data)
@@ -109,15 +128,18 @@ class Study:
             for name, item in data.get("recode", {}).items()
         }
         factors = {**self.covariates.get("favourable", {}), **self.covariates.get("unfavourable", {})}
-        covariates = list(dict.fromkeys([*spec.variables, *factors]))
+        site_means = data.get("site_means", [])
+        own = [name for name in spec.variables if not is_site_mean(name, site_means)]
+        covariates = list(dict.fromkeys([*own, *site_means, *spec.groupings, *factors]))
         reference = self.covariates.get("reference", {})
         frame = read_table(path)
-        undeclared = [name for name in factors if name not in recode and name not in reference and name in frame.columns]
+        categories = dict.fromkeys([*factors, *spec.groupings])
+        undeclared = [name for name in categories if name not in recode and name not in reference and name in frame.columns]
         levels = {
             **{name: _levels_of(frame[name]) for name in undeclared},
             **self.covariates.get("levels", {}),
         }
-        return Cohort.from_frame(
+        cohort = Cohort.from_frame(
             frame,
             **times,
             site=site,
@@ -129,11 +151,12 @@ class Study:
             recode=recode,
             levels=levels,
             reference=reference,
-            missing=data.get("missing", "refuse"),
+            missing={"impute": "keep"}.get(data.get("missing", ""), data.get("missing", "refuse")),
             zero_times=data.get("zero_times", "refuse"),
             min_sites=2 if spec.has_sites else 1,
             source=data.get("source", f"patients of {Path(path).name}"),
         )
+        return with_site_means(cohort, site_means) if site_means else cohort
 
     def risk_groups(self, cohort: Cohort, spec: ModelSpec) -> RiskGroups:
         """Return the risk groups: counts of factors where the study names them, else all and each level."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sitewise.families import FAMILIES
+from sitewise.models.site_effects import DISTRIBUTIONS
 from sitewise.names import HAZARD_RATIO, MEDIAN_SURVIVAL, RMST, SURVIVAL, TIME_RATIO
 from sitewise.problems import Problems, nearest
 
@@ -31,8 +32,15 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "zero_times": (str, int, float),
         "source": (str,),
         "recode": (dict,),
+        "site_means": (list,),
     },
-    "covariates": {"reference": (dict,), "levels": (dict,), "favourable": (dict,), "unfavourable": (dict,)},
+    "covariates": {
+        "reference": (dict,),
+        "levels": (dict,),
+        "favourable": (dict,),
+        "unfavourable": (dict,),
+        "kinds": (dict,),
+    },
     "model": {
         "formula": (str,),
         "family": (str,),
@@ -41,6 +49,9 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "guarantee_time": NUMBER,
         "sites": (str,),
         "shape": (str,),
+        "correlated_slopes": (bool,),
+        "site_distribution": (str,),
+        "degrees_of_freedom": (str, int, float),
     },
     "sampler": {
         "engine": (str,),
@@ -48,6 +59,8 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "tune": (int,),
         "chains": (int,),
         "target_accept": NUMBER,
+        "imputations": (int,),
+        "sweeps": (int,),
         "seed": (int,),
     },
     "report": {"times": (list,), "rmst_horizon": NUMBER, "prob": NUMBER, "margins": (dict,), "question": (str,)},
@@ -64,20 +77,39 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
 """Keys of each table and the types they take; ``[priors]`` has its own rules (names of terms are keys there)."""
 
 CHOICES = {
-    ("data", "missing"): ("refuse", "drop"),
+    ("data", "missing"): ("refuse", "drop", "impute"),
     ("model", "family"): tuple(FAMILIES),
     ("model", "metric"): (HAZARD_RATIO, TIME_RATIO),
     ("model", "sites"): ("random", "random-centred", "fixed", "none"),
+    ("model", "site_distribution"): DISTRIBUTIONS,
 }
+KINDS = ("normal", "log-normal", "binary", "ordinal", "categorical")
+"""Models of incomplete covariates."""
+SITE_OPTIONS = {
+    "correlated_slopes": "correlated",
+    "site_distribution": "distribution",
+    "degrees_of_freedom": "degrees_of_freedom",
+}
+"""Keys of ``[model]`` that are fields of ``RandomSites``."""
 TABLES = (*SCHEMA, "priors")
 """Every table of a study."""
 
 RANGES: dict[tuple[str, str], tuple[Callable[[Any], bool], str]] = {
     ("data", "zero_times"): (lambda value: value == "refuse" or _is_positive(value), "'refuse' or a small positive time"),
     ("model", "guarantee_time"): (lambda value: 0 <= value < math.inf, "zero or a positive time"),
+    ("model", "degrees_of_freedom"): (
+        lambda value: value == "prior" or (_is_positive(value) and value > 2),
+        "a number above 2, or 'prior'",
+    ),
+    ("data", "site_means"): (
+        lambda value: bool(value) and all(isinstance(each, str) for each in value),
+        "a list of names of covariates",
+    ),
     ("sampler", "draws"): (lambda value: value >= 4, "at least 4"),
     ("sampler", "tune"): (lambda value: value >= 0, "zero or more"),
     ("sampler", "chains"): (lambda value: value >= 1, "at least 1"),
+    ("sampler", "imputations"): (lambda value: value >= 2, "at least 2"),
+    ("sampler", "sweeps"): (lambda value: value >= 4, "at least 4"),
     ("sampler", "target_accept"): (lambda value: 0 < value < 1, "between 0 and 1"),
     ("sampler", "seed"): (lambda value: value >= 0, "zero or more"),
     ("report", "times"): (lambda value: bool(value) and all(map(_is_positive, value)), "a list of positive numbers"),
@@ -164,12 +196,18 @@ def _check_reference(reference: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"[covariates.reference] {covariate}", f"must be one level; it is {level!r}")
 
 
+def _check_kinds(kinds: Mapping[str, Any], problems: Problems) -> None:
+    for covariate, kind in kinds.items():
+        if kind not in KINDS:
+            problems.add(f"[covariates.kinds] {covariate}", f"is {kind!r}", nearest(str(kind), KINDS))
+
+
 def _is_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
 
 def _check_priors(priors: Mapping[str, Any], problems: Problems, within: str = "") -> None:
-    """Every prior is a table of numbers beside the name of a distribution; what they mean is checked with the model."""
+    """Every prior is a table of parameters beside the name of a distribution; what they mean is checked with the model."""
     for name, prior in priors.items():
         where = f"[priors] {within}{name}"
         if not isinstance(prior, Mapping):
@@ -179,15 +217,26 @@ def _check_priors(priors: Mapping[str, Any], problems: Problems, within: str = "
             _check_priors(prior, problems, within="shape_terms.")
             continue
         for key, value in prior.items():
-            types = (str,) if key == "dist" else NUMBER
-            if not _has_type(value, types):
-                problems.add(f"{where} {key}", f"must be {_type_words(types)}; it is {value!r}")
+            _check_parameter(f"{where} {key}", key, value, problems)
+
+
+def _check_parameter(where: str, key: str, value: Any, problems: Problems) -> None:
+    """Add the problems of a parameter: a number, a list of numbers (of mixtures), or a prior of its own (of joint priors)."""
+    if isinstance(value, Mapping):
+        for inner, number in value.items():
+            _check_parameter(f"{where} {inner}", inner, number, problems)
+    elif isinstance(value, list):
+        if not (value and all(_has_type(one, NUMBER) for one in value)):
+            problems.add(where, f"must be a number, or a list of numbers; it is {value!r}")
+    elif not _has_type(value, types := (str,) if key == "dist" else NUMBER):
+        problems.add(where, f"must be {_type_words(types)}; it is {value!r}")
 
 
 INNER: dict[tuple[str, str], Callable[[Mapping[str, Any], Problems], None]] = {
     ("data", "recode"): _check_recode,
     ("covariates", "levels"): _check_levels,
     ("covariates", "reference"): _check_reference,
+    ("covariates", "kinds"): _check_kinds,
     ("report", "margins"): _check_margins,
 }
 """The checks of the tables inside the tables."""

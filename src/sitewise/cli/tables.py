@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Console
 from rich.table import Table
 
+from sitewise.cli.imputed import is_imputed
 from sitewise.cli.run import NOT_FOR_PATIENTS, _progress
 from sitewise.cli.study import Study, read_study
 from sitewise.problems import StudyError, listed, nearest
@@ -130,6 +131,8 @@ def cohort_of(
     from sitewise.studies.classical_analysis import ENDPOINT_COLUMNS
 
     data = dict(study.data)
+    if is_imputed(study):  # raw tables impute nothing: each uses who has a value
+        del data["missing"]
     names = {"time": "time", "event": "event"}
     group = None
     if "formula" in study.model:

@@ -63,8 +63,8 @@ def check_header(
 
 def check_options(missing: object, zero_times: object, problems: Problems) -> None:
     """Add a problem for each option that is none of its choices."""
-    if missing not in ("refuse", "drop"):
-        problems.add("missing", f"is {missing!r}", "It must be 'refuse' or 'drop'.")
+    if missing not in ("refuse", "drop", "keep"):
+        problems.add("missing", f"is {missing!r}", "It must be 'refuse', 'drop' or 'keep'.")
     if zero_times != "refuse" and not _is_positive(zero_times):
         problems.add("zero_times", f"is {zero_times!r}", "It must be 'refuse' or a small positive time.")
 
@@ -193,7 +193,7 @@ def covariate_problems(name: str, values: pd.Series, problems: Problems, rows: R
             f"column '{name}'",
             f"{plural(missing.sum(), 'value is', 'values are')} missing",
             f"Complete {'it' if missing.sum() == 1 else 'them'}, or read the cohort with covariates=[..., '{name}'] and "
-            "missing='drop'.",
+            "missing='drop'. Or impute: docs/missing.md.",
             rows(missing),
         )
     check_varies(name, values, problems)

@@ -41,7 +41,7 @@ def read_cohort(
     recode: Mapping[str, Recode],
     levels: Mapping[str, Sequence[object]],
     reference: Mapping[str, object],
-    missing: Literal["refuse", "drop"],
+    missing: Literal["refuse", "drop", "keep"],
     zero_times: float | Literal["refuse"],
     min_sites: int,
     source: str,
@@ -82,11 +82,14 @@ def read_cohort(
     for name, rows in incomplete.items():
         if missing == "drop":
             keep &= ~rows
+        elif missing == "keep" and name not in special:
+            notes.append(f"{plural(rows.sum(), 'value', 'values')} of {name} missing, and kept.")
         else:
             problems.add(
                 f"column '{name}'",
                 f"{plural(rows.sum(), 'value is', 'values are')} missing",
-                f"Complete {'it' if rows.sum() == 1 else 'them'}, or drop such rows with missing = 'drop'.",
+                f"Complete {'it' if rows.sum() == 1 else 'them'}, or drop such rows with missing = 'drop'."
+                + ("" if name in special else " Or impute: docs/missing.md."),
                 rows_where(rows),
             )
     if not keep.all():

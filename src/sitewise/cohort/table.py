@@ -100,7 +100,7 @@ class Cohort:
         recode: Mapping[str, Recode] | None = None,
         levels: Mapping[str, Sequence[object]] | None = None,
         reference: Mapping[str, object] | None = None,
-        missing: Literal["refuse", "drop"] = "refuse",
+        missing: Literal["refuse", "drop", "keep"] = "refuse",
         zero_times: float | Literal["refuse"] = "refuse",
         min_sites: int = 1,
         source: str = "patient table",
@@ -129,8 +129,9 @@ class Cohort:
         levels, reference : mapping, optional
             Level order and reference level of categorical covariates. A numeric column named in either becomes
             categorical; so does a column with exactly two whole-number values (0/1, 1/2), which is noted.
-        missing : {"refuse", "drop"}
-            Whether rows with a missing value in a used column are an error or are dropped and counted.
+        missing : {"refuse", "drop", "keep"}
+            Whether rows with a missing value in a used column are an error, are dropped and counted, or (covariates only) are
+            kept for :func:`sitewise.impute`.
         zero_times : "refuse" or float
             What to do with times that are exactly zero: an error, or the (small, positive) time to put instead.
         min_sites : int

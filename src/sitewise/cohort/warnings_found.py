@@ -69,7 +69,7 @@ def few_valued_numbers(frame: pd.DataFrame) -> list[str]:
         distinct = np.unique(values.dropna().to_numpy(dtype=float))
         if 2 < distinct.size <= FEW_VALUES and np.all(distinct == np.round(distinct)):
             found.append(
-                f"{name} has {distinct.size} whole-number values and enters as one linear effect per unit; name it in "
-                f"`reference` (or `levels`) to treat it as categories."
+                f"{name} has {distinct.size} whole-number values and enters as one linear effect per unit, unless the formula "
+                f"has mo({name}); name it in `reference` (or `levels`) to treat it as categories."
             )
     return found

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sitewise.estimands.areas import restricted_means
 from sitewise.estimands.draws import IndexDraws
-from sitewise.estimands.mixture import Members, Mixture, make_mixture
+from sitewise.estimands.members import Members
+from sitewise.estimands.mixture import Mixture, make_mixture
 
 Floats = NDArray[np.float64]
 
@@ -120,6 +121,8 @@ def mixture_averages(
         draws.site_sd if over_sites else None,
         site_slope=site_slope,
         site_slope_sd=draws.site_slope_sd if draws.has_slopes else None,
+        site_correlation=draws.site_correlation,
+        degrees_of_freedom=draws.degrees_of_freedom,
     )
     mixture = replace(mixture, standard=draws.family.standard, tail=draws.family.tail(draws.shape))
     return MixtureAverages(draws, mixture, shift)

@@ -18,11 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 from sitewise import names
 from sitewise.estimands.averages import Averages, mixture_averages
 from sitewise.estimands.draws import IndexDraws, index_draws
-from sitewise.estimands.members import design_rows, distinct_members, own_sites, weights_of
+from sitewise.estimands.group_members import design_rows, distinct_members, own_sites, weights_of
+from sitewise.estimands.pooled import pooled_curves
 from sitewise.estimands.populations import Group, Population
 from sitewise.estimands.shape_averages import shape_averages
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
-from sitewise.models.fitted import Fitted
+from sitewise.models.fitted import Fitted, completed_fits
 from sitewise.models.resolve import resolved_design
 from sitewise.problems import SpecError, listed, nearest
 
@@ -157,6 +158,9 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     SpecError
         When the treatment needs what the model does not have.
     """
+    if completed_fits(fit):
+        each = [group_curves(own, groups, sites=sites, bootstrap_seed=bootstrap_seed) for own in completed_fits(fit)]
+        return pooled_curves(fit, each)
     made = groups.groups(fit.cohort)
     draws = index_draws(fit)
     _check_treatment(sites, draws, fit, made)

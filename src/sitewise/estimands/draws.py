@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.families import Family
 from sitewise.families.base import EXTREME_VALUE
+from sitewise.models import student_t
 from sitewise.models.fitted import Fitted
+from sitewise.models.groupings import of_grouping
 
 Floats = NDArray[np.float64]
 
@@ -44,8 +46,16 @@ class IndexDraws:
         Sds of the sites' slopes.
     chains, draws : int
         s = chains x draws.
+    site_correlation : ndarray, shape (s, 1 + K, 1 + K), or None
+        Correlation matrices of a site's effect and slopes; None where these are independent.
+    degrees_of_freedom : ndarray, shape (s,), or None
+        Of the Student-t distribution of sites; None where it is normal.
+    grouping_effects : tuple of ndarray, shape (s, L)
+        Effects of the levels of each further grouping.
     importance_ess : float or None
         Of draws resampled from weighted ones: the effective sample size of the weights.
+    imputations : int or None
+        Of a pooled fit: how many completed cohorts, a chain each.
     """
 
     family: Family
@@ -58,12 +68,17 @@ class IndexDraws:
     site_slope_sd: Floats
     chains: int
     draws: int
+    site_correlation: Floats | None = None
+    degrees_of_freedom: Floats | None = None
+    grouping_effects: tuple[Floats, ...] = ()
     importance_ess: float | None = None
+    imputations: int | None = None
 
     @property
     def attributes(self) -> dict[str, float]:
         """What every array of draws made from these says of them."""
-        return {} if self.importance_ess is None else {names.IMPORTANCE_ESS: self.importance_ess}
+        found = {names.IMPORTANCE_ESS: self.importance_ess, names.IMPUTATIONS: self.imputations}
+        return {name: value for name, value in found.items() if value is not None}
 
     @property
     def size(self) -> int:
@@ -74,8 +89,13 @@ class IndexDraws:
         """Return the effect, (s,), and the slopes, (s, K), of one new site a draw; of random sites only."""
         assert self.site_sd is not None
         rng = np.random.default_rng(seed)
-        effect = self.site_sd * rng.standard_normal(self.size)
-        return effect, self.site_slope_sd * rng.standard_normal(self.site_slope_sd.shape)
+        if self.degrees_of_freedom is not None:
+            effect = student_t.unit_scale(self.degrees_of_freedom) * rng.standard_t(self.degrees_of_freedom)
+            return self.site_sd * effect, self.site_slope_sd
+        standard = np.column_stack([rng.standard_normal(self.size), rng.standard_normal(self.site_slope_sd.shape)])
+        if self.site_correlation is not None:
+            standard = (np.linalg.cholesky(self.site_correlation) @ standard[..., None])[..., 0]
+        return self.site_sd * standard[:, 0], self.site_slope_sd * standard[:, 1:]
 
     @property
     def has_slopes(self) -> bool:
@@ -121,6 +141,16 @@ def index_draws(fit: Fitted) -> IndexDraws:
         if time_ratio:
             site_slope = spec.family.log_index_ratio(site_slope, tuple(item[:, None, None] for item in shape))
             site_slope_sd = np.abs(spec.family.log_index_ratio(site_slope_sd, columns))
+    correlation = None
+    if spec.resolved.site_correlation is not None:  # of log time ratios it is that of log hazard ratios: all change sign
+        correlation = flat(names.SITE_CORRELATION, names.SITE_TERM, names.OTHER_SITE_TERM)
+    estimated = (names.SITE_SD, names.SITE_DEGREES_OF_FREEDOM)
+    freedom = student_t.degrees_of_freedom(spec, {name: flat(name) for name in estimated if name in posterior})
+    grouping_effects = tuple(
+        flat(of_grouping(names.GROUPING_EFFECT, name), of_grouping(names.LEVEL, name)) for name in spec.groupings
+    )
+    if time_ratio:
+        grouping_effects = tuple(spec.family.log_index_ratio(each, columns) for each in grouping_effects)
     return IndexDraws(
         spec.family,
         shape,
@@ -132,5 +162,9 @@ def index_draws(fit: Fitted) -> IndexDraws:
         site_slope_sd,
         chains,
         draws,
+        correlation,
+        freedom,
+        grouping_effects,
         posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPORTANCE_ESS),
+        posterior[names.LOG_SCALE_AT_MEANS].attrs.get(names.IMPUTATIONS),
     )

@@ -21,6 +21,7 @@ from sitewise.estimands.draws import IndexDraws, index_draws
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.models.fitted import Fitted
 from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
+from sitewise.models.student_t import log_ratio_between_sites
 from sitewise.problems import SpecError
 
 
@@ -54,6 +55,12 @@ def effect_metric(fit: Fitted, /) -> str:
     if fit.spec.shape_differs:
         return fit.spec.metric
     return names.HAZARD_RATIO if fit.spec.family.standard == EXTREME_VALUE else names.TIME_RATIO
+
+
+def has_time_ratios(fit: Fitted, /) -> bool:
+    """Return whether a fit's effects are ratios of times, maybe of hazards too."""
+    spec = fit.spec
+    return spec.metric == names.TIME_RATIO if spec.shape_differs else names.TIME_RATIO in spec.family.metrics
 
 
 def site_effects(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray:
@@ -91,21 +98,33 @@ def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray
 
 
 def median_hazard_ratio(fit: Fitted, /) -> xr.DataArray:
-    """Return draws of the median hazard ratio between two sites, exp(0.954 sd), dims (chain, draw).
+    """Return draws of the median hazard ratio between two sites, exp(0.954 sd) of normal ones, dims (chain, draw).
 
     Larsen & Merlo 2005, Am J Epidemiol 161:81: the median over pairs of sites of the higher over the lower hazard; with
-    random slopes of the reference patient's.
+    random slopes of the reference patient's. Of Student-t sites the number depends on the degrees of freedom
+    (:func:`sitewise.models.student_t.log_ratio_between_sites`).
     """
     spread = site_sd(fit)
-    ratio = np.exp(LOG_RATIO_BETWEEN_SITES * spread.to_numpy())
+    ratio = np.exp(_log_ratio_of_sd(fit) * spread.to_numpy())
     return spread.copy(data=ratio).rename(names.MEDIAN_HAZARD_RATIO)
 
 
 def median_time_ratio(fit: Fitted, /) -> xr.DataArray:
-    """Return draws of the median time ratio (longer over shorter) between two sites, exp(0.954 sd), dims (chain, draw)."""
+    """Return draws of the median time ratio (longer over shorter) between two sites, exp(0.954 sd), dims (chain, draw).
+
+    Of Student-t sites as for :func:`median_hazard_ratio`.
+    """
     spread = site_sd(fit, metric=names.TIME_RATIO)
-    ratio = np.exp(LOG_RATIO_BETWEEN_SITES * spread.to_numpy())
+    ratio = np.exp(_log_ratio_of_sd(fit) * spread.to_numpy())
     return spread.copy(data=ratio).rename(names.MEDIAN_TIME_RATIO)
+
+
+def _log_ratio_of_sd(fit: Fitted) -> float | np.ndarray:
+    """Return the log of the median ratio between two sites in units of their sd: a number, or draws (chain, draw)."""
+    draws = index_draws(fit)
+    if draws.degrees_of_freedom is None:
+        return LOG_RATIO_BETWEEN_SITES
+    return log_ratio_between_sites(draws.degrees_of_freedom).reshape(draws.chains, draws.draws)
 
 
 def median_ratio(fit: Fitted, /) -> xr.DataArray:

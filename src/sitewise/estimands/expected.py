@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sitewise.estimands.draws import index_draws
 from sitewise.estimands.shape_draws import index_factor, shape_draws
-from sitewise.models.fitted import Fitted
+from sitewise.models.fitted import Fitted, completed_fits
 from sitewise.models.model_data import slope_rows
 from sitewise.models.resolve import prepare
 from sitewise.models.shape_regression import log_shape_ratios
@@ -28,12 +28,15 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     times : array_like, shape (n,) or scalar
         Time for each patient, or one for all, in the cohort's unit.
     own_sites : bool
-        Whether patients are at their own sites; default an average site.
+        Whether patients are at their own sites, and in their own further groups; default average ones.
 
     Returns
     -------
     ndarray, shape (n,)
     """
+    if completed_fits(fit):
+        each = [expected_events(own, times, own_sites=own_sites) for own in completed_fits(fit)]
+        return np.asarray(np.mean(each, axis=0))
     cohort = fit.cohort
     until = np.broadcast_to(np.asarray(times, dtype=float), cohort.time.shape)
     if not np.isfinite(until).all() or (until < 0).any():
@@ -44,6 +47,9 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
         predictor = predictor + draws.site_effect[:, data.site]
         for place, distance in enumerate(slope_rows(fit.spec, data).T):
             predictor += draws.site_slope[:, data.site, place] * distance
+    if own_sites and data.grouping is not None:
+        for effect, position in zip(draws.grouping_effects, data.grouping.T, strict=True):
+            predictor = predictor + effect[:, position]
     scale, shape = draws.columns()
     if fit.spec.shape_differs:
         shapes = shape_draws(fit)

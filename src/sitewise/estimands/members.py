@@ -1,85 +1,60 @@
-"""Who belongs to a group, as distinct people with weights: people who differ in nothing that matters are counted once."""
+"""The distinct people of a group: their log hazards under draws, and how much these differ between sites."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from sitewise.estimands.draws import IndexDraws
-from sitewise.estimands.mixture import Members
-from sitewise.estimands.populations import Group
-from sitewise.estimands.sites import Observed, SiteTreatment
-from sitewise.models.design import Design
-from sitewise.models.fitted import Fitted
-from sitewise.models.model_data import from_reference
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
-def own_sites(group: Group, fit: Fitted, sites: SiteTreatment) -> Rows | None:
-    """Return each member's site as a position in the spec's ``site_labels``, (m,); None unless each is at their own."""
-    if not (isinstance(sites, Observed) and sites.site is None and fit.spec.has_sites and group.site is not None):
-        return None
-    known = fit.spec.resolved.site_labels
-    return np.array([known.index(label) for label in fit.cohort.site_labels], dtype=np.int64)[group.site]
-
-
-def weights_of(group: Group, fit: Fitted, draws: IndexDraws, bootstrap_seed: int | None) -> Floats:
-    """Return the members' weights, (m,), or by draw, (s, m), under the Bayesian bootstrap."""
-    if bootstrap_seed is None:
-        return group.weights
-    return _bootstrap(group, fit, draws, bootstrap_seed) * group.weights
-
-
-def design_rows(group: Group, design: Design) -> Floats:
-    """Return the members' design rows, (m, p), not centred."""
-    return design.rows(group.people) if group.rows is None else design.matrix[group.rows]
-
-
-def distinct_members(
-    raw: Floats, site: Rows | None, weights: Floats, fit: Fitted, draws: IndexDraws, within: Any = slice(None)
-) -> Members:
-    """Return distinct members and their weights.
+@dataclass(frozen=True, eq=False)
+class Members:
+    """The distinct people of a group.
 
     Parameters
     ----------
-    raw : ndarray, shape (m, p)
-        Design rows, not centred.
+    rows : ndarray, shape (m, p)
+        Design rows, centred at the covariate means.
     site : ndarray of int, shape (m,), or None
-        Sites, where each member is at their own.
+        Each one's site; None when the site effect is not part of the members' log hazards.
     weights : ndarray, shape (m,) or (s, m)
-        Weights.
-    fit : Fitted
-        Whose centring is used.
-    draws : IndexDraws
-        The posterior.
-    within : index of members
-        Of whom only; default all.
+        Shares of the group, summing to 1; by draw under the Bayesian bootstrap.
+    distances : ndarray, shape (m, K), optional
+        Distances from the reference patient in the columns with random slopes.
     """
-    rows = (raw - np.asarray(fit.spec.resolved.means))[within]
-    weights, site = weights[..., within], None if site is None else site[within]
-    keys = rows if site is None else np.column_stack([rows, site])
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    pattern = inverse.ravel()
-    at = None if site is None else site[first]
-    distances = from_reference(fit.spec, rows[first]) if draws.has_slopes else None
-    if weights.ndim == 1:
-        summed = np.bincount(pattern, weights=weights)
-        return Members(rows[first], at, summed / summed.sum(), distances)
-    summed = np.zeros((weights.shape[0], first.size))
-    np.add.at(summed.T, pattern, weights.T)
-    return Members(rows[first], at, summed / summed.sum(axis=1, keepdims=True), distances)
 
+    rows: Floats
+    site: Rows | None
+    weights: Floats
+    distances: Floats | None = None
 
-def _bootstrap(group: Group, fit: Fitted, draws: IndexDraws, seed: int) -> Floats:
-    """Return Bayesian-bootstrap weights of a group's members before normalisation, (s, m).
+    def log_hazards(self, coefficients: Floats, site_effect: Floats, site_slope: Floats | None = None) -> Floats:
+        """Return log hazards against the covariate means, (b, m).
 
-    A flat Dirichlet is independent standard exponentials, normalised (Rubin 1981, Ann Statist 9:130). They are drawn for the
-    whole population, so that a person has one weight in a draw whatever group or setting they appear in.
-    """
-    people = len(fit.cohort) if group.rows is not None else group.weights.size
-    each = np.random.default_rng(seed).standard_exponential((draws.size, people))
-    return each if group.rows is None else each[:, group.rows]
+        For coefficients (b, p), site effects (b, J) and, if there are any, slopes (b, J, K).
+        """
+        own = coefficients @ self.rows.T
+        if self.site is None:
+            return own
+        own = own + site_effect[:, self.site]
+        if site_slope is not None and self.distances is not None:
+            for place, distance in enumerate(self.distances.T):
+                own += site_slope[:, self.site, place] * distance
+        return own
+
+    def sds_over_sites(self, site_sd: Floats, site_slope_sd: Floats, correlation: Floats | None = None) -> Floats:
+        """Return the sds of the log hazards over sites, (b, m), for sds of site effects (b,) and of slopes (b, K).
+
+        With the correlation matrices R = L L' of a site's effect and slopes, (b, 1 + K, 1 + K), the variance is
+        v' R v = |L' v|^2, v the sd of the effect and those of the slopes times the distances.
+        """
+        assert self.distances is not None
+        if correlation is None:
+            return np.sqrt(site_sd[:, None] ** 2 + site_slope_sd**2 @ self.distances.T**2)
+        own = np.empty((site_sd.size, *self.distances.shape[:1], 1 + site_slope_sd.shape[1]))
+        own[..., 0], own[..., 1:] = site_sd[:, None], site_slope_sd[:, None, :] * self.distances
+        return np.asarray(np.linalg.norm(own @ np.linalg.cholesky(correlation), axis=-1))

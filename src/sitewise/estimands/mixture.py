@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from scipy import fft
 
 from sitewise.estimands.grid import MARGIN, POINTS, STEP, deposit, normal_kernel, normal_reach
+from sitewise.estimands.members import Members
 from sitewise.estimands.mixture_kernels import add_means, solve_level
 from sitewise.estimands.normals import normal_masses
 from sitewise.estimands.standards import index_of, survival_at
+from sitewise.estimands.student_t_masses import student_t_kernel, student_t_reach
 from sitewise.families.base import EXTREME_VALUE
 
 Floats = NDArray[np.float64]
@@ -150,47 +152,6 @@ class Mixture:
         return result
 
 
-@dataclass(frozen=True, eq=False)
-class Members:
-    """The distinct people of a group.
-
-    Parameters
-    ----------
-    rows : ndarray, shape (m, p)
-        Design rows, centred at the covariate means.
-    site : ndarray of int, shape (m,), or None
-        Each one's site; None when the site effect is not part of the members' log hazards.
-    weights : ndarray, shape (m,) or (s, m)
-        Shares of the group, summing to 1; by draw under the Bayesian bootstrap.
-    distances : ndarray, shape (m, K), optional
-        Distances from the reference patient in the columns with random slopes.
-    """
-
-    rows: Floats
-    site: Rows | None
-    weights: Floats
-    distances: Floats | None = None
-
-    def log_hazards(self, coefficients: Floats, site_effect: Floats, site_slope: Floats | None = None) -> Floats:
-        """Return log hazards against the covariate means, (b, m).
-
-        For coefficients (b, p), site effects (b, J) and, if there are any, slopes (b, J, K).
-        """
-        own = coefficients @ self.rows.T
-        if self.site is None:
-            return own
-        own = own + site_effect[:, self.site]
-        if site_slope is not None and self.distances is not None:
-            for place, distance in enumerate(self.distances.T):
-                own += site_slope[:, self.site, place] * distance
-        return own
-
-    def sds_over_sites(self, site_sd: Floats, site_slope_sd: Floats) -> Floats:
-        """Return the sds of the log hazards over sites, (b, m), for sds of site effects (b,) and of slopes (b, K)."""
-        assert self.distances is not None
-        return np.sqrt(site_sd[:, None] ** 2 + site_slope_sd**2 @ self.distances.T**2)
-
-
 def make_mixture(
     groups: list[Members],
     coefficients: Floats,
@@ -199,6 +160,8 @@ def make_mixture(
     *,
     site_slope: Floats | None = None,
     site_slope_sd: Floats | None = None,
+    site_correlation: Floats | None = None,
+    degrees_of_freedom: Floats | None = None,
 ) -> Mixture:
     """Return the mixture of groups.
 
@@ -214,11 +177,16 @@ def make_mixture(
         Draws of the sites' slopes, where there are any.
     site_slope_sd : ndarray, shape (s, K), optional
         With ``site_sd``: sds of the slopes of these sites, where there are any.
+    site_correlation : ndarray, shape (s, 1 + K, 1 + K), optional
+        With slopes: correlation matrices of a site's effect and slopes, where these are not independent.
+    degrees_of_freedom : ndarray, shape (s,), optional
+        With ``site_sd``: of Student's t, where it is the distribution of sites instead of a normal one.
     """
     if site_sd is not None and site_slope_sd is not None:
-        return _of_normals(groups, (coefficients, site_effect), (site_sd, site_slope_sd))
+        sds = (site_sd, site_slope_sd) if site_correlation is None else (site_sd, site_slope_sd, site_correlation)
+        return _of_normals(groups, (coefficients, site_effect), sds)
     if site_sd is not None:
-        return _spread_over_sites(_on_grid(groups, coefficients, site_effect), site_sd)
+        return _spread_over_sites(_on_grid(groups, coefficients, site_effect), site_sd, degrees_of_freedom)
     if sum(members.rows.shape[0] for members in groups) <= FEW_MEMBERS:
         return _exact(groups, coefficients, site_effect, site_slope)
     if site_slope is not None:
@@ -264,19 +232,23 @@ def _on_grid(groups: list[Members], coefficients: Floats, site_effect: Floats) -
     return Mixture((Block(np.arange(draws), points, mass),), lowest, highest)
 
 
-def _spread_over_sites(mixture: Mixture, site_sd: Floats) -> Mixture:
-    """Return the mixture convolved, draw by draw, with a normal distribution of site effects of sd ``site_sd``, (s,)."""
+def _spread_over_sites(mixture: Mixture, site_sd: Floats, freedom: Floats | None) -> Mixture:
+    """Return the mixture convolved, draw by draw, with a distribution of site effects of sd ``site_sd``, (s,).
+
+    It is normal, or Student's t with ``freedom`` (s,).
+    """
     whole = mixture.blocks[0]
     parts = np.array_split(np.argsort(site_sd), min(BLOCKS, site_sd.size))
-    blocks = tuple(_convolve(whole, rows, site_sd[rows]) for rows in parts)
+    blocks = tuple(_convolve(whole, rows, site_sd[rows], None if freedom is None else freedom[rows]) for rows in parts)
     return Mixture(blocks, mixture.lowest, mixture.highest, over_sites=True)
 
 
-def _convolve(whole: Block, rows: Rows, site_sd: Floats) -> Block:
-    reach = normal_reach(float(site_sd.max()))
+def _convolve(whole: Block, rows: Rows, site_sd: Floats, freedom: Floats | None) -> Block:
+    reach = normal_reach(float(site_sd.max())) if freedom is None else student_t_reach(float(site_sd.max()))
     size = whole.points.shape[1] + 2 * reach
     padded = fft.next_fast_len(size, real=True)
-    kernel = fft.rfft(normal_kernel(site_sd, reach), padded, axis=-1)[:, None, :]
+    shape = normal_kernel(site_sd, reach) if freedom is None else student_t_kernel(site_sd, freedom, reach)
+    kernel = fft.rfft(shape, padded, axis=-1)[:, None, :]
     spectrum = fft.rfft(whole.mass[rows], padded, axis=-1) * kernel
     mass = np.asarray(fft.irfft(spectrum, padded, axis=-1))[..., :size]
     return Block(rows, whole.points[rows, :1] + STEP * (np.arange(size) - reach), mass)

@@ -6,6 +6,7 @@ averages over its members inside each draw.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -131,7 +132,13 @@ class RiskGroups:
         """
 
         def query(text: str) -> Rule:
-            return lambda people: np.asarray(people.eval(text), dtype=bool)
+            def belongs(people: pd.DataFrame) -> NDArray[np.bool_]:
+                for name in people.columns[people.isna().any()]:
+                    if re.search(rf"\b{re.escape(str(name))}\b", text):  # a comparison with a missing value is false
+                        raise SpecError(f"The rule {text!r} uses '{name}', which some patients lack. Impute: docs/missing.md.")
+                return np.asarray(people.eval(text), dtype=bool)
+
+            return belongs
 
         made = {name: query(rule) if isinstance(rule, str) else rule for name, rule in rules.items()}
         return cls(tuple((label(name), "", rule) for name, rule in made.items()))
@@ -279,7 +286,11 @@ def _is_among(people: pd.DataFrame, name: str, wanted: Sequence[str]) -> NDArray
     known = list(values.cat.categories) if isinstance(values.dtype, pd.CategoricalDtype) else sorted(set(text.dropna()))
     problems = Problems()
     if values.isna().any():
-        problems.add(f"covariate '{name}'", f"is missing for {int(values.isna().sum())} patients", "Complete it first.")
+        problems.add(
+            f"covariate '{name}'",
+            f"is missing for {int(values.isna().sum())} patients",
+            "Complete it first, or impute: docs/missing.md.",
+        )
     for level in wanted:
         if level not in known:
             problems.add(f"covariate '{name}'", f"has no level '{level}'", f"Levels: {listed(known)}.")

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from sitewise.estimands.averages import MixtureAverages, mixture_averages
 from sitewise.estimands.draws import IndexDraws
+from sitewise.estimands.group_members import design_rows, distinct_members
 from sitewise.estimands.level_roots import solve
-from sitewise.estimands.members import design_rows, distinct_members
-from sitewise.estimands.mixture import Members
+from sitewise.estimands.members import Members
 from sitewise.estimands.populations import Group
 from sitewise.estimands.shape_draws import ShapeDraws, index_factor, shape_draws, some_draws, with_log_shape
 from sitewise.estimands.sites import Marginal, New, Observed, SiteTreatment

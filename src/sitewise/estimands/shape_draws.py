@@ -93,6 +93,7 @@ def with_log_shape(draws: IndexDraws, log_ratio: Floats, factor: Floats) -> Inde
         site_sd=None if draws.site_sd is None else draws.site_sd * factor,
         site_slope=draws.site_slope * factor[:, None, None],
         site_slope_sd=draws.site_slope_sd * factor[:, None],
+        grouping_effects=tuple(each * factor[:, None] for each in draws.grouping_effects),
     )
 
 
@@ -107,6 +108,9 @@ def some_draws(draws: IndexDraws, rows: slice) -> IndexDraws:
         site_sd=None if draws.site_sd is None else draws.site_sd[rows],
         site_slope=draws.site_slope[rows],
         site_slope_sd=draws.site_slope_sd[rows],
+        site_correlation=None if draws.site_correlation is None else draws.site_correlation[rows],
+        degrees_of_freedom=None if draws.degrees_of_freedom is None else draws.degrees_of_freedom[rows],
+        grouping_effects=tuple(each[rows] for each in draws.grouping_effects),
         chains=1,
         draws=draws.log_scale[rows].size,
     )

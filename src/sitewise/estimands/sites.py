@@ -1,4 +1,7 @@
-"""The four site treatments, always named: observed site, average site, marginal over sites, a new site."""
+"""The four site treatments, always named: observed site, average site, marginal over sites, a new site.
+
+Where a model has further groupings, such as surgeons, patients are in an average group (effect zero) under all four.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
         Probability of the interval.
     diagnostics : tuple of str
         Which of ``ess_bulk``, ``r_hat`` and ``mcse_mean`` to add: by arviz-stats, or, of draws that were resampled from
-        weighted ones (attribute ``importance_ess``), the ESS of the weights, nothing, and sd / sqrt(ESS).
+        weighted ones (attribute ``importance_ess``), the ESS of the weights, nothing, and sd / sqrt(ESS). Of a pooled fit
+        (attribute ``imputations``) the error counts the finite number of completed cohorts and of draws: the sd of the cohorts'
+        means over the square root of their number; the ESS is (sd / error)^2, and R-hat means nothing.
 
     Returns
     -------
@@ -56,7 +58,14 @@ def summarise(values: xr.DataArray, /, *, prob: float = 0.95, diagnostics: tuple
         }
     )
     importance_ess = values.attrs.get(names.IMPORTANCE_ESS)
-    if diagnostics and importance_ess is not None:
+    if diagnostics and values.attrs.get(names.IMPUTATIONS) is not None:
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            error = flat.reshape(chains, draws, -1).mean(axis=1).std(axis=0, ddof=1) / np.sqrt(chains)
+            size = np.where(error > 0, (sd / error) ** 2, np.nan)
+        known = {"ess_bulk": size, "r_hat": np.full(error.shape, np.nan), "mcse_mean": error}
+        for name in diagnostics:
+            table[name] = np.where(np.isfinite(flat).all(axis=0), known[name], np.nan)
+    elif diagnostics and importance_ess is not None:
         known = {"ess_bulk": importance_ess, "r_hat": np.nan, "mcse_mean": table["sd"] / np.sqrt(importance_ess)}
         for name in diagnostics:
             table[name] = np.where(np.isfinite(flat).all(axis=0), known[name], np.nan)

@@ -6,7 +6,8 @@ distributions that the graph was built from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +17,10 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.families.metric import log_likelihood
-from sitewise.inference.packing import POSITIVE, REAL, encode
+from sitewise.inference.prior_codes import POSITIVE, REAL, encode
+from sitewise.models import student_t
+from sitewise.models.correlation import lkj_log_density, slopes_log_density
+from sitewise.models.groupings import of_grouping
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
 from sitewise.models.shape_regression import shape_of_patients
@@ -57,6 +61,9 @@ def predictor_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], data: M
         predictor += variables[coefficient_name(spec)] @ data.covariates.T
     if spec.has_sites:
         predictor += variables[names.SITE_EFFECT][..., data.site]
+    if data.grouping is not None:
+        for name, position in zip(spec.groupings, data.grouping.T, strict=True):
+            predictor += variables[of_grouping(names.GROUPING_EFFECT, name)][..., position]
     if spec.resolved.slope_columns:
         predictor += (variables[names.SITE_SLOPE][..., data.site, :] * slope_rows(spec, data)).sum(axis=-1)
     return predictor
@@ -97,7 +104,8 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
     """Return the log prior density of each parameter at the draws, in the parameters' own space.
 
     The baseline's density is that of the quantity which its prior is about (by default log median survival of the
-    reference patient); it differs from the sampled one by a shift only.
+    reference patient); it differs from the sampled one by a shift only. Of joint priors it is the density of what is sampled
+    (scales, shares, standardised coefficients); coefficients with a prior of their own then have the graph's names.
     """
     resolution = spec.resolved
     sample = (names.CHAIN, names.DRAW)
@@ -118,19 +126,46 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
     store(resolution.baseline, resolution.baseline_prior, baseline)
     if resolution.columns:
         effect = posterior[coefficient_name(spec)].transpose(*sample, names.TERM).to_numpy()
-        densities = [log_density(prior, effect[..., index]) for index, prior in enumerate(resolution.coefficients)]
-        result[coefficient_name(spec)] = ((*sample, names.TERM), np.stack(densities, axis=-1))
+        alone = {place: prior for place, prior in enumerate(resolution.coefficients) if isinstance(prior, Prior)}
+        if len(alone) == len(resolution.columns):
+            densities = [log_density(prior, effect[..., place]) for place, prior in alone.items()]
+            result[coefficient_name(spec)] = ((*sample, names.TERM), np.stack(densities, axis=-1))
+        else:
+            for place, prior in alone.items():
+                store(f"{coefficient_name(spec)}[{resolution.columns[place]}]", prior, effect[..., place])
+    for joint in resolution.joint_priors:
+        for part in joint.sampled:
+            values = posterior[part.name].transpose(*sample, ...).to_numpy()
+            if part.prior.dist == "Dirichlet":  # of all its numbers together
+                result[part.name] = (sample, dirichlet_log_density(part.prior.values["a"], values))
+            else:
+                store(part.name, part.prior, values, *([part.dim] if part.dim else []))
+    if resolution.site_degrees_of_freedom is not None:
+        above = posterior[names.SITE_DEGREES_OF_FREEDOM_ABOVE_2].transpose(*sample).to_numpy()
+        store(names.SITE_DEGREES_OF_FREEDOM_ABOVE_2, resolution.site_degrees_of_freedom, above)
     if resolution.site_sd is not None:
         site_sd = posterior[names.SITE_SD].transpose(*sample).to_numpy()
         store(names.SITE_SD, resolution.site_sd, site_sd)
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
-        result[names.SITE_EFFECT] = ((*sample, names.SITE), _normal_log_density(effects, site_sd[..., None]))
+        freedom = student_t.degrees_of_freedom(spec, arrays_of(posterior))
+        if freedom is None:
+            density = _normal_log_density(effects, site_sd[..., None])
+        else:
+            density = student_t.log_density(effects, site_sd[..., None], freedom[..., None])
+        result[names.SITE_EFFECT] = ((*sample, names.SITE), density)
     if resolution.slope_columns:
         slope_sd = posterior[names.SITE_SLOPE_SD].transpose(*sample, names.SLOPE).to_numpy()
         densities = [log_density(prior, slope_sd[..., index]) for index, prior in enumerate(resolution.site_slope_sd)]
         result[names.SITE_SLOPE_SD] = ((*sample, names.SLOPE), np.stack(densities, axis=-1))
         slopes = posterior[names.SITE_SLOPE].transpose(*sample, names.SITE, names.SLOPE).to_numpy()
         density = _normal_log_density(slopes, slope_sd[..., None, :])
+        if resolution.site_correlation is not None:
+            correlation = (
+                posterior[names.SITE_CORRELATION].transpose(*sample, names.SITE_TERM, names.OTHER_SITE_TERM).to_numpy()
+            )
+            eta = resolution.site_correlation.values["eta"]
+            result[names.SITE_CORRELATION] = (sample, lkj_log_density(eta, correlation))
+            density = slopes_log_density(effects / site_sd[..., None], slopes, slope_sd, correlation)
         result[names.SITE_SLOPE] = ((*sample, names.SITE, names.SLOPE), density)
     if resolution.shape_columns:
         own = posterior[names.LOG_SHAPE_RATIO].transpose(*sample, names.SHAPE_TERM).to_numpy()
@@ -141,6 +176,13 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
         store(names.SITE_SHAPE_SD, resolution.site_shape_sd, shape_sd)
         by_site = posterior[names.SITE_LOG_SHAPE].transpose(*sample, names.SITE).to_numpy()
         result[names.SITE_LOG_SHAPE] = ((*sample, names.SITE), _normal_log_density(by_site, shape_sd[..., None]))
+    for name in spec.groupings:
+        assert resolution.grouping_sd is not None
+        level, variable = of_grouping(names.LEVEL, name), of_grouping(names.GROUPING_EFFECT, name)
+        sd = posterior[of_grouping(names.GROUPING_SD, name)].transpose(*sample).to_numpy()
+        store(of_grouping(names.GROUPING_SD, name), resolution.grouping_sd, sd)
+        values = posterior[variable].transpose(*sample, level).to_numpy()
+        result[variable] = ((*sample, level), _normal_log_density(values, sd[..., None]))
     if resolution.site_effects is not None:
         effects = posterior[names.SITE_EFFECT].transpose(*sample, names.SITE).to_numpy()
         result[names.SITE_EFFECT] = (sample, zero_sum_normal_log_density(resolution.site_effects.values["sigma"], effects))
@@ -160,6 +202,13 @@ def log_density(prior: Prior, values: Floats) -> Floats:
 
     flat = prior_log_densities(int(encoded[0]), *encoded[1:], np.ascontiguousarray(values, dtype=float).ravel())
     return np.asarray(flat).reshape(values.shape)
+
+
+def dirichlet_log_density(concentrations: Sequence[float], shares: Floats) -> Floats:
+    """Return the log density of shares (..., K) that sum to one, over K - 1 of them."""
+    a = np.asarray(concentrations)
+    constant = math.lgamma(a.sum()) - sum(map(math.lgamma, a))
+    return np.asarray(constant + np.sum((a - 1) * np.log(shares), axis=-1))
 
 
 def zero_sum_normal_log_density(sigma: float, effects: Floats) -> Floats:

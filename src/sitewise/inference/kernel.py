@@ -1,4 +1,4 @@
-"""The log density of a Weibull or exponential spec and its gradient, compiled once for all specs and kept on disk.
+"""The log density of a spec and its gradient, compiled once for all specs and kept on disk.
 
 Compiling the PyMC graph takes seconds in every process; this function takes the numbers of the spec and the cohort as one
 array of doubles, so its machine code serves every cohort and spec and numba loads it from its cache. It is the same density
@@ -13,68 +13,103 @@ import math
 import numpy as np
 
 from sitewise.classical.compiled import compiled
-from sitewise.inference.interval_terms import interval_terms
-from sitewise.inference.prior_densities import LOG_2_PI, prior_log_density
+from sitewise.families.base import LOG_LOG_2
+from sitewise.inference.family_terms import (
+    EXPONENTIAL,
+    GOMPERTZ,
+    fixed_numbers,
+    index_rate,
+    median_offset,
+    own_terms,
+    spline_weights,
+)
+from sitewise.inference.kernel_likelihood import family_likelihood, weibull_likelihood
+from sitewise.inference.kernel_sites import CENTRED, NO_SITES, NON_CENTRED, effects_back, site_effects, site_slopes, slopes_back
+from sitewise.inference.prior_densities import prior_log_density
 
 HEADER = 32
 """Doubles before the arrays; see ``packing.pack`` for what they are."""
+TIMES = 8
+"""Columns of the array of times; see :mod:`sitewise.inference.kernel_likelihood`."""
 
-NO_SITES, NON_CENTRED, CENTRED, SUM_TO_ZERO = range(4)
 AT_MEANS_LOG_MEDIAN, AT_MEANS_LOG_SCALE, AT_MEANS_AS_IS = range(3)
+POSITIVE, REAL, SHARE = range(3)
+"""Supports of the shape's parameters: sampled as logs, as they are, and as log odds."""
 
-LOG_LOG_2 = math.log(math.log(2.0))
+
+@compiled
+def natural_shape(x, priors, theta, in_point, jacobian):  # type: ignore[no-untyped-def]
+    """Fill shape parameters, their slopes in the point and those of the log Jacobian, (m,); return log prior and Jacobian."""
+    total = 0.0
+    for j in range(theta.size):
+        if priors[j, 0] == POSITIVE:
+            theta[j] = math.exp(x[j])
+            in_point[j], jacobian[j] = theta[j], 1.0
+            total += x[j]
+        elif priors[j, 0] == REAL:
+            theta[j] = x[j]
+            in_point[j], jacobian[j] = 1.0, 0.0
+        else:
+            theta[j] = 1.0 / (1.0 + math.exp(-x[j]))
+            in_point[j], jacobian[j] = theta[j] * (1.0 - theta[j]), 1.0 - 2.0 * theta[j]
+            total += -abs(x[j]) - 2.0 * math.log1p(math.exp(-abs(x[j])))
+    return total
 
 
 @compiled
 def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
     """Return the log density at the unconstrained point x and fill its gradient.
 
-    x holds, in this order and as far as the spec has them: log shape; coefficients times the sds of their columns; log site
-    sd; site effects (standardised, as they are, or in a basis of sum zero); log sds of the slopes, and slopes, those of a
-    site together (standardised or not, as the effects are); the baseline at the covariate means. The Jacobian of the logs is
-    included; the constant one of the coefficients' scaling is not.
+    x holds, in this order and as far as the spec has them: the shape, unconstrained; coefficients times the sds of their
+    columns; log site sd; site effects (standardised, as they are, or in a basis of sum zero); log sds of the slopes, and
+    slopes, those of a site together (standardised or not, as the effects are); the baseline at the covariate means, or the log
+    median of the reference patient under families whose median is no shift of the scale. The Jacobians are included; the
+    constant one of the coefficients' scaling is not.
     """
     n, p, free_effects, sites = int(data[0]), int(data[1]), int(data[2]), int(data[3])
-    time_ratio, has_shape, kind = data[4] == 1.0, data[5] == 1.0, int(data[6])
-    has_entry, has_weight, baseline, has_interval = data[7] == 1.0, data[8] == 1.0, int(data[9]), data[23] == 1.0
+    time_ratio, kind, baseline, slopes = data[4] == 1.0, int(data[6]), int(data[9]), int(data[24])
+    code, m, cured = int(data[25]), int(data[5]), data[26] == 1.0
+    pieces, size, degree = int(data[27]), int(data[28]), int(data[29])
 
     start = HEADER
     terms = data[start : start + 6 * p].reshape((p, 6))
     start += 6 * p
-    log_time = data[start : start + n]
-    event = data[start + n : start + 2 * n]
-    site = data[start + 2 * n : start + 3 * n]
-    start += 3 * n
-    entry_start = start
-    if has_entry:
-        start += 2 * n
-    weight_start = start
-    if has_weight:
-        start += n
-    interval_start = start
-    if has_interval:
-        start += 3 * n
+    times = data[start : start + TIMES * n].reshape((n, TIMES))
+    start += TIMES * n
+    site = data[start : start + n]
+    start += n
     covariates = data[start : start + n * p].reshape((n, p))
     start += n * p
-    slopes = int(data[24])
-    basis = data[start : start + sites * free_effects if kind == SUM_TO_ZERO else start]
+    basis = data[start : start + (sites * free_effects if kind == 3 else 0)]
     start += basis.size
     slope_priors = data[start : start + 4 * slopes].reshape((slopes, 4))
     start += 4 * slopes
     slope_rows = data[start : start + n * slopes].reshape((n, slopes))
+    start += n * slopes
+    shape_priors = data[start : start + 5 * m].reshape((m, 5))
+    start += 5 * m
+    log_unit, last = data[start], data[start + 1]
+    start += 2
+    constant = data[start : start + size]
+    start += size
+    breaks = data[start : start + (pieces + 1 if size else 0)]
+    start += breaks.size
+    hazard = data[start : start + pieces * size * (degree + 1)].reshape((pieces, size, degree + 1))
+    start += hazard.size
+    cumulative = data[start : start + pieces * size * (degree + 2)].reshape((pieces, size, degree + 2))
 
     gradient[:] = 0.0
-    total = 0.0
-    place = 0
-    shape = 1.0
-    shape_gradient = 0.0
-    if has_shape:
-        shape = math.exp(x[0])
-        value, slope = prior_log_density(int(data[10]), data[11], data[12], data[13], shape)
-        total += value + x[0]
-        shape_gradient += slope
-        place = 1
-    coefficient_place = place
+    theta, in_point, jacobian, in_shape, extra = np.empty(m), np.empty(m), np.empty(m), np.zeros(m), np.zeros(m)
+    total = natural_shape(x, shape_priors, theta, in_point, jacobian)
+    for j in range(m):
+        prior = shape_priors[j]
+        value, in_shape[j] = prior_log_density(int(prior[1]), prior[2], prior[3], prior[4], theta[j])
+        total += value
+    weights, weight_slopes = np.empty(size), np.empty((size, size if size > 1 else 0))
+    if size:
+        spline_weights(theta, constant, weights, weight_slopes)
+    numbers = fixed_numbers(code, theta, log_unit, last)
+    place = m
     coefficient = np.empty(p)
     for j in range(p):
         coefficient[j] = x[place + j] / terms[j, 4]
@@ -83,157 +118,100 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
         gradient[place + j] += slope / terms[j, 4]
     place += p
 
-    sd_place = place
-    sd = 1.0
-    sd_gradient = 0.0
+    sd, in_sd, sd_place = 1.0, 0.0, place
     if kind in (NON_CENTRED, CENTRED):
         sd = math.exp(x[place])
-        value, slope = prior_log_density(int(data[14]), data[15], data[16], data[17], sd)
+        value, in_sd = prior_log_density(int(data[14]), data[15], data[16], data[17], sd)
         total += value + x[place]
-        sd_gradient += slope
         place += 1
-    effect_place = place
-    effect = np.zeros(max(sites, 1))
-    if kind == NON_CENTRED:
-        for j in range(sites):
-            z = x[place + j]
-            effect[j] = sd * z
-            total += -0.5 * z * z - 0.5 * LOG_2_PI
-            gradient[place + j] -= z
-    elif kind == CENTRED:
-        for j in range(sites):
-            effect[j] = x[place + j]
-            z = effect[j] / sd
-            total += -0.5 * z * z - x[sd_place] - 0.5 * LOG_2_PI
-            gradient[place + j] -= z / sd
-            sd_gradient += (z * z - 1.0) / sd
-    elif kind == SUM_TO_ZERO:
-        spread = data[22]
-        for k in range(free_effects):
-            z = x[place + k] / spread
-            total += -0.5 * z * z - math.log(spread) - 0.5 * LOG_2_PI
-            gradient[place + k] -= z / spread
-            for j in range(sites):
-                effect[j] += basis[j * free_effects + k] * x[place + k]
-    place += free_effects
-
-    slope_sd_place, slope_place = place, place + slopes
-    slope_sd, slope_sd_gradient = np.empty(slopes), np.zeros(slopes)
-    site_slope, site_slope_gradient = np.empty((sites, slopes)), np.zeros((sites, slopes))
-    for k in range(slopes):
-        slope_sd[k] = math.exp(x[slope_sd_place + k])
-        prior = slope_priors[k]
-        value, slope = prior_log_density(int(prior[0]), prior[1], prior[2], prior[3], slope_sd[k])
-        total += value + x[slope_sd_place + k]
-        slope_sd_gradient[k] += slope
-        for j in range(sites):
-            own = slope_place + j * slopes + k
-            z = x[own] if kind == NON_CENTRED else x[own] / slope_sd[k]
-            site_slope[j, k] = z * slope_sd[k]
-            total += -0.5 * z * z - 0.5 * LOG_2_PI
-            gradient[own] -= z if kind == NON_CENTRED else z / slope_sd[k]
-            if kind == CENTRED:
-                total -= x[slope_sd_place + k]
-                slope_sd_gradient[k] += (z * z - 1.0) / slope_sd[k]
-    place = slope_place + sites * slopes
-
-    # The baseline at the means; its prior speaks of the reference patient, a shift away.
-    at_means = x[place]
-    log_scale = at_means
-    if baseline == AT_MEANS_LOG_MEDIAN:
-        log_scale = at_means - LOG_LOG_2 / shape
-        shape_from_scale = LOG_LOG_2 / (shape * shape)
-    else:
-        shape_from_scale = 0.0
-    distance = 0.0
-    if baseline != AT_MEANS_AS_IS:
-        for j in range(p):
-            distance += terms[j, 5] * coefficient[j]
-    shift = distance if time_ratio else -distance / shape
-    value, slope = prior_log_density(int(data[18]), data[19], data[20], data[21], at_means - shift)
+    effect_place, effect = place, np.zeros(sites)
+    value, slope = site_effects(x, place, kind, sd, data[22], basis, effect, gradient)
     total += value
-    gradient[place] += slope
-    if not time_ratio:
-        shape_gradient -= slope * distance / (shape * shape)
-    for j in range(p):
-        shift_slope = terms[j, 5] if time_ratio else -terms[j, 5] / shape
-        if baseline != AT_MEANS_AS_IS:
-            gradient[coefficient_place + j] -= slope * shift_slope / terms[j, 4]
+    in_sd += slope
+    place += free_effects
+    slope_place, slope_sd, in_slope_sd = place, np.empty(slopes), np.zeros(slopes)
+    site_slope, site_slope_gradient = np.empty((sites, slopes)), np.zeros((sites, slopes))
+    total += site_slopes(x, place, kind, slope_priors, site_slope, slope_sd, in_slope_sd, gradient)
+    place += slopes * (1 + sites)
 
-    # The likelihood: r is its derivative in the log cumulative hazard, summed where it is needed.
-    scale_gradient = 0.0
-    effect_gradient = np.zeros(max(sites, 1))
-    per_unit = -shape if time_ratio else 1.0
-    log_shape = math.log(shape)
+    # The baseline: its prior speaks of the reference patient, whose log scale is ``shift`` lower than that at the means.
+    distance, base = 0.0, x[place]
+    for j in range(p):
+        distance += terms[j, 5] * coefficient[j]
+    log_scale, in_base, by_median = base, 1.0, baseline == AT_MEANS_LOG_MEDIAN
+    shift_of_shape, shift_per_distance = np.zeros(m), 1.0
+    if not time_ratio:
+        rate = index_rate(code, theta, extra)
+        shift_per_distance = -1.0 / rate
+        for j in range(m):
+            shift_of_shape[j] = distance * extra[j] / (rate * rate)
+            extra[j] = 0.0
+    scale_of_shape = np.zeros(m)
+    if by_median and code >= GOMPERTZ:
+        # x is the log median of the reference patient: log scale = log unit + log R(median) - log log 2, then to the means.
+        relative, hazard_then, _, _ = own_terms(
+            code, base, 0.0, theta, numbers, breaks, hazard, cumulative, weights, weight_slopes, scale_of_shape, extra
+        )
+        value, slope = prior_log_density(int(data[18]), data[19], data[20], data[21], base)
+        total += value
+        gradient[place] += slope
+        in_base = math.exp(hazard_then + base - relative)
+        log_scale = relative - LOG_LOG_2 + shift_per_distance * distance
+        by_distance = 1.0
+    else:
+        shift = shift_per_distance * distance if baseline != AT_MEANS_AS_IS else 0.0
+        value, slope = prior_log_density(int(data[18]), data[19], data[20], data[21], base - shift)
+        total += value
+        gradient[place] += slope
+        if baseline != AT_MEANS_AS_IS:
+            for j in range(p):
+                gradient[m + j] -= slope * shift_per_distance * terms[j, 5] / terms[j, 4]
+            for j in range(m):
+                in_shape[j] -= slope * shift_of_shape[j]
+        if by_median:
+            log_scale = base - median_offset(code, theta, scale_of_shape)
+            for j in range(m):
+                scale_of_shape[j] = -scale_of_shape[j]
+        by_distance = 0.0
+
+    predictor, along = np.empty(n), np.empty(n)
     for i in range(n):
         at = int(site[i])
-        predictor = effect[at] if kind != NO_SITES else 0.0
+        own = effect[at] if kind != NO_SITES else 0.0
         for k in range(slopes):
-            predictor += site_slope[at, k] * slope_rows[i, k]
+            own += site_slope[at, k] * slope_rows[i, k]
         for j in range(p):
-            predictor += covariates[i, j] * coefficient[j]
-        weight = data[weight_start + i] if has_weight else 1.0
-        distance_in_time = log_time[i] - log_scale
-        log_hazard = shape * distance_in_time + per_unit * predictor
-        along = predictor if time_ratio else 0.0
-        if has_interval and data[interval_start + i] != 0.0:
-            # As if censored at the lower end, times the probability of an event in the interval.
-            r = 0.0
-            log_within, slope_in_shape = log_hazard, distance_in_time - along
-            if data[interval_start + 2 * n + i] != 0.0:
-                log_lower = data[interval_start + n + i]
-                at_lower = weight * math.exp(log_hazard + shape * (log_lower - log_time[i]))
-                total -= at_lower
-                shape_gradient -= at_lower * (log_lower - log_scale - along)
-                r -= at_lower
-                longer = log_time[i] - log_lower
-                log_within += math.log(-math.expm1(-shape * longer))
-                slope_in_shape += longer / math.expm1(shape * longer)
-            value, slope, _ = interval_terms(log_within)
-            total += weight * value
-            shape_gradient += weight * slope * slope_in_shape
-            r += weight * slope
-        else:
-            hazard = math.exp(log_hazard)
-            total += weight * (event[i] * (log_shape + log_hazard - log_time[i]) - hazard)
-            r = weight * (event[i] - hazard)
-            shape_gradient += weight * event[i] / shape + r * (distance_in_time - along)
-        if has_entry and data[entry_start + n + i] != 0.0:
-            distance_at_entry = data[entry_start + i] - log_scale
-            at_entry = weight * math.exp(shape * distance_at_entry + per_unit * predictor)
-            total += at_entry
-            shape_gradient += at_entry * (distance_at_entry - along)
-            r += at_entry
-        scale_gradient -= shape * r
-        for j in range(p):
-            gradient[coefficient_place + j] += per_unit * r * covariates[i, j] / terms[j, 4]
-        if kind != NO_SITES:
-            effect_gradient[at] += per_unit * r
-        for k in range(slopes):
-            site_slope_gradient[at, k] += per_unit * r * slope_rows[i, k]
+            own += covariates[i, j] * coefficient[j]
+        predictor[i] = own
+    if code <= EXPONENTIAL and not cured:
+        shape = theta[0] if m else 1.0
+        value, in_scale = weibull_likelihood(times, time_ratio, predictor, log_scale, shape, along, in_shape)
+    else:
+        # fmt: off
+        value, in_scale = family_likelihood(
+            times, time_ratio, predictor, log_scale, code, cured, theta, numbers,
+            breaks, hazard, cumulative, weights, weight_slopes, along, in_shape,
+        )
+        # fmt: on
+    total += value
 
-    gradient[place] += scale_gradient
-    shape_gradient += scale_gradient * shape_from_scale
-    if has_shape:
-        gradient[0] = shape_gradient * shape + 1.0
-    if kind == NON_CENTRED:
-        for j in range(sites):
-            gradient[effect_place + j] += effect_gradient[j] * sd
-            sd_gradient += effect_gradient[j] * x[effect_place + j]
-    elif kind == CENTRED:
-        for j in range(sites):
-            gradient[effect_place + j] += effect_gradient[j]
-    elif kind == SUM_TO_ZERO:
-        for k in range(free_effects):
-            for j in range(sites):
-                gradient[effect_place + k] += basis[j * free_effects + k] * effect_gradient[j]
-    for k in range(slopes):
-        for j in range(sites):
-            own = slope_place + j * slopes + k
-            if kind == NON_CENTRED:
-                slope_sd_gradient[k] += site_slope_gradient[j, k] * x[own]
-            gradient[own] += site_slope_gradient[j, k] * (slope_sd[k] if kind == NON_CENTRED else 1.0)
-        gradient[slope_sd_place + k] = slope_sd_gradient[k] * slope_sd[k] + 1.0
+    effect_gradient = np.zeros(sites)
+    for i in range(n):
+        at = int(site[i])
+        for j in range(p):
+            gradient[m + j] += along[i] * covariates[i, j] / terms[j, 4]
+        if kind != NO_SITES:
+            effect_gradient[at] += along[i]
+        for k in range(slopes):
+            site_slope_gradient[at, k] += along[i] * slope_rows[i, k]
+    gradient[place] += in_scale * in_base
+    for j in range(p):
+        gradient[m + j] += by_distance * in_scale * shift_per_distance * terms[j, 5] / terms[j, 4]
+    for j in range(m):
+        in_shape[j] += in_scale * (scale_of_shape[j] + by_distance * shift_of_shape[j])
+        gradient[j] = in_shape[j] * in_point[j] + jacobian[j]
+    in_sd += effects_back(x, effect_place, kind, sd, basis, effect_gradient, gradient)
+    slopes_back(x, slope_place, kind, slope_sd, in_slope_sd, site_slope_gradient, gradient)
     if kind in (NON_CENTRED, CENTRED):
-        gradient[sd_place] = sd_gradient * sd + 1.0
+        gradient[sd_place] = in_sd * sd + 1.0
     return total

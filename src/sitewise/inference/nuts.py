@@ -58,8 +58,8 @@ class Nuts:
     cores : int, optional
         Chains run at a time; results do not depend on it. Default: as many as there are.
     density : {"auto", "graph"}
-        What nutpie samples: the project's own compiled density of Weibull and exponential specs where it knows all the
-        priors (no compilation), else the PyMC graph; or always the graph. The two are the same density.
+        What nutpie samples: the project's own compiled density where it knows the family and all the priors (no
+        compilation), else the PyMC graph; or always the graph. The two are the same density.
     retry : bool
         Run once more, with higher target acceptance and the other centring of the sites, when the verdict fails.
     """
@@ -134,7 +134,9 @@ def _clean(dataset: xr.Dataset) -> xr.Dataset:
 
 
 def _stored_variables(model: pymc.Model) -> list[str]:
-    return [variable.name for variable in [*model.free_RVs, *model.deterministics]]
+    from sitewise.models.graph import stored_variables
+
+    return [variable.name for variable in stored_variables(model)]
 
 
 def _compile_key(spec: ModelSpec, arrays: dict[str, Any]) -> str:

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.linalg import helmert
+from scipy.special import expit
 
 from sitewise import names
-from sitewise.families import Exponential, Weibull
+from sitewise.families import (
+    Exponential,
+    Family,
+    Gamma,
+    GeneralisedGamma,
+    Gompertz,
+    LogLogistic,
+    LogNormal,
+    MixtureCure,
+    MSpline,
+    PiecewiseExponential,
+    Weibull,
+)
+from sitewise.families.hazard_level import HazardLevel
+from sitewise.families.hazard_splines import Basis
+from sitewise.inference.labels import dimensions_of, labels_of
+from sitewise.inference.prior_codes import POSITIVE, REAL, SUPPORTS, encode, encoded
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
 from sitewise.models.model_data import ModelData, slope_rows
-from sitewise.models.priors import Prior
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec
 
@@ -24,83 +39,53 @@ Floats = NDArray[np.float64]
 POINT = "point"
 """Name under which nutpie stores the kernel's points."""
 
-REAL_CODES = {
-    "Normal": (0, ("mu", "sigma")),
-    "StudentT": (1, ("nu", "mu", "sigma")),
-    "Cauchy": (2, ("alpha", "beta")),
-    "Laplace": (3, ("mu", "b")),
+FAMILY_CODES: dict[type[Family], int] = {
+    Weibull: 0,
+    Exponential: 1,
+    LogNormal: 2,
+    LogLogistic: 3,
+    Gamma: 4,
+    GeneralisedGamma: 5,
+    Gompertz: 6,
+    PiecewiseExponential: 7,
+    MSpline: 7,
 }
-POSITIVE_CODES = {
-    "HalfNormal": (4, ("sigma",)),
-    "LogNormal": (5, ("mu", "sigma")),
-    "HalfStudentT": (6, ("nu", "sigma")),
-    "Exponential": (7, ("lam",)),
-    "Gamma": (8, ("alpha", "beta")),
-    "InverseGamma": (9, ("alpha", "beta")),
-    "HalfCauchy": (10, ("beta",)),
-}
-"""PyMC distributions that the kernel knows, with its code and the parameters it takes; others go through the graph."""
-REAL, POSITIVE = frozenset(REAL_CODES), frozenset(POSITIVE_CODES)
-DIMENSIONS: dict[str, tuple[str, ...]] = {
-    names.LOG_HAZARD_RATIO: (names.TERM,),
-    names.LOG_TIME_RATIO: (names.TERM,),
-    names.SITE_EFFECT: (names.SITE,),
-    names.SITE_EFFECT_STANDARDISED: (names.SITE,),
-    names.SITE_SLOPE_SD: (names.SLOPE,),
-    names.SITE_SLOPE: (names.SITE, names.SLOPE),
-    names.SITE_SLOPE_STANDARDISED: (names.SITE, names.SLOPE),
-    names.LOG_SHAPE_RATIO: (names.SHAPE_TERM,),
-    names.SITE_LOG_SHAPE: (names.SITE,),
-    names.SITE_LOG_SHAPE_STANDARDISED: (names.SITE,),
-}
-"""The dimensions of the variables that are not one number a draw."""
+"""Families that :mod:`sitewise.inference.family_terms` knows; with cure, that of the uncured."""
 CONSTANT = 1e-10
 """A column whose sd is less than this share of its largest value is constant."""
 BASELINES = {"log_median": 0, "log_scale": 1, "log_scale_at_means": 2}
 
 
-@lru_cache(maxsize=4096)
-def encode(prior: Prior, known: frozenset[str]) -> tuple[float, ...] | None:
-    """Return a prior as code, a, b, c; None when it is not among the ``known`` ones, or the kernel cannot take it.
-
-    Kept, because thousands of fits have the same few priors.
-    """
-    if prior.dist not in known:
-        return None
-    code, parameters = {**REAL_CODES, **POSITIVE_CODES}[prior.dist]
-    values = prior.values
-    if set(parameters) != set(values):
-        return None
-    location = "alpha" if prior.dist == "Cauchy" else "mu"
-    if any(value <= 0 for name, value in values.items() if name != location):
-        return None  # the graph says what is wrong
-    numbers = [values[name] for name in parameters]
-    return (float(code), *numbers, *[0.0] * (3 - len(numbers)))
-
-
-class UnknownPriorError(ValueError):
-    """The compiled functions have no formula of a prior."""
-
-
 def is_compiled(spec: ModelSpec) -> bool:
-    """Return whether the kernel has this spec's family, of one shape, and a place for its priors of baseline and sites."""
+    """Return whether the fast engine has this spec's family, and a place for its sites and for the prior of its baseline."""
+    return type(spec.family) in (Weibull, Exponential) and _has_places(spec)
+
+
+def _has_places(spec: ModelSpec) -> bool:
+    """Return whether the compiled functions have a place for a spec's site effects, its one shape and its baseline's prior."""
     resolution = spec.resolved
     fixed = resolution.site_effects
     known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
+    plain = (not isinstance(spec.sites, RandomSites) or spec.sites.is_plain) and not spec.groupings
     located = resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values
-    return type(spec.family) in (Weibull, Exponential) and known_sites and located and not spec.shape_differs
+    return known_sites and plain and located and not spec.shape_differs
+
+
+def _uncured(family: Family) -> Family:
+    return family.uncured if isinstance(family, MixtureCure) else family
 
 
 def kernel_reads(spec: ModelSpec) -> bool:
     """Return whether the kernel has this spec's family and priors."""
     resolution = spec.resolved
-    encoded = [encode(prior, POSITIVE) for prior in resolution.shape]
+    shape = zip(spec.family.shape_parameters, resolution.shape, strict=True)
+    encoded = [encode(prior, SUPPORTS[item.support][1]) for item, prior in shape]
     encoded += [encode(prior, REAL) for prior in resolution.coefficients]
     encoded.append(encode(resolution.baseline_prior, REAL))
     if resolution.site_sd is not None:
         encoded.append(encode(resolution.site_sd, POSITIVE))
     encoded += [encode(prior, POSITIVE) for prior in resolution.site_slope_sd]
-    return is_compiled(spec) and None not in encoded
+    return type(_uncured(spec.family)) in FAMILY_CODES and _has_places(spec) and None not in encoded
 
 
 def _site_kind(spec: ModelSpec) -> int:
@@ -134,68 +119,72 @@ def sum_to_zero_basis(sites: int) -> Floats:
 def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
     """Return the kernel's array for a spec that it reads, and the number of free parameters.
 
-    Header: n, p, free site effects, sites, time-ratio metric, has a shape, kind of site effects, late entry, weights,
-    baseline kind; from 10, 14 and 18 the priors of shape, site sd and baseline as (code, a, b, c); at 22 the sd of fixed
-    sites; at 23 whether there are intervals; at 24 the number of slopes; last, the length of the whole. Then per coefficient
-    (code, a, b, c, column sd, mean - reference), the patients' arrays, and the slopes' priors and columns.
+    Header: n, p, free site effects, sites, time-ratio metric, number of shape parameters, kind of site effects; at 9 the kind
+    of baseline; from 14 and 18 the priors of site sd and baseline as (code, a, b, c); at 22 the sd of fixed sites; at 24 the
+    number of slopes; from 25 the family, whether a share is cured, and pieces, splines and degree of a spline hazard; last, the
+    length of the whole. Then per coefficient (code, a, b, c, column sd, mean - reference), the patients' times, sites and
+    covariates, the slopes' priors and columns, per shape parameter (support, code, a, b, c), and the spline.
     """
     resolution = spec.resolved
     n, p = data.covariates.shape
-    sites = len(resolution.site_labels)
-    kind = _site_kind(spec)
+    sites, slopes, kind = len(resolution.site_labels), len(resolution.slope_columns), _site_kind(spec)
     free_effects = {0: 0, 1: sites, 2: sites, 3: sites - 1}[kind]
+    uncured = _uncured(spec.family)
+    spline, unit = _spline(uncured)
     header = np.zeros(32)
-    header[:10] = [
-        *(n, p, free_effects, sites, spec.metric == names.TIME_RATIO, bool(resolution.shape), kind),
-        *(data.log_entry is not None, data.weight is not None, BASELINES[resolution.baseline]),
-    ]
-    header[10:14] = encoded(resolution.shape[0], POSITIVE) if resolution.shape else 0.0
+    header[:7] = n, p, free_effects, sites, spec.metric == names.TIME_RATIO, len(resolution.shape), kind
+    header[9] = BASELINES[resolution.baseline]
     header[14:18] = encoded(resolution.site_sd, POSITIVE) if resolution.site_sd is not None else 0.0
     header[18:22] = encoded(resolution.baseline_prior, REAL)
     header[22] = resolution.site_effects.values["sigma"] if resolution.site_effects is not None else 0.0
-    header[23] = data.interval is not None
-    slopes = len(resolution.slope_columns)
-    header[24] = slopes
+    header[24:27] = slopes, FAMILY_CODES[type(uncured)], isinstance(spec.family, MixtureCure)
+    if spline is not None:
+        header[27:30] = *spline.hazard.shape[:2], spline.hazard.shape[2] - 1
     terms = np.zeros((p, 6))
     for row, prior in enumerate(resolution.coefficients):
         terms[row, :4] = encoded(prior, REAL)
     terms[:, 4] = column_scales(data)
     terms[:, 5] = np.asarray(resolution.means) - np.asarray(resolution.reference)
-    parts = [header, terms, data.log_time, data.event, data.site]
-    if data.log_entry is not None and data.entered_late is not None:
-        parts += [data.log_entry, data.entered_late]
-    if data.weight is not None:
-        parts.append(data.weight)
-    if data.interval is not None and data.log_lower is not None and data.lower_known is not None:
-        parts += [data.interval, data.log_lower, data.lower_known]
-    parts.append(data.covariates)
+    parts = [header, terms, _times(data), data.site, data.covariates]
     if kind == 3:
         parts.append(sum_to_zero_basis(sites))
     parts += [np.array([encoded(prior, POSITIVE) for prior in resolution.site_slope_sd]), slope_rows(spec, data)]
+    for item, prior in zip(spec.family.shape_parameters, resolution.shape, strict=True):
+        support, known = SUPPORTS[item.support]
+        parts.append(np.array([support, *encoded(prior, known)]))
+    parts.append(np.array([np.log(unit), 0.0 if spline is None else spline.last]))
+    if spline is not None:
+        parts += [spline.constant, spline.breaks, spline.hazard, spline.cumulative]
     packed = np.concatenate([np.asarray(part, dtype=float).ravel() for part in parts])
     packed[31] = packed.size
     free = len(resolution.shape) + p + (resolution.site_sd is not None) + free_effects + slopes * (1 + sites) + 1
     return packed, free
 
 
-def encoded(prior: Prior, known: frozenset[str]) -> tuple[float, ...]:
-    """Return a prior as code, a, b, c.
+def _times(data: ModelData) -> Floats:
+    """Return log time, event, log entry, entered late, weight, interval, log lower and lower known in columns."""
+    columns = [data.log_time, data.event, data.log_entry, data.entered_late, data.weight]
+    columns += [data.interval, data.log_lower, data.lower_known]
+    times = np.zeros((data.log_time.size, len(columns)))
+    times[:, 4] = 1.0
+    for place, values in enumerate(columns):
+        if values is not None:
+            times[:, place] = values
+    return times
 
-    Raises
-    ------
-    UnknownPriorError
-        When the kernel does not know it.
-    """
-    numbers = encode(prior, known)
-    if numbers is None:
-        raise UnknownPriorError(f"the kernel does not know the prior {prior}")
-    return numbers
+
+def _spline(family: Family) -> tuple[Basis | None, float]:
+    """Return the splines of a family's hazard, and its unit of time; none, and one, of families that have no such thing."""
+    unit = family.unit if isinstance(family, HazardLevel) else None
+    return family.basis if isinstance(family, MSpline) else None, 1.0 if unit is None else unit
 
 
 def centre(spec: ModelSpec, data: ModelData, free: int) -> Floats:
-    """Return a point in the middle of things: no effects, shape 1, site sd 0.3, the scale of an exponential fit."""
+    """Return a point in the middle of things: no effects, shape 1, few cured, site sd 0.3, the scale of an exponential fit."""
     point = np.zeros(free)
     resolution = spec.resolved
+    for place, item in enumerate(spec.family.shape_parameters):
+        point[place] = -1.5 if item.support == "share" else 0.0
     weight = 1.0 if data.weight is None else data.weight
     if resolution.site_sd is not None:
         place = len(resolution.shape) + len(resolution.columns)
@@ -216,17 +205,9 @@ def unpack(spec: ModelSpec, data: ModelData, points: Floats) -> xr.Dataset:
 def as_dataset(spec: ModelSpec, variables: Mapping[str, Floats]) -> xr.Dataset:
     """Return variables by name, shapes (chain, draw) or (chain, draw, terms or sites), with dims and labels."""
     sample = (names.CHAIN, names.DRAW)
-    content = {name: ((*sample, *DIMENSIONS.get(name, ())), values) for name, values in variables.items()}
+    content = {name: ((*sample, *dimensions_of(spec, name)), values) for name, values in variables.items()}
     chains, draws = variables[names.LOG_SCALE_AT_MEANS].shape
-    coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws)}
-    if spec.resolved.columns:
-        coords[names.TERM] = list(spec.resolved.columns)
-    if spec.has_sites:
-        coords[names.SITE] = list(spec.resolved.site_labels)
-    if spec.resolved.slope_columns:
-        coords[names.SLOPE] = list(spec.resolved.slope_labels)
-    if spec.resolved.shape_columns:
-        coords[names.SHAPE_TERM] = list(spec.resolved.shape_columns)
+    coords: dict[str, Any] = {names.CHAIN: np.arange(chains), names.DRAW: np.arange(draws), **labels_of(spec)}
     return xr.Dataset(content, coords=coords)
 
 
@@ -239,9 +220,11 @@ def unpack_arrays(spec: ModelSpec, scales: Floats, points: Floats) -> dict[str, 
     result: dict[str, Floats] = {}
     place = 0
     shape: tuple[Floats, ...] = ()
-    if resolution.shape:
-        shape, place = (np.exp(points[..., 0]),), 1
-        result[names.SHAPE] = shape[0]
+    for place, item in enumerate(spec.family.shape_parameters):
+        own = points[..., place]
+        result[item.name] = {"positive": np.exp, "share": expit}.get(item.support, np.array)(own)
+        shape = (*shape, result[item.name])
+    place = len(shape)
     coefficients = None
     if resolution.columns:
         count = len(resolution.columns)
@@ -269,10 +252,13 @@ def unpack_arrays(spec: ModelSpec, scales: Floats, points: Floats) -> dict[str, 
             result[names.SITE_SLOPE] = own
     elif spec.has_sites:
         result[names.SITE_EFFECT] = points[..., place:-1] @ sum_to_zero_basis(len(resolution.site_labels)).T
-    at_means = points[..., -1]
-    if resolution.baseline == "log_median":
+    at_means, apart = points[..., -1], means_minus_reference(spec, coefficients, shape)
+    if resolution.baseline == names.LOG_MEDIAN and not spec.family.scale_family:
+        result[names.LOG_MEDIAN] = at_means
+        at_means = spec.family.log_scale_at(at_means, shape) + apart
+    elif resolution.baseline == names.LOG_MEDIAN:
         result[names.LOG_MEDIAN_AT_MEANS] = at_means
         at_means = at_means - median_minus_scale(spec, shape)
     result[names.LOG_SCALE_AT_MEANS] = at_means
-    result[names.LOG_SCALE] = at_means - means_minus_reference(spec, coefficients, shape)
+    result[names.LOG_SCALE] = at_means - apart
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -61,17 +62,15 @@ def prior_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, seed: int) -
     import pymc as pm
     from pytensor.compile.mode import Mode
 
-    from sitewise.models.graph import build
+    from sitewise.models.graph import build, stored_variables
 
     model = build(spec, data)
-    wanted = [*model.free_RVs, *model.deterministics]
+    wanted = stored_variables(model)
     drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
     if draws == 1:  # PyMC then leaves the dimension out
         drawn = [np.asarray(values)[None] for values in drawn]
-    coords = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
-    for dim in (names.TERM, names.SITE, names.SLOPE, names.SHAPE_TERM):
-        if dim in model.coords:
-            coords[dim] = list(model.coords[dim])
+    coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: np.arange(draws)}
+    coords |= {dim: list(labels) for dim, labels in model.coords.items() if dim != names.PATIENT and labels is not None}
     prior = xr.Dataset(
         {
             variable.name: (
@@ -96,7 +95,8 @@ def _simulate_times(spec: ModelSpec, prior: xr.Dataset, data: ModelData, seed: i
         log_time = spec.family.log_time(log_hazard, scale, shape) + predictor
     else:
         log_time = spec.family.log_time(log_hazard - predictor, scale, shape)
-    times = spec.guarantee_time + np.exp(log_time)
+    with np.errstate(over="ignore"):  # under a prior with heavy tails a time may be beyond what a float holds: infinite
+        times = spec.guarantee_time + np.exp(log_time)
     return xr.Dataset({names.SURVIVAL_TIME: ((names.CHAIN, names.DRAW, names.PATIENT), times)})
 
 

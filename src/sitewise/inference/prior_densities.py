@@ -9,7 +9,7 @@ import numpy as np
 from sitewise.classical.compiled import compiled
 
 NORMAL, STUDENT_T, CAUCHY, LAPLACE = range(4)
-HALF_NORMAL, LOG_NORMAL, HALF_STUDENT_T, EXPONENTIAL, GAMMA, INVERSE_GAMMA, HALF_CAUCHY = range(4, 11)
+HALF_NORMAL, LOG_NORMAL, HALF_STUDENT_T, EXPONENTIAL, GAMMA, INVERSE_GAMMA, HALF_CAUCHY, BETA = range(4, 12)
 """Codes of prior distributions, with parameters a, b, c in PyMC's order."""
 
 LOG_2_PI = math.log(2 * math.pi)
@@ -47,6 +47,9 @@ def prior_log_density(code, a, b, c, x):  # type: ignore[no-untyped-def]
         return a * math.log(b) - math.lgamma(a) + (a - 1) * math.log(x) - b * x, (a - 1) / x - b
     if code == INVERSE_GAMMA:  # alpha, beta
         return a * math.log(b) - math.lgamma(a) - (a + 1) * math.log(x) - b / x, -(a + 1) / x + b / (x * x)
+    if code == BETA:  # alpha, beta
+        constant = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+        return constant + (a - 1) * math.log(x) + (b - 1) * math.log1p(-x), (a - 1) / x - (b - 1) / (1 - x)
     z = x / a  # half-Cauchy
     return math.log(2 / (math.pi * a)) - math.log1p(z * z), -2 * z / (1 + z * z) / a
 

@@ -22,6 +22,7 @@ from sitewise.models.spec import ModelSpec
 from sitewise.problems import SitewiseError
 
 FORMAT = "sitewise-fit"
+IMPUTED_FORMAT = "sitewise-imputed-fit"
 FORMAT_VERSION = 1
 COVARIATE_PREFIX = "covariate_"
 
@@ -140,6 +141,11 @@ def load(path: str | Path) -> FitResult:
     except (OSError, ValueError) as error:
         raise SitewiseError(f"{path.name} is not a NetCDF file that can be read: {error}") from error
     attributes = tree.attrs
+    if attributes.get("format") == IMPUTED_FORMAT:
+        raise SitewiseError(
+            f"{path.name} is the pooled fit of {json.loads(attributes['settings'])['imputations']} completed cohorts, of which "
+            "only the draws are stored. Make it again with sw.impute and sw.fit_imputed; xarray.open_datatree reads the draws."
+        )
     if attributes.get("format") != FORMAT or int(attributes.get("format_version", 0)) != FORMAT_VERSION:
         raise SitewiseError(f"{path.name} is not a fit saved by this version of Sitewise.")
     cohort = cohort_from_datasets(tree[names.CONSTANT_DATA].to_dataset(), tree[names.OBSERVED_DATA].to_dataset())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import cache
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
@@ -99,6 +100,27 @@ THRESHOLDS: dict[str, Threshold] = {
         False,
         "mass on the edge of the hyperparameter grid",
         "Widen the grid, or use engine=Nuts().",
+    ),
+    "imputation_mcse": Threshold(
+        0.05,
+        math.inf,
+        False,
+        "error of a mean by the number of imputations / posterior sd, worst",
+        "Reported means are noisy: ask for more imputations.",
+    ),
+    "imputation_drift": Threshold(
+        0.01,
+        0.001,
+        True,
+        "drift of the imputation chains, adjusted p value",
+        "Imputed values still change with the sweeps: run more sweeps.",
+    ),
+    "imputation_memory": Threshold(
+        0.3,
+        0.5,
+        False,
+        "memory of the imputation chains, lower limit of the correlation over half the sweeps",
+        "Imputed values change slowly: run more sweeps.",
     ),
 }
 """The contract's thresholds: the only place where they stand. (Pareto k's depend on the number of draws too.)"""
@@ -220,12 +242,17 @@ def flatten(posterior: xr.Dataset) -> tuple[np.ndarray, list[str]]:
     for name, values in posterior.data_vars.items():
         ordered = values.transpose(names.CHAIN, names.DRAW, ...)
         flat = ordered.to_numpy().reshape(ordered.sizes[names.CHAIN], ordered.sizes[names.DRAW], -1)
-        arrays.append(np.moveaxis(flat, -1, 0))
         dims = ordered.dims[2:]
+        own = [str(name)]
         if dims:
-            labels += [f"{name}[{item}]" for item in ordered.coords[dims[0]].to_numpy()]
-        else:
-            labels.append(str(name))
+            own = [
+                f"{name}[{', '.join(map(str, each))}]" for each in product(*(ordered.coords[dim].to_numpy() for dim in dims))
+            ]
+        if name == names.SITE_CORRELATION:  # symmetric, with ones on its diagonal
+            places = np.flatnonzero(np.tri(ordered.shape[-1], k=-1, dtype=bool))
+            flat, own = flat[..., places], [own[place] for place in places]
+        arrays.append(np.moveaxis(flat, -1, 0))
+        labels += own
     return np.concatenate(arrays), labels
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sitewise.cohort.columns import is_number_column
 from sitewise.cohort.levels import label, labels
+from sitewise.models.transforms import MonotoneSteps, check_ranges, labels_of, stepped_columns
 from sitewise.problems import Problems, SpecError, listed, nearest
 
 Floats = NDArray[np.float64]
@@ -87,13 +88,18 @@ class Design:
                 problems.add(f"column '{name}'", "must hold numbers, as in the cohort that was fitted")
             else:
                 table[name] = values.to_numpy(dtype=float)
+        checked = pd.DataFrame(table, index=range(len(people)))
+        check_ranges(self._formulae.common.terms, self.covariates, checked, problems)
         problems.raise_if_any(SpecError, "The population")
-        return pd.DataFrame(table, index=range(len(people)))
+        return checked
 
     def reference_patient(self) -> dict[str, Any]:
-        """Return the reference patient: first level of categories, sample median of numbers."""
+        """Return the reference patient: first level of categories, sample median of numbers (the lower one of a `mo(...)`)."""
+        stepped = stepped_columns(self._formulae.common.terms) if self.terms else set()
         return {
-            str(name): values.cat.categories[0] if isinstance(values.dtype, pd.CategoricalDtype) else float(np.median(values))
+            str(name): values.cat.categories[0]
+            if isinstance(values.dtype, pd.CategoricalDtype)
+            else float(np.quantile(values, 0.5, method="inverted_cdf" if name in stepped else "linear"))
             for name, values in self.covariates.items()
         }
 
@@ -117,15 +123,17 @@ def make_design(terms: tuple[str, ...], variables: tuple[str, ...], covariates: 
     from formulae import design_matrices
 
     try:
-        made = design_matrices("1 + " + " + ".join(terms), _ordered(used))
+        known = {"mo": MonotoneSteps}
+        made = design_matrices("1 + " + " + ".join(terms), _ordered(used), extra_namespace=known)
     except Exception as error:  # formulae raises several kinds
         raise SpecError(f"The terms {listed(terms)} cannot be evaluated: {error}") from error
     columns: list[str] = []
     owners: list[str] = []
     for name, term in made.common.terms.items():
         if name != "Intercept":
-            columns += list(term.labels)
-            owners += [name] * len(term.labels)
+            labelled = labels_of(name, term)
+            columns += labelled
+            owners += [name] * len(labelled)
     matrix = np.asarray(made.common.design_matrix, dtype=float)[:, 1:]
     _check_rank(matrix, columns)
     return Design(tuple(terms), tuple(columns), tuple(owners), matrix, used, made)

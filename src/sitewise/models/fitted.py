@@ -32,3 +32,8 @@ class Fitted(Protocol):
     def seed(self) -> int:
         """The fit's seed."""
         ...
+
+
+def completed_fits(fit: Fitted) -> tuple[Fitted, ...]:
+    """Return the fits of completed cohorts that a pooled fit consists of, a chain each; empty for any other fit."""
+    return tuple(getattr(fit, "fits", ()))

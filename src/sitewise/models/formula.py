@@ -35,6 +35,8 @@ class Formula:
         Column of the random intercept ``(1 | group)``.
     slopes : tuple of str
         Terms with random slopes, ``(1 + term | group)``.
+    groupings : tuple of str
+        Columns of further random intercepts, ``(1 | surgeon)``, after that of the group.
     variables : tuple of str
         Columns that the terms use.
     """
@@ -44,6 +46,7 @@ class Formula:
     group: str | None
     slopes: tuple[str, ...]
     variables: tuple[str, ...]
+    groupings: tuple[str, ...] = ()
 
 
 def parse_formula(text: str) -> Formula:
@@ -56,8 +59,8 @@ def parse_formula(text: str) -> Formula:
     """
     inside, right = _split(text)
     response = _response(inside)
-    terms, group, slopes = _read_right_side(right, text)
-    return Formula(response, terms, group, slopes, variables_of(terms))
+    terms, groups, slopes = _read_right_side(right, text)
+    return Formula(response, terms, groups[0] if groups else None, slopes, variables_of(terms), groups[1:])
 
 
 def parse_shape(text: str) -> tuple[tuple[str, ...], str | None]:
@@ -70,9 +73,12 @@ def parse_shape(text: str) -> tuple[tuple[str, ...], str | None]:
     """
     if "~" in text:
         raise SpecError(f"The shape {text!r} is a right side only, without '~', such as \"ecog + (1 | site)\".")
-    terms, group, slopes = _read_right_side(text.strip(), text)
+    terms, groups, slopes = _read_right_side(text.strip(), text)
+    group = groups[0] if groups else None
     if slopes:
         raise SpecError(f"The shape {text!r} has random slopes; it can differ by site as (1 | {group}) only.")
+    if groups[1:]:
+        raise SpecError(f"The shape {text!r} differs by {listed(groups)}; it can differ by one group, the site.")
     if not terms and group is None:
         raise SpecError(f'The shape {text!r} has no terms. Write terms such as "ecog", or leave shape out.')
     return terms, group
@@ -111,7 +117,7 @@ def _split(text: str) -> tuple[str, str]:
     return surv.group(1), right.strip()
 
 
-def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
+def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     from formulae import model_description
     from formulae.terms.terms import Intercept
 
@@ -121,11 +127,22 @@ def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None
         model = model_description(f"y ~ {right or '1'}")
     except Exception as error:  # formulae raises several kinds, some of them bare
         raise SpecError(f"The formula {text!r} cannot be read: {error} {SHAPE_OF_A_FORMULA}") from error
-    groups = list(dict.fromkeys(str(term.factor.name) for term in model.group_terms))
-    if len(groups) > 1:
-        raise SpecError(f"One site term can be fitted, not {len(groups)}: {', '.join(groups)}.")
-    slopes = tuple(_spelled(term.expr) for term in model.group_terms if not isinstance(term.expr, Intercept))
-    if slopes and len(slopes) == len(model.group_terms):
+    groups = tuple(dict.fromkeys(str(term.factor.name) for term in model.group_terms))
+    made = [name for name in groups if ":" in name]
+    if made:
+        raise SpecError(
+            f"{listed(made)}: groups are columns. Make one column of such labels, as 'site 1, surgeon 2', and write "
+            "(1 | column)."
+        )
+    sloping = [term for term in model.group_terms if not isinstance(term.expr, Intercept)]
+    further = [str(term.factor.name) for term in sloping if term.factor.name != groups[0]]
+    if further:
+        raise SpecError(
+            f"Random slopes are those of the site, the first group; {listed(dict.fromkeys(further))} can have an intercept "
+            f"only: write (1 | {further[0]})."
+        )
+    slopes = tuple(_spelled(term.expr) for term in sloping)
+    if slopes and len(slopes) == sum(term.factor.name == groups[0] for term in model.group_terms):
         raise SpecError(f"Random slopes need a random intercept beside them: write (1 + {' + '.join(slopes)} | {groups[0]}).")
     terms = tuple(_spelled(term) for term in model.common_terms if not isinstance(term, Intercept))
     offsets = [term for term in terms if term.startswith("offset(")]
@@ -133,7 +150,7 @@ def _read_right_side(right: str, text: str) -> tuple[tuple[str, ...], str | None
         raise SpecError(f"{offsets[0]}: offsets are not supported; with a known effect, give the term a narrow prior.")
     if not any(isinstance(term, Intercept) for term in model.terms):
         raise SpecError("A survival model has a baseline; remove '0' or '- 1' from the formula.")
-    return terms, groups[0] if groups else None, slopes
+    return terms, groups, slopes
 
 
 def _bare_bar(right: str) -> bool:

@@ -7,7 +7,6 @@ coefficients and the shape the two differ by a shift, whose Jacobian is one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,16 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.groupings import of_grouping
+from sitewise.models.joint_priors import Sampled
 from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
-from sitewise.models.prior_check import check_priors, distribution, parameters
+from sitewise.models.prior_check import check_priors, distribution, parameters, variable
 from sitewise.models.priors import Prior
-from sitewise.models.shape_regression import log_shape_ratios
-from sitewise.models.site_effects import FixedSites, RandomSites
+from sitewise.models.shape_graph import log_shape
+from sitewise.models.site_graph import grouping_predictor, site_predictor
 from sitewise.models.spec import ModelSpec
-from sitewise.problems import SpecError
 
-SECOND = {"slope_covariates": names.SLOPE, "shape_covariates": names.SHAPE_TERM}
+SECOND = {"slope_covariates": names.SLOPE, "grouping_index": names.GROUPING, "shape_covariates": names.SHAPE_TERM}
 """The second dimension of arrays where it is not that of the terms."""
 
 
@@ -42,6 +42,11 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         coords[names.SLOPE] = list(resolution.slope_labels)
     if resolution.shape_columns:
         coords[names.SHAPE_TERM] = list(resolution.shape_columns)
+    if resolution.site_correlation is not None:
+        coords |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
+    if spec.groupings:
+        coords[names.GROUPING] = list(spec.groupings)
+    coords |= {of_grouping(names.LEVEL, name): list(labels) for name, labels in resolution.groupings.items()}
     with pm.Model(coords=coords) as model:
         inputs = {
             key: pm.Data(key, value, dims=(names.PATIENT, SECOND.get(key, names.TERM))[: value.ndim])
@@ -54,16 +59,13 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         linear_predictor = pt.zeros_like(inputs["log_time"])
         if effect is not None:
             linear_predictor = inputs["covariates"] @ effect
-        site_effect = _site_effects(spec)
-        if site_effect is not None:
-            linear_predictor = linear_predictor + site_effect[inputs["site_index"]]
-        slopes = _site_slopes(spec)
-        if slopes is not None:
-            own = slopes[inputs["site_index"]] * inputs["slope_covariates"]
-            linear_predictor = linear_predictor + own.sum(axis=1)
+        if spec.has_sites:
+            linear_predictor = linear_predictor + site_predictor(spec, inputs)
+        if spec.groupings:
+            linear_predictor = linear_predictor + grouping_predictor(spec, inputs)
         log_scale_at_means = _baseline(spec, effect, shape)
         if spec.shape_differs:
-            shape = (shape[0] * pt.exp(_log_shape_ratios(spec, inputs)), *shape[1:])
+            shape = (shape[0] * pt.exp(log_shape(spec, inputs)), *shape[1:])
 
         def log_density(log_time: Any, predictor: Any, log_scale: Any, event: Any, *rest: Any) -> Any:
             given = dict.fromkeys(OPTIONAL) | dict(zip(present, rest, strict=False))
@@ -94,75 +96,41 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
     return model
 
 
-def variable(name: str, prior: Prior, **options: Any) -> Any:
-    """Return a random variable of the current model with this prior."""
-    try:
-        return distribution(prior, name)(name, **parameters(prior), **options)
-    except (TypeError, ValueError) as error:
-        raise SpecError(f"The prior of {name}, {prior}, is not one that PyMC accepts: {error}") from error
+def stored_variables(model: pm.Model) -> list[Any]:
+    """Return the variables that a posterior keeps: all but the Cholesky factor, which the correlation matrix has in it."""
+    return [item for item in [*model.free_RVs, *model.deterministics] if item.name != names.SITE_CORRELATION_CHOLESKY]
 
 
 def _coefficients(spec: ModelSpec) -> Any | None:
-    """Return the coefficient vector: one variable where all its priors are of one kind, else one a column."""
+    """Return the coefficient vector: one variable where all its priors are of one kind, else one a column or joint prior."""
+    resolution = spec.resolved
+    if not resolution.columns:
+        return None
     name = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
-    return _vector(name, names.TERM, spec.resolved.columns, spec.resolved.coefficients)
+    alone = [prior for prior in resolution.coefficients if isinstance(prior, Prior)]
+    kinds = {(prior.dist, tuple(prior.values)) for prior in alone}
+    if len(alone) == len(resolution.columns) and len(kinds) == 1 and all(prior.scalar for prior in alone):
+        stacked = {key: np.array([item.values[key] for item in alone]) for key in alone[0].values}
+        return distribution(alone[0], name)(name, **stacked, dims=names.TERM)
+    each: dict[str, Any] = {}
+    for joint in resolution.joint_priors:
+        sampled = {item.name: _sampled(item) for item in joint.sampled}
+        together = joint.coefficients(sampled, pt)
+        for kept, value in joint.derived(sampled, pt).items():
+            pm.Deterministic(kept, value)
+        each |= {column: together[place] for place, column in enumerate(joint.columns)}
+    for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
+        if isinstance(prior, Prior):
+            each[column] = variable(f"{name}[{column}]", prior)
+    return pm.Deterministic(name, pt.stack([each[column] for column in resolution.columns]), dims=names.TERM)
 
 
-def _vector(name: str, dim: str, columns: Sequence[str], priors: Sequence[Prior]) -> Any | None:
-    """Return a coefficient a column, or none without columns."""
-    if not columns:
-        return None
-    kinds = {(prior.dist, tuple(prior.values)) for prior in priors}
-    if len(kinds) == 1:
-        stacked = {key: np.array([item.values[key] for item in priors]) for key in priors[0].values}
-        return distribution(priors[0], name)(name, **stacked, dims=dim)
-    each = [variable(f"{name}[{column}]", prior) for column, prior in zip(columns, priors, strict=True)]
-    return pm.Deterministic(name, pt.stack(each), dims=dim)
-
-
-def _log_shape_ratios(spec: ModelSpec, inputs: Mapping[str, Any]) -> Any:
-    """Return what patients add to the log shape, by covariates and sites."""
-    resolution = spec.resolved
-    by_site = None
-    coefficients = _vector(names.LOG_SHAPE_RATIO, names.SHAPE_TERM, resolution.shape_columns, resolution.shape_coefficients)
-    if isinstance(spec.sites, RandomSites) and resolution.site_shape_sd is not None:
-        sd = variable(names.SITE_SHAPE_SD, resolution.site_shape_sd)
-        by_site = _of_sites(names.SITE_LOG_SHAPE, names.SITE_LOG_SHAPE_STANDARDISED, sd, spec.sites)
-    return log_shape_ratios(coefficients, by_site, inputs.get("shape_covariates"), inputs.get("site_index"))
-
-
-def _site_effects(spec: ModelSpec) -> Any | None:
-    """Return the site effects: random (non-centred or centred), fixed with sum zero, or none."""
-    resolution = spec.resolved
-    if isinstance(spec.sites, RandomSites) and resolution.site_sd is not None:
-        sd = variable(names.SITE_SD, resolution.site_sd)
-        return _of_sites(names.SITE_EFFECT, names.SITE_EFFECT_STANDARDISED, sd, spec.sites)
-    if isinstance(spec.sites, FixedSites) and resolution.site_effects is not None:
-        return variable(names.SITE_EFFECT, resolution.site_effects, dims=names.SITE)
-    return None
-
-
-def _of_sites(name: str, standardised_name: str, sd: Any, sites: RandomSites) -> Any:
-    """Return normal quantities of the sites with this sd, non-centred or centred as the sites are."""
-    if sites.centred:
-        return pm.Normal(name, 0.0, sd, dims=names.SITE)
-    standardised = pm.Normal(standardised_name, 0.0, 1.0, dims=names.SITE)
-    return pm.Deterministic(name, sd * standardised, dims=names.SITE)
-
-
-def _site_slopes(spec: ModelSpec) -> Any | None:
-    """Return the sites' slopes (sites, slopes), independent and non-centred or centred as the intercepts are; or none."""
-    resolution = spec.resolved
-    if not (isinstance(spec.sites, RandomSites) and resolution.slope_columns):
-        return None
-    priors = resolution.site_slope_sd
-    stacked = {key: np.array([item.values[key] for item in priors]) for key in priors[0].values}
-    sd = distribution(priors[0], names.SITE_SLOPE_SD)(names.SITE_SLOPE_SD, **stacked, dims=names.SLOPE)
-    dims = (names.SITE, names.SLOPE)
-    if spec.sites.centred:
-        return pm.Normal(names.SITE_SLOPE, 0.0, sd, dims=dims)
-    standardised = pm.Normal(names.SITE_SLOPE_STANDARDISED, 0.0, 1.0, dims=dims)
-    return pm.Deterministic(names.SITE_SLOPE, sd * standardised, dims=dims)
+def _sampled(item: Sampled) -> Any:
+    """Return a sampled variable of a joint prior, with its dimension."""
+    if item.dim is None:
+        return variable(item.name, item.prior)
+    pm.modelcontext(None).add_coord(item.dim, list(item.labels))
+    return variable(item.name, item.prior, dims=item.dim)
 
 
 def _baseline(spec: ModelSpec, effect: Any | None, shape: tuple[Any, ...]) -> Any:

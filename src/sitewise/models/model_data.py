@@ -14,7 +14,7 @@ from sitewise.models.spec import ModelSpec
 Floats = NDArray[np.float64]
 OPTIONAL = ("log_entry", "entered_late", "weight", "interval", "log_lower", "lower_known")
 """Arrays that only some cohorts need."""
-ARRAYS = ("log_time", "event", *OPTIONAL, "covariates", "shape_covariates", "site")
+ARRAYS = ("log_time", "event", *OPTIONAL, "covariates", "shape_covariates", "site", "grouping")
 INDICATORS = {"entered_late": ("log_entry",), "interval": ("log_lower", "lower_known")}
 """Arrays without which, when they are zero everywhere, they and others are not needed."""
 
@@ -43,6 +43,8 @@ class ModelData:
     interval, log_lower, lower_known : ndarray, shape (n,), or None
         1 where the event is only known to lie between lower and time; log of lower beyond the guarantee time where positive
         (0 elsewhere), and the indicator of that. None when every event time is exact.
+    grouping : ndarray of int, shape (n, G), or None
+        Position of each patient's label in each further grouping of the spec; None without any.
     shape_covariates : ndarray, shape (n, q), or None
         Design rows of the shape's terms as distances from the reference patient; None where the shape has no terms.
     """
@@ -58,6 +60,7 @@ class ModelData:
     interval: Floats | None = None
     log_lower: Floats | None = None
     lower_known: Floats | None = None
+    grouping: NDArray[np.int64] | None = None
     shape_covariates: Floats | None = None
 
     def some(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> ModelData:
@@ -95,6 +98,8 @@ def data_arrays(spec: ModelSpec, data: ModelData) -> dict[str, Any]:
         arrays["site_index"] = data.site
     if spec.resolved.slope_columns:
         arrays["slope_covariates"] = slope_rows(spec, data)
+    if data.grouping is not None:
+        arrays["grouping_index"] = data.grouping
     return arrays
 
 

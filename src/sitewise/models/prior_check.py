@@ -18,6 +18,7 @@ from sitewise.problems import Problems, SpecError, listed, nearest
 
 DRAWS = 200
 REAL, SHARE = "real", "share"
+WEIGHTS_ADD_UP = 1e-6
 
 
 def distribution(prior: Prior, where: str = "prior") -> Any:
@@ -29,11 +30,15 @@ def distribution(prior: Prior, where: str = "prior") -> Any:
         When PyMC has no distribution of that name.
     """
     kind = getattr(pm, prior.dist, None)
-    if not (isinstance(kind, type) and issubclass(kind, pm.Distribution)):
-        classes = {name: getattr(pm, name) for name in dir(pm)}
-        known = [name for name, item in classes.items() if isinstance(item, type) and issubclass(item, pm.Distribution)]
+    if not _is_distribution(kind):
+        known = [name for name in dir(pm) if _is_distribution(getattr(pm, name))]
         raise SpecError(f"{where}: PyMC has no distribution '{prior.dist}'. {nearest(prior.dist, known)}")
     return kind
+
+
+def _is_distribution(kind: Any) -> bool:
+    """Return whether PyMC samples it; the mixture of normals makes another distribution and is none by its class."""
+    return isinstance(kind, type) and (issubclass(kind, pm.Distribution) or kind is pm.NormalMixture)
 
 
 def parameters(prior: Prior) -> dict[str, Any]:
@@ -43,6 +48,14 @@ def parameters(prior: Prior) -> dict[str, Any]:
     or log-gamma to single precision too.
     """
     return {name: np.asarray(value, dtype=np.float64) for name, value in prior.values.items()}
+
+
+def variable(name: str, prior: Prior, **options: Any) -> Any:
+    """Return a random variable of the current model with this prior."""
+    try:
+        return distribution(prior, name)(name, **parameters(prior), **options)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"The prior of {name}, {prior}, is not one that PyMC accepts: {error}") from error
 
 
 def check_priors(spec: ModelSpec) -> None:
@@ -63,16 +76,22 @@ def check_priors(spec: ModelSpec) -> None:
         positive[f"site_slope_sd[{label}]"] = prior
     if resolution.site_shape_sd is not None:
         positive["site_shape_sd"] = resolution.site_shape_sd
-    real = {
-        resolution.baseline: resolution.baseline_prior,
-        **{item.name: prior for item, prior in shape if item.support == REAL},
-    }
-    for column, prior in zip(resolution.columns, resolution.coefficients, strict=True):
-        if prior not in real.values():  # one report for a prior that several columns share
-            real[column] = prior
+    if resolution.site_degrees_of_freedom is not None:
+        positive["site_degrees_of_freedom"] = resolution.site_degrees_of_freedom
+    if resolution.grouping_sd is not None:
+        positive["grouping_sd"] = resolution.grouping_sd
+    real = {item.name: prior for item, prior in shape if item.support == REAL}
+    real[resolution.baseline] = resolution.baseline_prior
+    for column, own in zip(resolution.columns, resolution.coefficients, strict=True):
+        if isinstance(own, Prior) and own not in real.values():  # one report for a prior that several columns share
+            real[column] = own
     for column, prior in zip(resolution.shape_columns, resolution.shape_coefficients, strict=True):
         if prior not in real.values():
             real[f"shape_terms.{column}"] = prior
+    for joint in resolution.joint_priors:
+        for item in joint.sampled:
+            if not item.dim:  # what a user can choose
+                (positive if item.positive else real)[item.name] = item.prior
     for name, prior in positive.items():
         _check(name, prior, problems, positive=True, share=name in shares)
     for name, prior in real.items():
@@ -88,12 +107,20 @@ def _check(name: str, prior: Prior, problems: Problems, *, positive: bool, share
     if unknown:
         problems.add(where, f"{prior.dist} has no parameter {listed(unknown)}", nearest(unknown[0], accepted))
         return
-    if not issubclass(kind, pm.Continuous):
+    if not (issubclass(kind, pm.Continuous) or kind is pm.NormalMixture):
         problems.add(where, f"{prior.dist} is not a distribution of one real number", "Use a continuous one, such as Normal.")
+        return
+    weights = prior.values.get("w", ())
+    if kind is pm.NormalMixture and not (np.min(weights, initial=0.0) >= 0 and abs(np.sum(weights) - 1) < WEIGHTS_ADD_UP):
+        problems.add(where, f"{prior} has weights that are not shares of one", "Make w sum to one.")
         return
     try:
         variable = kind.dist(**parameters(prior))
         # Interpreted: two hundred draws of one distribution are not worth a compilation.
+        if variable.ndim:
+            several = "is a distribution of several numbers at once"
+            problems.add(where, f"{prior} {several}", "Give one number where it takes one; only NormalMixture takes lists.")
+            return
         drawn = pm.draw(variable, draws=DRAWS, random_seed=0, mode=Mode(linker="py", optimizer=None))
     except (TypeError, ValueError, ArithmeticError) as error:
         problems.add(where, f"{prior} is not one that PyMC accepts: {error}")

@@ -8,70 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
+import numpy as np
 from scipy.special import ndtri
 
+from sitewise.models.prior import Prior as Prior
+from sitewise.models.prior_reading import read_prior
+from sitewise.models.shrinkage import R2D2, RegularisedHorseshoe
+from sitewise.models.site_effects import RandomSites, SiteEffect
+from sitewise.models.student_t import log_ratio_between_sites
+from sitewise.models.term_laws import Exchangeable, Monotone
 from sitewise.names import HAZARD_RATIO
 from sitewise.problems import SpecError
 
 LOG_RATIO_BETWEEN_SITES = math.sqrt(2) * float(ndtri(0.75))
 """Median of |b_1 - b_2| for two site effects from Normal(0, 1): 0.954 (Larsen & Merlo 2005, Am J Epidemiol 161:81)."""
-
-
-@dataclass(frozen=True)
-class Prior:
-    """A distribution by its PyMC name, such as ``Prior("Normal", mu=0, sigma=1)``.
-
-    Parameters
-    ----------
-    dist : str
-        Name of a PyMC distribution.
-    **parameters : float
-        Its parameters, by PyMC's names.
-    """
-
-    dist: str
-    parameters: tuple[tuple[str, float], ...]
-
-    def __init__(self, dist: str, /, **parameters: float):
-        object.__setattr__(self, "dist", dist)
-        try:
-            pairs = tuple(sorted((key, float(value)) for key, value in parameters.items()))
-        except (TypeError, ValueError) as error:
-            raise SpecError(f"Parameters of the prior {dist} must be numbers: {parameters}.") from error
-        object.__setattr__(self, "parameters", pairs)
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The parameters as a dict."""
-        return dict(self.parameters)
-
-    def __str__(self) -> str:
-        inside = ", ".join(f"{key}={value:.4g}" for key, value in self.parameters)
-        return f"{self.dist}({inside})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return ``{"dist": ..., parameters}``, the form of ``study.toml``."""
-        return {"dist": self.dist, **self.values}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], where: str = "prior") -> Self:
-        """Return the prior written as ``{"dist": ..., parameters}``."""
-        if not isinstance(data.get("dist"), str):
-            raise SpecError(f'{where}: name a PyMC distribution as dist = "..."; got {dict(data)}.')
-        return cls(data["dist"], **{key: value for key, value in data.items() if key != "dist"})
-
-    def shifted(self, shift: float) -> Prior:
-        """Return the prior of this quantity plus ``shift`` (distributions located by ``mu``)."""
-        values = self.values
-        if "mu" not in values:
-            raise SpecError(
-                f"The prior {self} of a baseline must be located by mu (Normal, StudentT, Laplace, ...), so that it can be "
-                "moved between the reference patient and the covariate means."
-            )
-        return Prior(self.dist, **{**values, "mu": values["mu"] + shift})
 
 
 def median_survival_prior(*, median: float, quantile_975: float, guarantee_time: float = 0.0) -> Prior:
@@ -90,14 +43,20 @@ def median_survival_prior(*, median: float, quantile_975: float, guarantee_time:
     return Prior("Normal", mu=centre, sigma=spread)
 
 
-def site_sd_from_median_ratio(*, above: float, prob: float, dist: str = "HalfNormal") -> Prior:
+def site_sd_from_median_ratio(
+    *, above: float, prob: float, dist: str = "HalfNormal", degrees_of_freedom: float | None = None
+) -> Prior:
     """Return the prior of the site sd under which the median ratio between two sites exceeds ``above`` with ``prob``.
 
-    The median hazard (or time) ratio is exp(0.954 sd), so the sd exceeds log(above) / 0.954 with that probability.
+    The median hazard (or time) ratio is exp(0.954 sd), so the sd exceeds log(above) / 0.954 with that probability. For
+    Student-t sites 0.954 is another number, by their degrees of freedom (:mod:`sitewise.models.student_t`).
     """
     if not (above > 1 and 0 < prob < 1):
         raise SpecError(f"A median ratio must be above 1 and its prob inside (0, 1); got {above:g}, {prob:g}.")
-    bound = math.log(above) / LOG_RATIO_BETWEEN_SITES
+    log_ratio = LOG_RATIO_BETWEEN_SITES
+    if degrees_of_freedom is not None:
+        log_ratio = float(log_ratio_between_sites(np.array(degrees_of_freedom)))
+    bound = math.log(above) / log_ratio
     if dist == "HalfNormal":
         return Prior(dist, sigma=bound / float(ndtri(1 - prob / 2)))
     if dist == "Exponential":
@@ -115,11 +74,12 @@ class Priors:
     ----------
     shape : Prior, optional
         Of the shape; default LogNormal(0, 0.5).
-    coefficients : Prior, optional
+    coefficients : Prior, RegularisedHorseshoe or R2D2, optional
         Of every coefficient *as its column is written*. Default: Normal(0, 1) per standard deviation of a numeric
-        column, and as they are on 0/1 columns.
-    terms : mapping of str to Prior
-        Of single terms (``"age"``) or coefficients (``"ecog[>=1]"``), as their columns are written.
+        column, and as they are on 0/1 columns; the same scale has a horseshoe. Of those without a prior of their own.
+    terms : mapping of str to Prior, Exchangeable or Monotone
+        Of single terms (``"age"``) or coefficients (``"ecog[>=1]"``), as their columns are written. Of a monotone effect a
+        prior is that of its total.
     log_median : Prior, optional
         Of log median survival (beyond the guarantee time) of the reference patient at an average site. Default
         Normal(log(ln 2 x person-time / events), 1.5).
@@ -130,6 +90,14 @@ class Priors:
     site_slope_sd : Prior, optional
         Of the sd of random slopes as their columns are written; default HalfNormal(0.5) per standard deviation of a numeric
         column, and as it is on 0/1 columns.
+    site_correlation : Prior, optional
+        Of the correlation matrix of a site's effect and slopes, where they are correlated: an ``LKJCorr`` (Lewandowski,
+        Kurowicka & Joe 2009); default eta 2, under which strong correlations are unlikely.
+    site_degrees_of_freedom : Prior, optional
+        Of the degrees of freedom above 2 of Student-t sites; default Gamma(2, 0.1), as proposed by Juarez & Steel 2010 for
+        all of them.
+    grouping_sd : Prior, optional
+        Of the sd of each further grouping's effects; default HalfNormal(0.5), in the spec's metric.
     shape_terms : mapping of str to Prior
         Of what terms or columns of the log shape add to it, as the columns are written. Default: Normal(0, 0.5) per standard
         deviation of a numeric column, and as they are on 0/1 columns.
@@ -140,14 +108,17 @@ class Priors:
     """
 
     shape: Prior | None = None
-    coefficients: Prior | None = None
-    terms: Mapping[str, Prior] = field(default_factory=dict)
+    coefficients: Prior | RegularisedHorseshoe | R2D2 | None = None
+    terms: Mapping[str, Prior | Exchangeable | Monotone] = field(default_factory=dict)
     log_median: Prior | None = None
     log_scale: Prior | None = None
     log_scale_at_means: Prior | None = None
     site_sd: Prior | None = None
     site_effects: Prior | None = None
     site_slope_sd: Prior | None = None
+    site_correlation: Prior | None = None
+    site_degrees_of_freedom: Prior | None = None
+    grouping_sd: Prior | None = None
     shape_terms: Mapping[str, Prior] = field(default_factory=dict)
     site_shape_sd: Prior | None = None
 
@@ -157,12 +128,22 @@ class Priors:
             raise SpecError(f"Give one prior of the baseline, not {' and '.join(baselines)}.")
         object.__setattr__(self, "terms", dict(self.terms))
         object.__setattr__(self, "shape_terms", dict(self.shape_terms))
+        misplaced = [self.coefficients] if isinstance(self.coefficients, Exchangeable | Monotone) else []
+        misplaced += [law for law in self.terms.values() if isinstance(law, RegularisedHorseshoe | R2D2)]
+        for law in misplaced:
+            raise SpecError(f"{law} is a prior of {law.suits}: give it as such.")
+
+    def without_sites(self) -> Priors:
+        """Return the priors of all but the sites."""
+        free = replace(self, site_sd=None, site_effects=None, site_slope_sd=None, site_shape_sd=None)
+        return replace(free, site_correlation=None, site_degrees_of_freedom=None)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], *, metric: str, guarantee_time: float = 0.0) -> Self:
-        """Return the priors written as the ``[priors]`` table of ``study.toml``."""
-        known = {"shape", "coefficients", "log_scale", "log_scale_at_means", "log_median", "site_effects", "site_slope_sd"}
-        known |= {"site_shape_sd"}
+    def from_dict(
+        cls, data: Mapping[str, Any], *, metric: str, guarantee_time: float = 0.0, sites: SiteEffect | None = None
+    ) -> Self:
+        """Return the priors written as the ``[priors]`` table of ``study.toml``, for sites of a distribution."""
+        known = {item.name for item in fields(cls)} - {"terms", "site_sd"}
         made: dict[str, Any] = {"terms": {}}
         for key, value in data.items():
             where = f"priors.{key}"
@@ -174,12 +155,21 @@ class Priors:
             elif key == "shape_terms":
                 made[key] = {name: Prior.from_dict(prior, f"{where}.{name}") for name, prior in value.items()}
             elif key == "site_sd":
-                made["site_sd"] = _read_site_sd(value, metric, where)
+                made["site_sd"] = _read_site_sd(value, metric, where, sites)
             elif key in known:
-                made[key] = Prior.from_dict(value, where)
+                made[key] = read_prior(value, where) if key == "coefficients" else Prior.from_dict(value, where)
             else:
-                made["terms"][key] = Prior.from_dict(value, where)
+                made["terms"][key] = read_prior(value, where)
         return cls(**made)
+
+
+def log_ratio_per_sd(sites: SiteEffect) -> float | None:
+    """Return the log of the median ratio between two random sites in units of their sd; None where it depends on the draw."""
+    if not (isinstance(sites, RandomSites) and sites.is_student_t):
+        return LOG_RATIO_BETWEEN_SITES
+    if sites.degrees_of_freedom is None:
+        return None
+    return float(log_ratio_between_sites(np.array(sites.degrees_of_freedom)))
 
 
 def _only(value: Mapping[str, Any], keys: set[str], where: str) -> None:
@@ -194,7 +184,7 @@ def _number(value: Mapping[str, Any], key: str, where: str) -> None:
         raise SpecError(f"{where}: {key} must be a number; it is {value[key]!r}.")
 
 
-def _read_site_sd(value: Mapping[str, Any], metric: str, where: str) -> Prior:
+def _read_site_sd(value: Mapping[str, Any], metric: str, where: str, sites: SiteEffect | None) -> Prior:
     ratio = "median_hazard_ratio_above" if metric == HAZARD_RATIO else "median_time_ratio_above"
     other = "median_time_ratio_above" if metric == HAZARD_RATIO else "median_hazard_ratio_above"
     if other in value:
@@ -205,4 +195,13 @@ def _read_site_sd(value: Mapping[str, Any], metric: str, where: str) -> Prior:
         raise SpecError(f"{where} takes {ratio}, prob and dist; got {', '.join(map(str, value))}.")
     for key in (ratio, "prob"):
         _number(value, key, where)
-    return site_sd_from_median_ratio(above=value[ratio], prob=value["prob"], dist=value.get("dist", "HalfNormal"))
+    freedom = None
+    if isinstance(sites, RandomSites) and sites.is_student_t:
+        freedom = sites.degrees_of_freedom
+        if freedom is None:
+            raise SpecError(
+                f"{where}: {ratio} sets the sd of sites whose distribution is known. Where degrees of freedom have a prior, "
+                'give the sd one itself, such as { dist = "HalfNormal", sigma = 0.5 }.'
+            )
+    dist = value.get("dist", "HalfNormal")
+    return site_sd_from_median_ratio(above=value[ratio], prob=value["prob"], dist=dist, degrees_of_freedom=freedom)

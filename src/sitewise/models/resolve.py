@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.families import Family, ShapeParameter
+from sitewise.models.coefficient_priors import coefficient_priors, unit
 from sitewise.models.design import Design, has_calls, make_design
 from sitewise.models.formula import response_columns
+from sitewise.models.groupings import check_groupings, grouping_labels, grouping_positions
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior, Priors
-from sitewise.models.shape_regression import check_shape_priors, resolve_shape, shape_distances, unit_of
+from sitewise.models.shape_regression import check_shape_priors, resolve_shape, shape_distances
+from sitewise.models.site_checks import check_site_priors, correlation_prior, degrees_of_freedom_prior, grouping_prior
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec, Resolution
 from sitewise.problems import CohortError, Problems, SpecError, listed, nearest, plural
 
 Floats = NDArray[np.float64]
-DEFAULT_COEFFICIENT_SD = 1.0
 DEFAULT_BASELINE_SD = 1.5
 DEFAULT_SLOPE_SD = 0.5
 
@@ -48,7 +50,7 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         shape=tuple(_shape_prior(priors, item) for item in located_family(spec, cohort).shape_parameters),
         baseline=baseline,
         baseline_prior=baseline_prior,
-        coefficients=_coefficient_priors(spec, design),
+        coefficients=coefficient_priors(spec, design, events=_events(cohort)),
         site_sd=(priors.site_sd or Prior("HalfNormal", sigma=0.5)) if isinstance(spec.sites, RandomSites) else None,
         site_effects=(priors.site_effects or Prior("ZeroSumNormal", sigma=1.0)) if isinstance(spec.sites, FixedSites) else None,
         training={name: list(cohort.covariates[name]) for name in spec.variables} if has_calls(every_term) else None,
@@ -56,6 +58,10 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         time_unit=cohort.time_unit,
         slope_columns=slope_columns,
         site_slope_sd=tuple(_slope_prior(spec, design.matrix[:, place]) for place in slope_columns),
+        site_correlation=correlation_prior(spec),
+        site_degrees_of_freedom=degrees_of_freedom_prior(spec),
+        groupings=grouping_labels(spec, cohort),
+        grouping_sd=grouping_prior(spec),
         **resolve_shape(spec, cohort.covariates, reference_patient),
     )
 
@@ -114,6 +120,7 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
         weight=np.array(cohort.weights) if cohort.weighted else None,
         covariates=design.matrix - np.asarray(resolution.means),
         site=site_positions(spec, cohort),
+        grouping=grouping_positions(spec, cohort),
         design=design,
         shape_covariates=shape_covariates,
         **interval,
@@ -177,6 +184,7 @@ def check(spec: ModelSpec, cohort: Cohort) -> None:
                 f"has {len(cohort.site_labels)} site; a site effect needs at least 2",
                 "Remove the site term from the model.",
             )
+    check_groupings(spec, cohort, problems)
     early = cohort.time <= spec.guarantee_time
     if spec.guarantee_time > 0 and early.any():
         problems.add(
@@ -231,28 +239,19 @@ def _baseline(spec: ModelSpec, cohort: Cohort) -> tuple[str, Prior]:
             return name, prior
     beyond = cohort.time_at_risk_to - np.maximum(cohort.entry, spec.guarantee_time)
     person_time = float(np.sum(cohort.weights * beyond))
-    events = float(np.sum(cohort.weights * cohort.event))
-    return "log_median", Prior("Normal", mu=math.log(math.log(2) * person_time / events), sigma=DEFAULT_BASELINE_SD)
+    mean = math.log(math.log(2) * person_time / _events(cohort))
+    return "log_median", Prior("Normal", mu=mean, sigma=DEFAULT_BASELINE_SD)
 
 
-def _coefficient_priors(spec: ModelSpec, design: Design) -> tuple[Prior, ...]:
-    """Return a prior per column: the column's, its term's, the user's for all, or the default.
-
-    The default is Normal(0, 1) per sd of the column, and as it is on a column of zeros and ones.
-    """
-    result = []
-    for index, (column, term) in enumerate(zip(design.columns, design.term_of_column, strict=True)):
-        values = design.matrix[:, index]
-        chosen = spec.priors.terms.get(column) or spec.priors.terms.get(term) or spec.priors.coefficients
-        if chosen is None:
-            chosen = Prior("Normal", mu=0.0, sigma=DEFAULT_COEFFICIENT_SD / unit_of(values))
-        result.append(chosen)
-    return tuple(result)
+def _events(cohort: Cohort) -> float:
+    return float(np.sum(cohort.weights * cohort.event))
 
 
 def _shape_prior(priors: Priors, parameter: ShapeParameter) -> Prior:
     """Return the user's prior of a parameter of the family, by its name, or the family's own."""
     told = priors.shape if parameter.name == names.SHAPE else priors.terms.get(parameter.name)
+    if told is not None and not isinstance(told, Prior):
+        raise SpecError(f"prior '{parameter.name}' is {told}, but it is one number of the family: give one distribution.")
     return told if told is not None else Prior(parameter.default_prior[0], **parameter.default_prior[1])
 
 
@@ -260,7 +259,7 @@ def _slope_prior(spec: ModelSpec, values: Floats) -> Prior:
     """Return the prior of the sd of a column's slopes: the user's as the column is written, or HalfNormal(0.5) per sd."""
     if spec.priors.site_slope_sd is not None:
         return spec.priors.site_slope_sd
-    return Prior("HalfNormal", sigma=DEFAULT_SLOPE_SD / unit_of(values))
+    return Prior("HalfNormal", sigma=DEFAULT_SLOPE_SD / unit(values))
 
 
 def _check_prior_names(spec: ModelSpec, design: Design, cohort: Cohort) -> None:
@@ -274,17 +273,10 @@ def _check_prior_names(spec: ModelSpec, design: Design, cohort: Cohort) -> None:
     for name in spec.priors.terms:
         if name not in known:
             options = [*sorted(known), "coefficients", "site_sd", "site_slope_sd", "median_survival", "log_scale_at_means"]
+            options += ["site_correlation", "site_degrees_of_freedom", "grouping_sd"]
             problems.add(f"prior '{name}'", "belongs to no term of the model", nearest(name, options))
     if spec.priors.shape is not None and names.SHAPE not in of_family:
         problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
-    if spec.priors.site_sd is not None and not isinstance(spec.sites, RandomSites):
-        problems.add("prior 'site_sd'", "the model has no random site effects", "Add (1 | site), or remove the prior.")
-    if spec.priors.site_slope_sd is not None and not spec.slopes:
-        problems.add("prior 'site_slope_sd'", "the model has no random slopes", "Write (1 + term | site), or remove the prior.")
-    fixed = spec.priors.site_effects
-    if fixed is not None and (fixed.dist != "ZeroSumNormal" or set(fixed.values) != {"sigma"}):
-        problems.add("prior 'site_effects'", f"is {fixed}", "Fixed site effects sum to zero: use ZeroSumNormal with a sigma.")
-    if spec.priors.site_effects is not None and not isinstance(spec.sites, FixedSites):
-        problems.add("prior 'site_effects'", "the model has no fixed site effects", "Remove it.")
+    check_site_priors(spec, problems)
     check_shape_priors(spec, cohort.covariates, problems)
     problems.raise_if_any(SpecError, "The spec")

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from sitewise.models.named_family import family_by_name
+from sitewise.models.family_options import family_by_name
+from sitewise.models.joint_priors import JointPrior, Law
+from sitewise.models.prior_reading import read_prior
 from sitewise.models.priors import Prior, Priors
 from sitewise.models.site_effects import SITE_EFFECTS
 from sitewise.models.spec import SPEC_VERSION, ModelSpec, Resolution
@@ -14,6 +16,10 @@ from sitewise.problems import SpecError
 
 OF_SHAPES = ("shape_terms", "shape_columns", "shape_reference", "shape_coefficients", "site_shape_sd")
 """Names in priors and resolution that are about a shape which differs between patients."""
+SINGLE_PRIORS = (
+    *("baseline_prior", "site_sd", "site_effects", "site_correlation", "site_degrees_of_freedom", "grouping_sd"),
+    "site_shape_sd",
+)
 
 
 def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
@@ -36,6 +42,7 @@ def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
         "guarantee_time": spec.guarantee_time,
         "response": list(spec.response),
         "group": spec.group,
+        "groupings": list(spec.groupings),
         "sites": {"kind": kinds[type(spec.sites)], **asdict(spec.sites)},
         "priors": priors,
         "resolution": resolution,
@@ -57,11 +64,12 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
         stored = dict(data["resolution"])
         for name in ("shape", "coefficients", "site_slope_sd", "shape_coefficients"):
             stored[name] = tuple(_prior(item) for item in stored.get(name, ()))
-        for name in ("baseline_prior", "site_sd", "site_effects", "site_shape_sd"):
+        for name in SINGLE_PRIORS:
             stored[name] = _prior(stored.get(name))
         for name in ("columns", "means", "reference", "site_labels", "slope_columns", "shape_columns", "shape_reference"):
             stored[name] = tuple(stored.get(name, ()))
-        stored["levels"] = {key: tuple(value) for key, value in stored["levels"].items()}
+        for name in ("levels", "groupings"):
+            stored[name] = {key: tuple(value) for key, value in stored.get(name, {}).items()}
         resolution = Resolution(**stored)
     return ModelSpec(
         terms=tuple(data["terms"]),
@@ -72,6 +80,7 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
         priors=Priors(**priors),
         response=tuple(data["response"]),
         group=data["group"],
+        groupings=tuple(data.get("groupings", ())),
         shape_terms=tuple(data.get("shape_terms", ())),
         shape_sites=bool(data.get("shape_sites", False)),
         resolution=resolution,
@@ -79,11 +88,11 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
 
 
 def _prior(value: Any) -> Any:
-    return Prior.from_dict(value) if isinstance(value, Mapping) else None
+    return read_prior(value) if isinstance(value, Mapping) else None
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Prior):
+    if isinstance(value, Prior | JointPrior | Law):
         return value.to_dict()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

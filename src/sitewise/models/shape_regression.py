@@ -22,6 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sitewise import names
+from sitewise.models.coefficient_priors import unit
 from sitewise.models.design import Design, make_design
 from sitewise.models.priors import Prior
 from sitewise.problems import Problems, nearest
@@ -52,7 +53,7 @@ def resolve_shape(spec: ModelSpec, covariates: pd.DataFrame, reference_patient: 
     design = make_design(spec.shape_terms, spec.variables, covariates)
     told = spec.priors.shape_terms
     priors = [
-        told.get(column) or told.get(term) or Prior("Normal", mu=0.0, sigma=DEFAULT_SHAPE_SD / unit_of(values))
+        told.get(column) or told.get(term) or Prior("Normal", mu=0.0, sigma=DEFAULT_SHAPE_SD / unit(values))
         for column, term, values in zip(design.columns, design.term_of_column, design.matrix.T, strict=True)
     ]
     reference = design.rows(pd.DataFrame([dict(reference_patient)]))[0] if spec.shape_terms else np.empty(0)
@@ -63,11 +64,6 @@ def resolve_shape(spec: ModelSpec, covariates: pd.DataFrame, reference_patient: 
         "shape_coefficients": tuple(priors),
         "site_shape_sd": own if spec.shape_sites else None,
     }
-
-
-def unit_of(values: Floats) -> float:
-    """Return what a default prior counts as one unit of a column: its sd, or one for zeros and ones."""
-    return 1.0 if bool(np.isin(values, (0.0, 1.0)).all()) else float(values.std(ddof=1))
 
 
 def check_shape_priors(spec: ModelSpec, covariates: pd.DataFrame, problems: Problems) -> None:

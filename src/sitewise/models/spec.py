@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 from sitewise.cohort import Cohort
 from sitewise.families import Family, Weibull
 from sitewise.models.formula import parse_formula, parse_shape, variables_of
-from sitewise.models.priors import Prior, Priors
+from sitewise.models.priors import Priors
+from sitewise.models.resolution import Resolution as Resolution
 from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
 from sitewise.models.spec_checks import check_spec
 from sitewise.names import HAZARD_RATIO
@@ -23,76 +24,6 @@ if TYPE_CHECKING:
     import pymc
 
 SPEC_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """The numbers that a spec takes from the cohort it was resolved on, once.
-
-    Parameters
-    ----------
-    columns : tuple of str
-        Design columns.
-    means, reference : tuple of float
-        Covariate means, where computation is centred, and the design row of the reference patient.
-    reference_patient : dict
-        The reference patient in words: level or median of each covariate.
-    levels : dict of str to tuple
-        Levels of the categorical covariates, reference first.
-    site_labels : tuple of str
-        Sites, in natural order; empty without site effects.
-    shape : tuple of Prior
-        A prior per shape parameter of the family.
-    baseline : str
-        Which baseline quantity ``baseline_prior`` is about: ``log_median``, ``log_scale`` or ``log_scale_at_means``.
-    baseline_prior : Prior
-        Its prior.
-    coefficients : tuple of Prior
-        A prior per design column, on the coefficient as the column is written.
-    site_sd, site_effects : Prior or None
-        Prior of the sd of random, or of fixed, site effects.
-    slope_columns : tuple of int
-        Positions of the design columns with random slopes.
-    site_slope_sd : tuple of Prior
-        A prior per such column, of the sd of its slopes.
-    training : dict of str to list, or None
-        The covariates of the cohort, when a term calls a function such as ``scale`` that learns from them.
-    shape_columns, shape_reference, shape_coefficients : tuple
-        Design columns of the log shape, the reference patient's values in them, and a prior per column.
-    site_shape_sd : Prior or None
-        Prior of the sd of the sites' log shapes, where these differ.
-    data_hash : str
-        Of the cohort.
-    time_unit : str
-        Of the cohort.
-    """
-
-    columns: tuple[str, ...]
-    means: tuple[float, ...]
-    reference: tuple[float, ...]
-    reference_patient: Mapping[str, Any]
-    levels: Mapping[str, tuple[str, ...]]
-    site_labels: tuple[str, ...]
-    shape: tuple[Prior, ...]
-    baseline: str
-    baseline_prior: Prior
-    coefficients: tuple[Prior, ...]
-    site_sd: Prior | None
-    site_effects: Prior | None
-    training: Mapping[str, list[Any]] | None
-    data_hash: str
-    time_unit: str
-    slope_columns: tuple[int, ...] = ()
-    site_slope_sd: tuple[Prior, ...] = ()
-    shape_columns: tuple[str, ...] = ()
-    shape_reference: tuple[float, ...] = ()
-    shape_coefficients: tuple[Prior, ...] = ()
-    site_shape_sd: Prior | None = None
-
-    @property
-    def slope_labels(self) -> tuple[str, ...]:
-        """Names of the design columns with random slopes."""
-        return tuple(self.columns[place] for place in self.slope_columns)
 
 
 @dataclass(frozen=True)
@@ -118,6 +49,8 @@ class ModelSpec:
         their columns are checked against the cohort's.
     group : str, optional
         Column named in ``(1 | group)``; checked against the cohort's site column.
+    groupings : sequence of str
+        Columns of further groupings, crossed with sites or nested in them, with random intercepts: ``("surgeon",)``.
     shape_terms : sequence of str
         Terms of the log of the family's shape (:mod:`sitewise.models.shape_regression`); none by default.
     shape_sites : bool
@@ -134,12 +67,14 @@ class ModelSpec:
     priors: Priors = field(default_factory=Priors)
     response: tuple[str, ...] = ()
     group: str | None = None
+    groupings: tuple[str, ...] = ()
     shape_terms: tuple[str, ...] = ()
     shape_sites: bool = False
     resolution: Resolution | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(self.terms))
+        object.__setattr__(self, "groupings", tuple(self.groupings))
         object.__setattr__(self, "shape_terms", tuple(self.shape_terms))
         check_spec(self)
 
@@ -180,7 +115,7 @@ class ModelSpec:
         if shape_group is not None and shape_group != parsed.group and (parsed.group or sites is None):
             raise SpecError(
                 f"The shape {shape!r} differs by '{shape_group}', which needs random effects of it: add (1 | {shape_group}) to "
-                f"the formula {formula!r}."
+                f"the formula {formula!r}, before other groups."
             )
         if sites is None:
             sites = RandomSites(slopes=parsed.slopes) if parsed.group else NoSites()
@@ -199,6 +134,7 @@ class ModelSpec:
             group=parsed.group if parsed.group else shape_group,
             shape_terms=shape_terms,
             shape_sites=shape_group is not None,
+            groupings=parsed.groupings,
         )
 
     @property
@@ -245,7 +181,8 @@ class ModelSpec:
         left = f"Surv({', '.join(self.response or ('time', 'event'))})"
         random = f"({' + '.join(['1', *self.slopes])} | {self.group or 'site'})"
         site = {RandomSites: random, FixedSites: "fixed sites"}.get(type(self.sites))
-        return f"{left} ~ {' + '.join([*self.terms, *([site] if site else [])]) or '1'}"
+        groups = [*([site] if site else []), *(f"(1 | {name})" for name in self.groupings)]
+        return f"{left} ~ {' + '.join([*self.terms, *groups]) or '1'}"
 
     @property
     def shape_formula(self) -> str:

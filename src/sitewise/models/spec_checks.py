@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sitewise import names
-from sitewise.families.base import EXTREME_VALUE
+from sitewise.models.site_checks import check_site_structure
 from sitewise.models.site_effects import RandomSites
+from sitewise.models.transforms import is_monotone
 from sitewise.names import HAZARD_RATIO, TIME_RATIO
 from sitewise.problems import SpecError, listed, nearest
 
@@ -28,19 +29,12 @@ def check_spec(spec: ModelSpec) -> None:
         raise SpecError(
             f"The {spec.family.name} family has no '{spec.metric}' metric. Use metric='{min(spec.family.metrics)}'."
         )
-    lacking = [term for term in spec.slopes if term not in spec.terms]
-    if lacking:
-        raise SpecError(
-            f"{listed(lacking)} {'has' if len(lacking) == 1 else 'have'} a random slope but no effect at an average site. "
-            f"Add {'it' if len(lacking) == 1 else 'them'} to the terms."
-        )
-    if spec.slopes and spec.family.standard != EXTREME_VALUE:
-        raise SpecError(
-            f"Random slopes are fitted where covariates multiply the hazard, not with {spec.family.name} times: "
-            "write (1 | site)."
-        )
+    check_site_structure(spec)
     if spec.shape_differs and names.SHAPE not in {item.name for item in spec.family.shape_parameters}:
         raise SpecError(f"The {spec.family.name} family has no shape that could differ. Use Weibull(), or leave shape out.")
+    monotone = [term for term in spec.shape_terms if is_monotone(term)]
+    if monotone:
+        raise SpecError(f"{listed(monotone)}: monotone effects are of the formula, not of the shape. Use the column itself.")
     if spec.shape_sites and not isinstance(spec.sites, RandomSites):
         raise SpecError("A shape that differs by site needs random site effects beside it: add (1 | site) to the formula.")
     if not (0 <= spec.guarantee_time < float("inf")):

@@ -25,9 +25,12 @@ from sitewise.estimands import (
     group_curves,
 )
 from sitewise.estimands.averages import MixtureAverages
+from sitewise.estimands.effects import has_time_ratios
+from sitewise.estimands.pooled import OfCompleted
 from sitewise.inference import FitResult
 from sitewise.models import FixedSites, RandomSites
-from sitewise.names import ALL_PATIENTS, HAZARD_RATIO, TIME_RATIO
+from sitewise.models.fitted import completed_fits
+from sitewise.names import ALL_PATIENTS, HAZARD_RATIO
 
 MILESTONES_IN_YEARS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 CURVE_POINTS = 41
@@ -71,7 +74,9 @@ class Analysis:
     @cached_property
     def population(self) -> Population:
         """The groups reported."""
-        return self.groups if self.groups is not None else RiskGroups.default(self.fit.cohort, self.fit.spec.variables)
+        chosen = self.groups if self.groups is not None else RiskGroups.default(self.fit.cohort, self.fit.spec.variables)
+        completed = completed_fits(self.fit)
+        return OfCompleted(chosen, self.fit.cohort, completed[0].cohort) if completed else chosen
 
     @cached_property
     def milestones(self) -> tuple[float, ...]:
@@ -110,8 +115,7 @@ class Analysis:
     @property
     def has_time_ratios(self) -> bool:
         """Whether effects are also ratios of times."""
-        spec = self.fit.spec
-        return spec.metric == TIME_RATIO if spec.shape_differs else TIME_RATIO in spec.family.metrics
+        return has_time_ratios(self.fit)
 
     @property
     def headline(self) -> SiteTreatment:

@@ -191,6 +191,13 @@ def _priors(found: Checks, files: Mapping[str, Path]) -> Section:
         ]
         head = ["Coefficient", "prior", "estimate of the data alone", "its error", "p"]
         tables.append(Table(head, own, "p: how surprising the estimate is under the prior."))
+    if len(found.mixture):
+        weights = [
+            [str(row.coefficient), f"Normal({row.mean:.2f}, {row.sd:.2f})", *(f"{one:.2f}" for one in (row.before, row.now))]
+            for row in rows_of(found.mixture.rename(columns={"prior_weight": "before", "posterior_weight": "now"}))
+        ]
+        note = "A component that has lost its weight is at odds with the patients."
+        tables.append(Table(["Coefficient", "component of its prior", "weight before", "weight now"], weights, note))
     picture = embedded(files["check_priors.svg"], "Contraction, power-scaling sensitivity, survival under the prior")
     return Section("priors", "How much is the prior?", sentences, tables, [picture])
 

@@ -33,6 +33,7 @@ TABLES = {
     "check_contraction": "contraction",
     "check_sensitivity": "sensitivity",
     "check_prior_conflict": "conflict",
+    "check_prior_weights": "mixture",
     "check_prior_curve": "prior_curve",
 }
 """Files without ``.csv``, and what of the checks they hold."""

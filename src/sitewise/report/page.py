@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from sitewise.report.analysis import Analysis
+from sitewise.report.imputed import missing_section
 from sitewise.report.page_evidence import checks_section, methods_section, truth_section, warnings_section
 from sitewise.report.page_first import first_screen
 from sitewise.report.page_parts import Section
@@ -85,6 +86,7 @@ def sections(
         effects_section(analysis, tables, pictures),
         populations_section(analysis, tables),
         sites_section(analysis, tables, pictures),
+        missing_section(analysis, tables),
         checks_section(analysis, pictures),
         follow_up_section(analysis),
         warnings_section(analysis),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def checks_section(analysis: Analysis, pictures: Mapping[str, Path]) -> Section:
         threshold = THRESHOLDS[check.name]
         better = ">" if threshold.larger_is_better else "<"
         bound = f"{check.ok:g}" if threshold.inclusive else f"{better} {check.ok:g}"
-        rows.append([threshold.title, f"{check.value:.4g}", bound, f"{better} {check.warn:g}", check.level])
+        warn = f"{better} {check.warn:g}" if math.isfinite(check.warn) else "else"
+        rows.append([threshold.title, f"{check.value:.4g}", bound, warn, check.level])
     early = early_events(analysis.fit) or [NO_SIGN]
     found = [embedded(pictures["chains"], "Ranks by chain and draws in order")] if "chains" in pictures else []
     table = Table(["Check of the computation", "value", "ok", "warn", "level"], rows)

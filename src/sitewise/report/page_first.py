@@ -12,6 +12,7 @@ from sitewise.names import ALL_PATIENTS
 from sitewise.problems import plural
 from sitewise.report.analysis import Analysis
 from sitewise.report.doubts import doubts
+from sitewise.report.imputed import imputed_sentences
 from sitewise.report.page_parts import (
     NOT_REACHED,
     duration,
@@ -268,4 +269,4 @@ def _data(analysis: Analysis) -> list[str]:
         found += [f"Assumed: {assumed}."] if assumed else []
     if cohort.rows_dropped:
         found.append(f"{cohort.rows_dropped} of {cohort.rows_read} rows were left out for missing values.")
-    return found
+    return found + imputed_sentences(analysis.fit)

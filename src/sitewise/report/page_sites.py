@@ -11,11 +11,13 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.estimands.summary import limits
+from sitewise.inference import FitResult
 from sitewise.inference.prior import prior_quantiles
-from sitewise.models import Prior
-from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES
+from sitewise.models import Prior, RandomSites
+from sitewise.models.groupings import of_grouping
+from sitewise.models.priors import log_ratio_per_sd
 from sitewise.report.analysis import Analysis
-from sitewise.report.page_parts import Section, Table, percent_span, pictures_of, rows_of, span, times_span
+from sitewise.report.page_parts import Section, Table, enumerated, percent_span, pictures_of, rows_of, span, times_span
 from sitewise.report.page_slopes import slope_sentences, slope_spreads, slope_tables
 
 Tables = Mapping[str, pd.DataFrame]
@@ -47,6 +49,7 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
         [
             "Differences between sites mix unmeasured case mix, chance and care; ranks are as uncertain as intervals.",
             *slope_sentences(analysis, tables),
+            *grouping_sentences(fit),
         ],
         made,
         pictures_of(
@@ -57,6 +60,16 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
             survival_by_site="Survival by site: model over Kaplan-Meier steps",
         ),
     )
+
+
+def grouping_sentences(fit: FitResult) -> list[str]:
+    """Return at which labels of further groupings curves are."""
+    if not fit.spec.groupings:
+        return []
+    return [
+        f"Patients are grouped by {enumerated(fit.spec.groupings)} too, with a spread of its own. Survival is that of patients "
+        "in an average group, whatever is said of sites."
+    ]
 
 
 def told_sites(table: pd.DataFrame) -> pd.DataFrame:
@@ -109,12 +122,38 @@ def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
     ratio = parameters[names.MEDIAN_HAZARD_RATIO if analysis.has_hazard_ratios else names.MEDIAN_TIME_RATIO]
     metric = "log hazard ratios" if fit.spec.metric == names.HAZARD_RATIO else "log time ratios"
     same = metric == f"log {told} ratios"  # the prior is about the ratio that is told
-    ratio_before = span(*(math.exp(LOG_RATIO_BETWEEN_SITES * end) for end in ends)) if same else "–"
+    per_sd = log_ratio_per_sd(fit.spec.sites)
+    ratio_before = span(*(math.exp(per_sd * end) for end in ends)) if same and per_sd is not None else "–"
     rows = [
         [f"sd of {metric}", span(*ends), span(after.median, after.lower, after.upper)],
         [f"median {told} ratio between two sites", ratio_before, span(ratio.median, ratio.lower, ratio.upper)],
     ]
     rows += slope_spreads(analysis, tables)
+    for name in fit.spec.groupings:
+        assert fit.spec.resolved.grouping_sd is not None
+        own = parameters[of_grouping(names.GROUPING_SD, name)]
+        before = span(*prior_quantiles(fit.spec.resolved.grouping_sd, (0.5, low, high)))
+        rows.append([f"sd of {metric} between groups of {name}", before, span(own.median, own.lower, own.upper)])
     slopes = dict(zip(fit.spec.resolved.slope_labels, fit.spec.resolved.site_slope_sd, strict=True))
-    priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items())])
-    return Table(["Spread between sites", "prior", "posterior"], rows, f"Prior: {priors}.")
+    others = {
+        "of correlations": fit.spec.resolved.site_correlation,
+        "of degrees of freedom above 2": fit.spec.resolved.site_degrees_of_freedom,
+        "between groups": fit.spec.resolved.grouping_sd,
+    }
+    further = [f"{words} {own}" for words, own in others.items() if own is not None]
+    priors = "; ".join([str(prior), *(f"of {label} {own}" for label, own in slopes.items()), *further])
+    note = f"Prior: {priors}.{student_t_note(fit)}"
+    return Table(["Spread between sites", "prior", "posterior"], rows, note)
+
+
+def student_t_note(fit: FitResult) -> str:
+    """Return what is assumed of the tails, where sites have a Student-t distribution."""
+    sites = fit.spec.sites
+    if not (isinstance(sites, RandomSites) and sites.is_student_t):
+        return ""
+    known = sites.degrees_of_freedom
+    freedom = "degrees of freedom that are estimated" if known is None else f"{known:g} degrees of freedom"
+    return (
+        f" Sites have a Student-t distribution with {freedom}, which expects a few far from the others; the sd is that of the "
+        "distribution, not its scale."
+    )

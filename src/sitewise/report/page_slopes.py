@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import betaincinv
 
 from sitewise import names
 from sitewise.estimands import new_site_log_hazard_ratios, prob_other_side_at_new_site, summarise
 from sitewise.estimands.summary import limits
+from sitewise.inference import FitResult
 from sitewise.inference.prior import prior_quantiles
 from sitewise.report.analysis import Analysis
 from sitewise.report.page_parts import Table, decimals, enumerated, probability, rows_of, span
+from sitewise.report.site_parameters import site_correlations
 from sitewise.report.slopes import average_of_slopes, measured_from
 
 Tables = Mapping[str, pd.DataFrame]
@@ -50,7 +55,7 @@ def slope_sentences(analysis: Analysis, tables: Tables) -> list[str]:
 
 
 def slope_spreads(analysis: Analysis, tables: Tables) -> list[list[str]]:
-    """Return a row of the table of spreads for each slope: prior beside posterior."""
+    """Return a row of the table of spreads for each slope and correlation: prior beside posterior."""
     fit = analysis.fit
     low, high = limits(analysis.prob)
     parameters = {row.parameter: row for row in rows_of(tables["parameters"])}
@@ -60,6 +65,23 @@ def slope_spreads(analysis: Analysis, tables: Tables) -> list[list[str]]:
         after = parameters[f"{names.SITE_SLOPE_SD}[{label}]"]
         before = _spread(*prior_quantiles(prior, (0.5, low, high)))
         made.append([f"sd of {metric} of {label}", before, _spread(after.median, after.lower, after.upper)])
+    return made + _correlations(fit, parameters, (0.5, low, high))
+
+
+def _correlations(fit: FitResult, parameters: Mapping[str, Any], levels: tuple[float, ...]) -> list[list[str]]:
+    """Return a row for each correlation of a site's effect and slopes.
+
+    Under LKJ(eta) on d x d matrices each is 2 y - 1 with y ~ Beta(a, a), a = eta - 1 + d / 2 (Lewandowski et al. 2009).
+    """
+    prior, terms = fit.spec.resolved.site_correlation, fit.spec.resolved.site_terms
+    if prior is None:
+        return []
+    a = prior.values["eta"] - 1 + len(terms) / 2
+    before = span(*(2 * float(betaincinv(a, a, level)) - 1 for level in levels))
+    made = []
+    for (one, other), name in zip(combinations(terms, 2), site_correlations(fit), strict=True):
+        after = parameters[name]
+        made.append([f"correlation of {one} and {other}", before, span(after.median, after.lower, after.upper)])
     return made
 
 

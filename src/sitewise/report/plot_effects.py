@@ -11,6 +11,7 @@ from sitewise import names
 from sitewise.estimands import expected_events, hazard_ratios, site_effects, summarise, time_ratios
 from sitewise.inference.prior import density_grid, prior_quantiles
 from sitewise.models import Prior
+from sitewise.models.fitted import completed_fits
 from sitewise.report.analysis import Analysis
 from sitewise.report.page_parts import decimals
 from sitewise.report.slopes import alone
@@ -185,7 +186,7 @@ def plot_chains(analysis: Analysis) -> Figure | None:
 
     Ranks over all chains should be even in each (Vehtari et al. 2021, section 4.4).
     """
-    if names.WEIGHTED_POSTERIOR in analysis.fit.tree.children:
+    if names.WEIGHTED_POSTERIOR in analysis.fit.tree.children or completed_fits(analysis.fit):
         return None
     posterior = analysis.fit.posterior
     quantities: dict[str, np.ndarray] = {}

@@ -15,10 +15,10 @@ from sitewise.estimands import (
     log_hazard_ratios,
     prob_above,
     site_log_hazard_ratios,
-    site_slope_sd,
     summarise,
 )
 from sitewise.inference import FitResult
+from sitewise.models.fitted import completed_fits
 from sitewise.models.formula import variables_of
 from sitewise.models.model_data import slope_rows
 from sitewise.models.resolve import prepare
@@ -30,24 +30,6 @@ STEPS, PRECISE, LONGEST = 100, 1e-9, 2.0
 """Newton's method: most steps, the step that ends it, and the longest step in a log hazard."""
 FARTHEST, WORST_CONDITION = 12.0, 1e12
 """Largest effect of a column's range that a site alone is believed, and the worst condition of its information."""
-
-
-def slope_parameters(fit: FitResult) -> dict[str, xr.DataArray]:
-    """Return the draws of the sds of slopes, by their names in ``parameters.csv``: the spec's metric, then every metric."""
-    if not fit.spec.resolved.slope_columns:
-        return {}
-    found = {
-        names.SITE_SLOPE_SD: fit.posterior[names.SITE_SLOPE_SD],
-        f"{names.SITE_SLOPE_SD}_{names.LOG_HAZARD_RATIO}": site_slope_sd(fit),
-    }
-    if names.TIME_RATIO in fit.spec.family.metrics:
-        found[f"{names.SITE_SLOPE_SD}_{names.LOG_TIME_RATIO}"] = site_slope_sd(fit, metric=names.TIME_RATIO)
-    labels = fit.spec.resolved.slope_labels
-    return {
-        f"{name}[{label}]": draws.isel({names.SLOPE: place}, drop=True)
-        for place, label in enumerate(labels)
-        for name, draws in found.items()
-    }
 
 
 def average_of_slopes(fit: FitResult) -> xr.DataArray:
@@ -103,7 +85,9 @@ def alone(fit: FitResult) -> Alone:
     on one column at a time for its slope (of zeros and ones that is the log ratio of events over expected events), on all of
     them for the effect.
     """
-    resolution, data = fit.spec.resolved, prepare(fit.spec, fit.cohort)
+    # Of patients who lack covariates, these are raw numbers of the first completed cohort.
+    patients = (*completed_fits(fit), fit)[0].cohort
+    resolution, data = fit.spec.resolved, prepare(fit.spec, patients)
     exposure = expected_events(fit, fit.cohort.time_at_risk_to) * fit.cohort.weights
     events = fit.cohort.event * fit.cohort.weights
     distances = slope_rows(fit.spec, data)

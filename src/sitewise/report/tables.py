@@ -14,21 +14,19 @@ from sitewise.estimands import (
     effect_metric,
     log_hazard_ratios,
     log_time_ratios,
-    median_ratio,
     prob_above,
     site_effects,
     site_ranks,
-    site_sd,
     summarise,
 )
 from sitewise.estimands.contrasts import NULL, Floats, compared
 from sitewise.estimands.summary import DIAGNOSTICS
 from sitewise.inference import FitResult
-from sitewise.models import RandomSites
 from sitewise.report.analysis import FEW_EVENTS, Analysis
 from sitewise.report.doubts import early_events
 from sitewise.report.shapes import shape_parameters, with_site_shapes
-from sitewise.report.slopes import site_slopes, slope_parameters
+from sitewise.report.site_parameters import site_parameters
+from sitewise.report.slopes import site_slopes
 
 GROUP_COLUMNS = ["group", "n", "events", "sites_represented", "person_time", "km_median", "km_lower", "km_upper"]
 GROUP_COLUMNS += ["last_time", "data_poor", "note"]
@@ -47,7 +45,16 @@ def coefficients(analysis: Analysis) -> pd.DataFrame:
             table[target] = np.exp(table[source])
         table["prob_above_zero"] = prob_above(draws, 0.0).to_numpy()
         parts.append(table)
-    columns = ["term", "metric", *SUMMARY, "ratio", "ratio_lower", "ratio_upper", "prob_above_zero", *DIAGNOSTICS]
+    columns = [
+        "term",
+        "metric",
+        *SUMMARY,
+        "ratio",
+        "ratio_lower",
+        "ratio_upper",
+        "prob_above_zero",
+        *DIAGNOSTICS,
+    ]
     return pd.concat(parts, ignore_index=True)[columns]
 
 
@@ -56,16 +63,8 @@ def parameters(analysis: Analysis) -> pd.DataFrame:
     fit = analysis.fit
     wanted: dict[str, xr.DataArray] = {item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters}
     at_means = (names.LOG_SCALE_AT_MEANS,) if fit.spec.centred_at_means else ()
-    wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, *at_means)} | shape_parameters(fit)
-    if isinstance(fit.spec.sites, RandomSites):
-        wanted[names.SITE_SD] = fit.posterior[names.SITE_SD]
-        if analysis.has_hazard_ratios:
-            wanted[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
-        if analysis.has_time_ratios:
-            wanted[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
-        ratio = median_ratio(fit)
-        wanted[str(ratio.name)] = ratio
-        wanted |= slope_parameters(fit)
+    wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, *at_means)}
+    wanted |= shape_parameters(fit) | site_parameters(fit)
     rows = [summarise(draws, prob=analysis.prob).assign(parameter=name) for name, draws in wanted.items()]
     return pd.concat(rows, ignore_index=True)[["parameter", *SUMMARY, *DIAGNOSTICS]]
 

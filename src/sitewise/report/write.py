@@ -11,6 +11,7 @@ import pandas as pd
 
 from sitewise import names
 from sitewise.report.analysis import Analysis
+from sitewise.report.imputed import imputation_numbers, with_imputation
 from sitewise.report.json_files import write_json
 from sitewise.report.tables import all_tables, diagnostics
 from sitewise.report.truth_table import truth_table
@@ -18,6 +19,8 @@ from sitewise.report.truth_table import truth_table
 DRAWN = ("survival", "survival_by_site", "effects", "sites", "hazard_ratio_over_time", "site_slopes", "site_spread", "chains")
 SOMETIMES = (
     "truth.csv",
+    "missing.csv",
+    "imputation.csv",
     "site_models.csv",
     "site_slopes.csv",
     *(f"{name}.{kind}" for name in DRAWN for kind in ("png", "svg")),
@@ -58,7 +61,7 @@ def write_all(
 
     started = time.perf_counter()
     report("Writing tables")
-    tables = all_tables(analysis)
+    tables = with_imputation(analysis, all_tables(analysis))
     truth = truth_table(analysis, tables)
     extra = {"truth": truth, "site_models": analysis.site_models}
     for name, table in {**tables, **{name: table for name, table in extra.items() if table is not None}}.items():
@@ -75,6 +78,7 @@ def write_all(
     written["posterior.nc"] = analysis.fit.save(folder / "posterior.nc")
     seconds["save"] = time.perf_counter() - started
     content = diagnostics(analysis.fit, prob=analysis.prob)
+    content |= imputation_numbers(analysis.fit)
     content["seconds"] = {**analysis.fit.seconds, **seconds}
     written["diagnostics.json"] = write_json(folder / "diagnostics.json", content)
     return written

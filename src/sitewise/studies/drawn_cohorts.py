@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference import FitResult
-from sitewise.inference.packing import DIMENSIONS
+from sitewise.inference.labels import dimensions_of, labels_of
 from sitewise.models.fitted import Fitted
 from sitewise.models.model_data import ModelData
 from sitewise.models.resolve import prepare
 from sitewise.models.site_effects import FixedSites
 from sitewise.models.spec import ModelSpec
+from sitewise.models.student_t import degrees_of_freedom, unit_scale
 from sitewise.problems import SpecError
 from sitewise.studies.replication.sources import Item
 from sitewise.studies.replication.work import LightFit, branch
@@ -130,10 +131,7 @@ class DrawnCohorts:
         rows = rng.choice(weights.size, self.patients, p=weights / weights.sum())
         data = replace(self._arrays[0].some(rows), weight=None)
         if self.site_count is not None:
-            truth[names.SITE_EFFECT] = truth[names.SITE_SD][:, None] * rng.standard_normal((1, self.site_count))
-            if names.SITE_SLOPE_SD in truth:
-                size = (1, self.site_count, truth[names.SITE_SLOPE_SD].shape[-1])
-                truth[names.SITE_SLOPE] = truth[names.SITE_SLOPE_SD][:, None] * rng.standard_normal(size)
+            truth |= new_sites(self.fitted.spec, truth, self.site_count, rng)
             if names.SITE_SHAPE_SD in truth:
                 truth[names.SITE_LOG_SHAPE] = truth[names.SITE_SHAPE_SD][:, None] * rng.standard_normal((1, self.site_count))
             data = replace(data, site=rng.permutation(np.arange(self.patients) % self.site_count))
@@ -192,6 +190,23 @@ class DrawnCohorts:
         return f"{known} {numbers}"
 
 
+def new_sites(spec: ModelSpec, truth: Mapping[str, Floats], count: int, rng: np.random.Generator) -> dict[str, Floats]:
+    """Return effects (1, J) and slopes (1, J, K) of new sites from their distribution under one draw."""
+    freedom = degrees_of_freedom(spec, truth)
+    if freedom is not None:
+        standard = unit_scale(freedom)[:, None] * rng.standard_t(freedom[:, None], (1, count))
+        return {names.SITE_EFFECT: truth[names.SITE_SD][:, None] * standard}
+    standard = rng.standard_normal((1, count))
+    found = {names.SITE_EFFECT: truth[names.SITE_SD][:, None] * standard}
+    if names.SITE_SLOPE_SD in truth:
+        slopes = rng.standard_normal((1, count, truth[names.SITE_SLOPE_SD].shape[-1]))
+        if names.SITE_CORRELATION in truth:
+            factor = np.linalg.cholesky(truth[names.SITE_CORRELATION])
+            slopes = (np.concatenate([standard[..., None], slopes], axis=-1) @ np.swapaxes(factor, -1, -2))[..., 1:]
+        found[names.SITE_SLOPE] = truth[names.SITE_SLOPE_SD][:, None] * slopes
+    return found
+
+
 def lower_ends(made: ModelData, time: Floats, guarantee_time: float) -> Floats | None:
     """Return the lower ends of intervals in the cohort's unit, equal to the times where these are exact; None without any."""
     if made.interval is None or made.log_lower is None or made.lower_known is None:
@@ -202,14 +217,5 @@ def lower_ends(made: ModelData, time: Floats, guarantee_time: float) -> Floats |
 
 def one_draw(spec: ModelSpec, truth: Mapping[str, Floats]) -> xr.Dataset:
     """Return true parameters, shapes (1,) or (1, terms or sites), as a posterior of one draw."""
-    content = {name: ((names.CHAIN, names.DRAW, *DIMENSIONS.get(name, ())), values[None]) for name, values in truth.items()}
-    coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: [0]}
-    if spec.resolved.columns:
-        coords[names.TERM] = list(spec.resolved.columns)
-    if spec.has_sites:
-        coords[names.SITE] = list(spec.resolved.site_labels)
-    if spec.resolved.slope_columns:
-        coords[names.SLOPE] = list(spec.resolved.slope_labels)
-    if spec.resolved.shape_columns:
-        coords[names.SHAPE_TERM] = list(spec.resolved.shape_columns)
-    return xr.Dataset(content, coords=coords)
+    content = {name: ((names.CHAIN, names.DRAW, *dimensions_of(spec, name)), values[None]) for name, values in truth.items()}
+    return xr.Dataset(content, coords={names.CHAIN: [0], names.DRAW: [0], **labels_of(spec)})

@@ -104,7 +104,7 @@ def compare_families(
     cohort : Cohort, optional
         The patients, when a spec was given.
     families : sequence of Family, optional
-        Default all that can be fitted.
+        Default all that can be fitted, each with its own defaults.
     groups : Population, optional
         Default ``all`` and each level of the model's categorical covariates.
     times : sequence of float
@@ -154,10 +154,10 @@ def with_family(spec: ModelSpec, family: Family) -> tuple[ModelSpec, str]:
     priors, metric, note = spec.priors, spec.metric, ""
     if metric not in family.metrics:
         metric = min(family.metrics)
-        told = [priors.coefficients, priors.site_sd, priors.site_effects]
+        told = [priors.coefficients, priors.site_sd, priors.site_effects, priors.grouping_sd]
         if priors.terms or any(prior is not None for prior in told):
             note = f"{family.name}: effects are {metric}s, so that priors of coefficients and sites are the defaults."
-        priors = replace(priors, coefficients=None, terms={}, site_sd=None, site_effects=None)
+        priors = replace(priors, coefficients=None, terms={}, site_sd=None, site_effects=None, grouping_sd=None)
     if not family.shape_parameters:
         priors = replace(priors, shape=None)
     if spec.shape_differs and names.SHAPE not in {item.name for item in family.shape_parameters}:

@@ -13,6 +13,7 @@ from sitewise.families.metric import log_cumulative_hazard, log_hazard
 from sitewise.inference.densities import coefficient_name
 from sitewise.models.model_data import ModelData, slope_rows
 from sitewise.models.spec import ModelSpec
+from sitewise.models.student_t import degrees_of_freedom, mixture_of_normals
 from sitewise.problems import SpecError, listed
 from sitewise.studies.site_integral import LARGEST, log_probability, log_site_integral, log_site_integral_with_intervals
 from sitewise.studies.slope_integral import MOST_SLOPES, log_site_integral_with_slopes
@@ -57,6 +58,7 @@ def log_likelihood_of_site(spec: ModelSpec, variables: Variables, patients: Mode
 
     events = log_hazard(spec.family, spec.metric, patients.log_time, predictor, scale, shape) @ (weight * exact)
     count, site_sd = float(weight @ exact), hazard_site_sd(spec, variables) if spec.has_sites else None
+    correlation = variables.get(names.SITE_CORRELATION)
     if site_sd is not None and spec.resolved.slope_columns:
         seen, rows, slope_sd = weight > 0, _slope_rows(spec, patients), hazard_slope_sd(spec, variables)
         if (rows[seen] != rows[seen][:1]).any():
@@ -72,20 +74,41 @@ def log_likelihood_of_site(spec: ModelSpec, variables: Variables, patients: Mode
                     rows[interval][:, moving],
                     site_sd=site_sd,
                     slope_sd=slope_sd[:, moving],
+                    correlation=None if correlation is None else _of_slopes(correlation, moving),
                 )
             )
         # One effect moves them all alike, b + s d.
-        site_sd = np.hypot.reduce(np.column_stack([site_sd, slope_sd * rows[seen][:1].sum(axis=0)]), axis=1)
+        moves = np.column_stack([site_sd, slope_sd * rows[seen][:1].sum(axis=0)])
+        if correlation is not None:
+            moves = (moves[:, None, :] @ np.linalg.cholesky(correlation))[:, 0]
+        site_sd = np.hypot.reduce(moves, axis=1)
+    freedom = degrees_of_freedom(spec, variables)
     if not interval.any():
         total = _hazard(log_cumulative, patients, weight)
         if ((total > 0) & (total < LARGEST)).all():
-            return np.asarray(events - total if site_sd is None else events + log_site_integral(count, total, site_sd=site_sd))
+            if site_sd is None:
+                return np.asarray(events - total)
+            integral = _over_normals(lambda sd: log_site_integral(count, total, site_sd=sd), site_sd, freedom)
+            return np.asarray(events + integral)
     log_total = np.logaddexp.reduce(_log_hazards_survived(log_cumulative, patients, interval, weight), axis=1)
     within, weight = _log_within(log_cumulative, patients, interval), weight[interval]
     if site_sd is None:
         with np.errstate(over="ignore"):
             return np.asarray(events - np.exp(log_total) + log_probability(within) @ weight)
-    return np.asarray(events + log_site_integral_with_intervals(count, log_total, within, weight, site_sd=site_sd))
+    integral = _over_normals(
+        lambda sd: log_site_integral_with_intervals(count, log_total, within, weight, site_sd=sd), site_sd, freedom
+    )
+    return np.asarray(events + integral)
+
+
+def _over_normals(log_integral: Callable[[Floats], Floats], site_sd: Floats, freedom: Floats | None) -> Floats:
+    """Return the log integral over a normal effect of sd (S,), or over a Student-t one, which is a mixture of normals."""
+    if freedom is None:
+        return log_integral(site_sd)
+    sds, shares = mixture_of_normals(freedom)
+    with np.errstate(divide="ignore"):
+        each = [log_integral(site_sd * sd) + np.log(share) for sd, share in zip(sds.T, shares.T, strict=True)]
+    return np.asarray(np.logaddexp.reduce(each, axis=0))
 
 
 def _hazard(log_cumulative: LogHazard, patients: ModelData, weight: Floats) -> Floats:
@@ -122,6 +145,12 @@ def _log_within(log_cumulative: LogHazard, patients: ModelData, interval: Rows) 
         return np.asarray(upper + np.log(-np.expm1(gap)))
 
 
+def _of_slopes(correlation: Floats, slopes: Rows) -> Floats:
+    """Return the correlation matrices (S, 1 + m, 1 + m) of a site's effect and m of its slopes."""
+    places = np.flatnonzero(np.append(True, slopes))
+    return correlation[:, places[:, None], places]
+
+
 def _slope_rows(spec: ModelSpec, patients: ModelData) -> Floats:
     """Return the distances of the columns with random slopes from the reference patient, shape (n, m)."""
     require_site_integral(spec)
@@ -134,7 +163,8 @@ def require_site_integral(spec: ModelSpec) -> None:
     Raises
     ------
     SpecError
-        With random slopes of more than three columns, shapes that differ, or under a family without hazard ratios.
+        With random slopes of more than three columns, further groupings, shapes that differ, or under a family without hazard
+        ratios.
     """
     require_one_shape(spec)
     if spec.family.standard != EXTREME_VALUE:
@@ -142,6 +172,11 @@ def require_site_integral(spec: ModelSpec) -> None:
             "The likelihood of a site that was not fitted is integrated over an effect that multiplies hazards, as with "
             f"weibull and exponential times. Under the {spec.family.name} family leave out patients instead: "
             "arviz_stats.loo(fit.tree)."
+        )
+    if spec.groupings:
+        raise SpecError(
+            f"The model groups patients by {listed(spec.groupings)} too, whose effects a site that was not fitted may share "
+            "with others. Leave out patients instead of sites (leave_one_out), or fit without further groupings."
         )
     labels = spec.resolved.slope_labels
     if len(labels) > MOST_SLOPES:

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sitewise.models.joint_priors import JointPrior
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError, listed
 
 SIGMAS = (0.1, 0.25, 0.5, 1.0, 2.0)
 AS_GIVEN = "as specified"
-SCALES = {"Normal": "sigma", "StudentT": "sigma", "Cauchy": "beta", "Laplace": "b"}
+SCALES = {"Normal": "sigma", "StudentT": "sigma", "Cauchy": "beta", "Laplace": "b", "NormalMixture": "sigma"}
 """The parameter that widens a prior on the whole line."""
 SPREADS = {"HalfNormal": "sigma", "HalfStudentT": "sigma", "HalfCauchy": "beta", "InverseGamma": "beta"}
 INVERSE_SPREADS = {"Exponential": "lam", "Gamma": "beta"}
@@ -107,11 +108,14 @@ def with_priors(spec: ModelSpec, /, *, site_sd: Prior | None = None, coefficient
     return replace(spec, resolution=resolution, priors=priors)
 
 
-def _widened(prior: Prior, factor: float) -> Prior:
+def _widened(prior: Prior | JointPrior, factor: float) -> Prior:
     scale = SCALES.get(prior.dist)
-    if scale is None or scale not in prior.values:
+    if isinstance(prior, JointPrior) or scale is None or scale not in prior.values:
         raise SpecError(f"The scale of the prior {prior} is not known. Priors of {listed(SCALES)} can be widened.")
-    return Prior(prior.dist, **{**prior.values, scale: factor * prior.values[scale]})
+    own = prior.values[scale]
+    return Prior(
+        prior.dist, **{**prior.values, scale: [factor * one for one in own] if isinstance(own, tuple) else factor * own}
+    )
 
 
 def with_spread(spec: ModelSpec, factor: float) -> ModelSpec:

@@ -21,7 +21,7 @@ from sitewise.inference import Engine, FitResult, NestedLaplace
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.nested_laplace.engine import RETRY_FACTOR
 from sitewise.inference.prior import prior_quantiles
-from sitewise.models.priors import LOG_RATIO_BETWEEN_SITES, Prior
+from sitewise.models.priors import Prior, log_ratio_per_sd
 from sitewise.models.spec import ModelSpec
 from sitewise.studies.given import spec_and_cohort
 from sitewise.studies.prior_grid import GridPoint, prior_grid
@@ -169,8 +169,9 @@ def _priors(grid: Sequence[GridPoint], found: Replicates) -> pd.DataFrame:
             posterior = [spreads.get(number, {}).get(name, np.nan) for name in ("median", "lower", "upper")]
             row |= {"site_sd_prior_median": median, "site_sd_prior_95": high}
             row |= dict(zip(("site_sd_median", "site_sd_lower", "site_sd_upper"), posterior, strict=True))
+            per_sd = log_ratio_per_sd(point.spec.sites)
             for name, value in {"prior_median": median, "prior_95": high, "median": posterior[0]}.items():
-                row[f"median_ratio_{name}"] = np.exp(LOG_RATIO_BETWEEN_SITES * value)
+                row[f"median_ratio_{name}"] = np.nan if per_sd is None else np.exp(per_sd * value)
         row["log_marginal_likelihood"] = fit.get("log_marginal_likelihood", np.nan)
         row["log_marginal_likelihood_mcse"] = _error(found, fit)
         rows.append(row | {name: fit.get(name, "") for name in ("verdict", "status", "message")})

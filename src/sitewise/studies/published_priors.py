@@ -2,7 +2,9 @@
 
 Another paper's patients are like one's own only in part. Their information is discounted (a power prior, Ibrahim & Chen 2000,
 Stat Sci 15:46: a share of the published precision), and the tails of a Student t let one's own data prevail where they disagree
-(O'Hagan & Pericchi 2012, Braz J Prob Stat 26:372). Whether they do disagree is one of the checks of a fit.
+(O'Hagan & Pericchi 2012, Braz J Prob Stat 26:372); or a share of the prior is vague from the start, and the weight which that
+share has gained says how far they disagree (Schmidli et al. 2014, Biometrics 70:1023). Whether they do is one of the checks of
+a fit.
 """
 
 from __future__ import annotations
@@ -19,12 +21,14 @@ from sitewise.cohort import Cohort
 from sitewise.evidence import Evidence
 from sitewise.evidence.entries import Model, Term
 from sitewise.models import ModelSpec, Prior, Priors
+from sitewise.models.coefficient_priors import DEFAULT_COEFFICIENT_SD, unit
 from sitewise.models.design import make_design
 from sitewise.names import HAZARD_RATIO
 from sitewise.problems import SpecError, listed
 
 COLUMNS = ["term", "used", "reason", "hazard_ratio", "lower", "upper", "adjusted", "where", "log_hazard_ratio", "published_sd"]
 COLUMNS += ["prior"]
+DEGREES_OF_FREEDOM = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +58,8 @@ def published_priors(
     *,
     cohort: Cohort,
     discount: float = 0.5,
-    degrees_of_freedom: float | None = 4.0,
+    degrees_of_freedom: float | None = DEGREES_OF_FREEDOM,
+    robust: float | None = None,
     endpoint: str = "os",
     levels: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
 ) -> PublishedPriors:
@@ -74,7 +79,11 @@ def published_priors(
     discount : float
         Share of the published precision that is kept, in (0, 1].
     degrees_of_freedom : float, optional
-        Of the Student t; None for a normal prior, which own data hardly ever overrule.
+        Of the Student t; None for a normal prior, which own data hardly ever overrule. Not beside ``robust``.
+    robust : float, optional
+        Instead of a Student t: the weight, inside (0, 1), of a vague component beside the paper's normal. The vague one is what
+        the coefficient has as prior without a paper, Normal(0, 1) per sd of a numeric column and as it is on a 0/1 column.
+        :func:`sitewise.mixture_weights` tells of a fit which of the two the patients chose.
     endpoint : str
         Of the paper's models.
     levels : mapping of str to mapping, optional
@@ -83,12 +92,17 @@ def published_priors(
     Raises
     ------
     SpecError
-        When the spec has time ratios, the discount is out of range, or no row matches.
+        When the spec has time ratios, the discount or the weight is out of range, both kinds of tails are asked for, or no row
+        matches.
     """
     if spec.metric != HAZARD_RATIO:
         raise SpecError("Papers print hazard ratios; a spec with metric='time-ratio' cannot take priors from them.")
     if not 0 < discount <= 1:
         raise SpecError(f"discount is {discount:g}; it must be above 0 (nothing is kept) and at most 1 (all of it).")
+    if robust is not None and not 0 < robust < 1:
+        raise SpecError(f"robust is {robust:g}; the weight of the vague component must be inside (0, 1), such as 0.2.")
+    if robust is not None and degrees_of_freedom not in (DEGREES_OF_FREEDOM, None):
+        raise SpecError("robust mixes two normals, and degrees_of_freedom asks for a Student t. Give one of them.")
     design = make_design(spec.terms, spec.variables, cohort.covariates)
     rows, made = [], {}
     for column in design.columns:
@@ -113,7 +127,10 @@ def published_priors(
         sd = (math.log(term.upper) - math.log(term.lower)) / (2 * float(ndtri(0.5 + model.prob / 2)))
         scale = sd / math.sqrt(discount)
         prior = Prior("Normal", mu=log_ratio, sigma=scale)
-        if degrees_of_freedom is not None:
+        if robust is not None:
+            vague = DEFAULT_COEFFICIENT_SD / unit(design.matrix[:, design.columns.index(column)])
+            prior = Prior("NormalMixture", w=[1 - robust, robust], mu=[log_ratio, 0.0], sigma=[scale, vague])
+        elif degrees_of_freedom is not None:
             prior = Prior("StudentT", nu=degrees_of_freedom, mu=log_ratio, sigma=scale)
         made[column] = prior
         printed = (term.hazard_ratio, term.lower, term.upper)

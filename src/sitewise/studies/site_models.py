@@ -78,18 +78,18 @@ def _alternatives(spec: ModelSpec) -> dict[str, SiteEffect]:
     """Return the treatments of sites that are compared; a spec with random slopes is "random" itself."""
     if not (isinstance(spec.sites, RandomSites) and spec.slopes):
         return ALTERNATIVES
-    intercepts = replace(spec.sites, slopes=())
+    intercepts = replace(spec.sites, slopes=(), correlated=False)
     first, *others = ALTERNATIVES.items()
     return dict([first, (INTERCEPTS, intercepts), *others])
 
 
 def _with_sites(spec: ModelSpec, sites: SiteEffect) -> ModelSpec:
     """Return the unresolved spec with other site effects; priors of the site effects and slopes go with them."""
-    priors = replace(spec.priors, site_sd=None, site_effects=None, site_slope_sd=None)
+    priors = spec.priors.without_sites()
     if isinstance(sites, RandomSites):
-        priors = replace(priors, site_sd=spec.priors.site_sd)
-    elif spec.shape_sites:  # shapes of sites stand beside random effects only
-        spec, priors = replace(spec, shape_sites=False), replace(priors, site_shape_sd=None)
+        priors = replace(priors, site_sd=spec.priors.site_sd, site_shape_sd=spec.priors.site_shape_sd)
+    else:  # shapes of sites stand beside random effects only
+        spec = replace(spec, shape_sites=False)
     return replace(spec, sites=sites, priors=priors, resolution=None)
 
 

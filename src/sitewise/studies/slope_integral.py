@@ -1,8 +1,9 @@
 """The likelihood of a site's patients with the site's own effect and its random slopes integrated out together.
 
 Given a draw, the hazard of a patient is multiplied by exp(x), x = b + s d: effect b and slopes s are the site's, d are the
-patient's distances from the reference patient. In z = (b / sd, s / slope sd), which is standard normal, the log integrand is
-concave, with second derivatives of at most -1 in every direction. The integral is a sum over a lattice about its only mode.
+patient's distances from the reference patient. In z, which is standard normal, with (b / sd, s / slope sd) = z, or U z where
+their correlation matrix is U U', the log integrand is concave, with second derivatives of at most -1 in every direction. The
+integral is a sum over a lattice about its only mode.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def log_site_integral_with_slopes(
     *,
     site_sd: Floats,
     slope_sd: Floats,
+    correlation: Floats | None = None,
 ) -> Floats:
     """Return log of the integral of a site's likelihood over its effect and slopes, draw by draw.
 
@@ -70,6 +72,8 @@ def log_site_integral_with_slopes(
         Their rows of ``rows``.
     site_sd, slope_sd : ndarray, shape (S,) and (S, m)
         Sds over sites of the log hazard ratios.
+    correlation : ndarray, shape (S, 1 + m, 1 + m), optional
+        Correlation matrices of effect and slopes; default independent.
 
     Returns
     -------
@@ -83,20 +87,31 @@ def log_site_integral_with_slopes(
     within = np.where(impossible[:, None], 0.0, log_within)
     sds = np.maximum(np.column_stack([site_sd, slope_sd]), SMALLEST_SD)
     counts = events @ np.column_stack([np.ones(len(rows)), rows])
+    factor = _upper_factor(correlation, sds.shape)
     value = np.empty(len(sds))
     size = max(1, BLOCK // (len(distinct) + weight.size))
     for start in range(0, len(sds), size):
         part = slice(start, start + size)
-        sd, site_hazard = sds[part], np.logaddexp.reduce(hazard[part], axis=1)
+        sd, site_hazard, unit = sds[part], np.logaddexp.reduce(hazard[part], axis=1), sds[part, :, None] * factor[part]
         effect = mode_of_effect(float(counts[0]), site_hazard + 2 * np.log(sd[:, 0]), within[part], weight, sd[:, 0])
-        site = Site(counts * sd, hazard[part], _scaled(sd, distinct), within[part], _scaled(sd, rows_within), weight)
-        value[part] = site.integral(effect / sd[:, 0])
+        site = Site(counts @ unit, hazard[part], _scaled(unit, distinct), within[part], _scaled(unit, rows_within), weight)
+        value[part] = site.integral(effect / unit[:, 0, 0])
     return np.where(impossible, -np.inf, value)
 
 
-def _scaled(sds: Floats, rows: Floats) -> Floats:
-    """Return what a step of one in each z adds to the log hazards, shape (S, patients, 1 + m)."""
-    return np.asarray(sds[:, None, :] * np.column_stack([np.ones(len(rows)), rows]))
+def _scaled(unit: Floats, rows: Floats) -> Floats:
+    """Return what a step of one in each z adds to the log hazards, shape (S, patients, 1 + m), given what it adds to (b, s)."""
+    return np.asarray(np.column_stack([np.ones(len(rows)), rows]) @ unit)
+
+
+def _upper_factor(correlation: Floats | None, shape: tuple[int, ...]) -> Floats:
+    """Return U with R = U U', upper triangular, so that the first z moves the effect alone and thereby all patients alike.
+
+    It is Cholesky's factor of R read backwards, shape (S, 1 + m, 1 + m).
+    """
+    if correlation is None:
+        return np.broadcast_to(np.eye(shape[1]), (*shape, shape[1]))
+    return np.linalg.cholesky(correlation[:, ::-1, ::-1])[:, ::-1, ::-1]
 
 
 @dataclass(frozen=True, eq=False)

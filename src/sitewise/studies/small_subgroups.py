@@ -148,10 +148,9 @@ def small_subgroups(
 
 def without_effects(spec: ModelSpec) -> ModelSpec:
     """Return a spec without covariates and sites, unresolved, with the same baseline and priors of it."""
-    priors = replace(spec.priors, coefficients=None, terms={}, site_sd=None, site_effects=None, site_slope_sd=None)
-    priors = replace(priors, shape_terms={}, site_shape_sd=None)
-    flat = replace(spec, shape_terms=(), shape_sites=False)
-    return replace(flat, terms=(), sites=NoSites(), priors=priors, group=None, resolution=None)
+    priors = replace(spec.priors.without_sites(), coefficients=None, terms={}, grouping_sd=None, shape_terms={})
+    spec = replace(spec, shape_terms=(), shape_sites=False)
+    return replace(spec, terms=(), sites=NoSites(), priors=priors, group=None, groupings=(), resolution=None)
 
 
 def _log_hazards(spec: ModelSpec, data: ModelData, time: float, engine: Engine, seed: int) -> Floats:

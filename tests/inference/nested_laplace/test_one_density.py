@@ -12,7 +12,7 @@ from scipy import integrate
 import sitewise as sw
 from sitewise.families import FAMILIES
 from sitewise.families.base import KINDS_OF_DATA
-from sitewise.inference import kernel, packing
+from sitewise.inference import kernel, packing, prior_codes
 from sitewise.inference.nested_laplace.cells import Cells, make_cells
 from sitewise.inference.nested_laplace.conditional import CONVERGED, hyper_log_density
 from sitewise.inference.nested_laplace.priors import PriorArrays, make_priors, normal_stand_in
@@ -156,7 +156,7 @@ def agree_at_draws(case: Case) -> None:
 
 
 def test_every_positive_prior_of_the_kernel_is_tried():
-    assert set(POSITIVE) == set(packing.POSITIVE)
+    assert set(POSITIVE) == set(prior_codes.POSITIVE)
 
 
 @pytest.mark.parametrize("data_kind", DATA)
@@ -297,7 +297,7 @@ REAL = {
 
 @pytest.mark.parametrize("prior", REAL.values(), ids=REAL.keys())
 def test_stand_ins_are_concave_and_touch_from_below(prior):
-    code = np.array(packing.encode(prior, packing.REAL))
+    code = np.array(prior_codes.encode(prior, prior_codes.REAL))
     everywhere = np.linspace(-30, 30, 2001)
     density = np.array([prior_log_density(int(code[0]), *code[1:], x)[0] for x in everywhere])
     for x in (-8.0, -0.7, 0.15, 0.9, 12.0):
@@ -316,4 +316,4 @@ def test_stand_ins_are_concave_and_touch_from_below(prior):
 
 
 def test_every_real_prior_of_the_kernel_is_tried():
-    assert set(REAL) == set(packing.REAL)
+    assert set(REAL) == set(prior_codes.REAL)

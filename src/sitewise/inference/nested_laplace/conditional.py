@@ -15,7 +15,8 @@ import math
 import numpy as np
 
 from sitewise.classical.compiled import compiled, inlined
-from sitewise.inference.kernel import AT_MEANS_AS_IS, AT_MEANS_LOG_MEDIAN, LOG_LOG_2
+from sitewise.families.base import LOG_LOG_2
+from sitewise.inference.kernel import AT_MEANS_AS_IS, AT_MEANS_LOG_MEDIAN
 from sitewise.inference.nested_laplace.arrow import cholesky, eliminate, solve, substitute
 from sitewise.inference.nested_laplace.hazards import add_pairs, fill_hazards, sum_of, sum_of_products
 from sitewise.inference.nested_laplace.intervals import add_intervals

@@ -11,7 +11,8 @@ import math
 import numpy as np
 
 from sitewise.classical.compiled import compiled, inlined
-from sitewise.inference.kernel import AT_MEANS_LOG_MEDIAN, LOG_LOG_2
+from sitewise.families.base import LOG_LOG_2
+from sitewise.inference.kernel import AT_MEANS_LOG_MEDIAN
 from sitewise.inference.nested_laplace.arrow import solve_upper
 from sitewise.inference.nested_laplace.conditional import baseline_row, conditional, hyper_log_density
 from sitewise.inference.nested_laplace.exposure import exposures_at

@@ -171,10 +171,24 @@ def require_known(spec: ModelSpec) -> None:
             f"NestedLaplace integrates over one shape, and here it differs between patients (shape = {spec.shape_formula!r}). "
             "Use engine=Nuts()."
         )
+    if spec.groupings:
+        raise SpecError(
+            f"NestedLaplace fits one grouping of patients, the site, and the model also has {listed(spec.groupings)}. "
+            "Use engine=Nuts()."
+        )
+    if isinstance(spec.sites, RandomSites) and not spec.sites.is_plain:
+        kind = "Student-t site effects" if spec.sites.is_student_t else "site effects and slopes that are correlated"
+        raise SpecError(f"NestedLaplace fits independent normal site effects, not {kind}. Use engine=Nuts().")
     if len(spec.resolved.slope_columns) > 1:
         raise SpecError(
             f"NestedLaplace integrates over at most three hyperparameters, and the sds of the slopes "
             f"{listed(spec.resolved.slope_labels)} are more. Use engine=Nuts()."
+        )
+    joint = spec.resolved.joint_priors
+    if joint:
+        raise SpecError(
+            f"NestedLaplace gives every coefficient a prior of its own, and {listed(prior.dist for prior in joint)} "
+            f"{'is a joint one' if len(joint) == 1 else 'are joint ones'}. Use engine=Nuts()."
         )
     if not (spec.family.log_concave == KINDS_OF_DATA and is_compiled(spec)):
         raise SpecError(

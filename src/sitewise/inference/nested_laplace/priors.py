@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.classical.compiled import compiled
-from sitewise.inference.packing import BASELINES, POSITIVE, REAL, encoded
+from sitewise.inference.packing import BASELINES
+from sitewise.inference.prior_codes import POSITIVE, REAL, encoded
 from sitewise.inference.prior_densities import CAUCHY, LAPLACE, NORMAL, STUDENT_T, prior_log_density
 from sitewise.models.site_effects import FixedSites
 from sitewise.models.spec import ModelSpec

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.inference.densities import coefficient_name, log_density
-from sitewise.inference.packing import POSITIVE, REAL, column_scales, encode, unpack_arrays
+from sitewise.inference.packing import column_scales, unpack_arrays
+from sitewise.inference.prior_codes import POSITIVE, REAL, UnknownPriorError, encode
 from sitewise.models.baseline import median_minus_scale
+from sitewise.models.joint_priors import JointPrior
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
 from sitewise.models.site_effects import RandomSites
@@ -53,7 +55,9 @@ def with_stand_ins(spec: ModelSpec) -> tuple[ModelSpec, tuple[Replaced, ...]]:
     resolution = spec.resolved
     replaced: list[Replaced] = []
 
-    def known(prior: Prior, variable: str, place: int | None, kind: str) -> Prior:
+    def known(prior: Prior | JointPrior, variable: str, place: int | None, kind: str) -> Prior:
+        if isinstance(prior, JointPrior):
+            raise UnknownPriorError(f"nothing stands in for the joint prior {prior}")
         if encode(prior, REAL if kind == "real" else POSITIVE) is not None:
             return prior
         replaced.append(Replaced(variable, place, prior, stand_in(prior, kind)))
@@ -95,6 +99,8 @@ def stand_in(prior: Prior, kind: str) -> Prior:
 
     variable = distribution(prior).dist(**parameters(prior))
     drawn = pm.draw(variable, draws=DRAWS, random_seed=0, mode=Mode(linker="py", optimizer=None))
+    if prior.dist == "NormalMixture":  # its quartiles may be those of a narrow component, and the data prefer another
+        return Prior("StudentT", nu=DEGREES, mu=drawn.mean(), sigma=drawn.std())
     low, lower, middle, upper, high = np.quantile(drawn, [0.16, 0.25, 0.5, 0.75, 0.84])
     if kind == "real":
         return Prior("StudentT", nu=DEGREES, mu=middle, sigma=(upper - lower) / (2 * QUARTILE_OF_T))

@@ -16,7 +16,8 @@ from sitewise.inference.nested_laplace.grid import LARGEST_UNIT, make_grid
 from sitewise.inference.nested_laplace.pareto import pareto_smooth
 from sitewise.inference.nested_laplace.priors import make_priors, sd_unit_of
 from sitewise.inference.nested_laplace.stand_ins import Replaced, corrections, with_stand_ins
-from sitewise.inference.packing import UnknownPriorError, column_scales, slope_scales
+from sitewise.inference.packing import column_scales, slope_scales
+from sitewise.inference.prior_codes import UnknownPriorError
 from sitewise.inference.verdict import Verdict, judge_importance
 from sitewise.models.model_data import ModelData
 from sitewise.models.spec import ModelSpec

@@ -27,6 +27,7 @@ from sitewise.studies.checking.residuals import Posterior, probability_before
 from sitewise.studies.checking.result import Checks
 from sitewise.studies.checking.sentences import sentence
 from sitewise.studies.leave_one_out import psis_leave_one_out
+from sitewise.studies.mixture_weights import mixture_weights
 from sitewise.studies.replication.work import LightFit
 from sitewise.studies.sbc.follow_up import FollowUp
 
@@ -158,6 +159,7 @@ def check(
         "prediction": told_apart(spec, posterior, data, cohort, chosen_times, prob=prob, rng=rng) if plain else pd.DataFrame(),
         "leave_one_out": psis,
         "conflict": clash,
+        "mixture": mixture_weights(fitted),
     }
     table["sentence"] = [sentence(each, about) for each in table.itertuples()]
     if priors:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from sitewise.inference.densities import coefficient_name
 from sitewise.inference.nested_laplace.engine import require_known
 from sitewise.inference.packing import column_scales, unpack_arrays
 from sitewise.inference.prior import prior_draws
+from sitewise.models.groupings import of_grouping
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
 from sitewise.models.spec import ModelSpec
@@ -50,8 +53,9 @@ def contraction(fitted: FitResult, prior: xr.Dataset) -> pd.DataFrame:
     """
     wanted = [item.name for item in fitted.spec.family.shape_parameters]
     wanted += [coefficient_name(fitted.spec)] if fitted.spec.resolved.columns else []
-    spreads = (names.SITE_SD, names.SITE_SLOPE_SD, names.LOG_SHAPE_RATIO, names.SITE_SHAPE_SD)
+    spreads = (names.SITE_SD, names.SITE_SLOPE_SD, names.SITE_DEGREES_OF_FREEDOM, names.LOG_SHAPE_RATIO, names.SITE_SHAPE_SD)
     wanted += [name for name in spreads if name in fitted.posterior]
+    wanted += [of_grouping(names.GROUPING_SD, name) for name in fitted.spec.groupings]
     rows = []
     for name in wanted:
         before, after = _by_quantity(prior[name]), _by_quantity(fitted.posterior[name])
@@ -98,7 +102,9 @@ def sensitivity(fitted: FitResult, groups: Population, time: float) -> pd.DataFr
     )
     posterior = posterior.drop_vars([name for name in posterior.coords if name not in posterior.dims])
     prior = fitted.tree[names.LOG_PRIOR].to_dataset()
-    prior = prior.drop_vars([name for name in (names.SITE_EFFECT, names.SITE_SLOPE, names.SITE_LOG_SHAPE) if name in prior])
+    effects = [names.SITE_EFFECT, names.SITE_SLOPE, names.SITE_LOG_SHAPE]
+    effects += [of_grouping(names.GROUPING_EFFECT, name) for name in spec.groupings]
+    prior = prior.drop_vars([name for name in effects if name in prior])
     tree = xr.DataTree.from_dict(
         {
             names.POSTERIOR: posterior,
@@ -162,7 +168,8 @@ def conflict(spec: ModelSpec, data: ModelData, *, seed: int) -> pd.DataFrame:
     estimate = found.weights @ draws
     error = np.sqrt(found.weights @ (draws - estimate) ** 2)
     rows = []
-    for place, (name, prior) in enumerate(zip(spec.resolved.columns, spec.resolved.coefficients, strict=True)):
+    alone = [prior for prior in spec.resolved.coefficients if isinstance(prior, Prior)]  # the engine takes no others
+    for place, (name, prior) in enumerate(zip(spec.resolved.columns, alone, strict=True)):
         predictive = _draws(prior, rng) + error[place] * rng.standard_normal(PREDICTIVE)
         below = (1 + np.sum(predictive <= estimate[place])) / (PREDICTIVE + 2)
         rows.append((name, str(prior), estimate[place], error[place], 2 * min(below, 1 - below)))
@@ -172,10 +179,18 @@ def conflict(spec: ModelSpec, data: ModelData, *, seed: int) -> pd.DataFrame:
 def _draws(prior: Prior, rng: np.random.Generator) -> Floats:
     """Return draws of a prior on the whole line whose scale :func:`with_priors` knows."""
     values = prior.values
-    standard = {
+    standard: dict[str, Callable[[], Any]] = {
         "Normal": lambda: values["mu"] + values["sigma"] * rng.standard_normal(PREDICTIVE),
         "StudentT": lambda: values["mu"] + values["sigma"] * rng.standard_t(values["nu"], PREDICTIVE),
         "Cauchy": lambda: values["alpha"] + values["beta"] * rng.standard_cauchy(PREDICTIVE),
         "Laplace": lambda: rng.laplace(values["mu"], values["b"], PREDICTIVE),
+        "NormalMixture": lambda: _mixture_draws(values, rng),
     }
     return np.asarray(standard[prior.dist]())
+
+
+def _mixture_draws(values: dict[str, Any], rng: np.random.Generator) -> Floats:
+    weights = np.asarray(values["w"])
+    component = rng.choice(weights.size, PREDICTIVE, p=weights / weights.sum())
+    mu, sigma = (np.broadcast_to(values[name], weights.shape)[component] for name in ("mu", "sigma"))
+    return np.asarray(mu + sigma * rng.standard_normal(PREDICTIVE))

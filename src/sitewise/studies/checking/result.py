@@ -31,6 +31,8 @@ class Checks:
         PSIS-LOO of each patient: ``psis_elpd, psis_mcse, psis_pareto_k``.
     contraction, sensitivity, conflict : DataFrame
         How much is the prior; see :mod:`sitewise.studies.checking.priors`.
+    mixture : DataFrame
+        Weights of the components of robust mixture priors; see :func:`sitewise.mixture_weights`.
     prior_curve : DataFrame
         ``time, lower, lower_half, median, upper_half, upper, seen``: survival of all patients at an average site, before any
         data.
@@ -61,6 +63,7 @@ class Checks:
     contraction: pd.DataFrame
     sensitivity: pd.DataFrame
     conflict: pd.DataFrame
+    mixture: pd.DataFrame
     prior_curve: pd.DataFrame
     notes: tuple[str, ...]
     replicates: int

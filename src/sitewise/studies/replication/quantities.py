@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.packing import DIMENSIONS
+from sitewise.inference.labels import dimensions_of, labels_of
 from sitewise.models.fitted import Fitted
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
@@ -27,8 +27,12 @@ SKIPPED = (
     names.SITE_EFFECT_STANDARDISED,
     names.SITE_SLOPE_STANDARDISED,
     names.SITE_LOG_SHAPE_STANDARDISED,
+    names.SITE_DEGREES_OF_FREEDOM_ABOVE_2,
+    names.STANDARDISED_COEFFICIENT,
+    names.GROUPING_EFFECT_STANDARDISED,
     names.LOG_MEDIAN_AT_MEANS,
 )
+"""Beginnings of the names of what is not kept."""
 
 
 @dataclass(frozen=True)
@@ -78,20 +82,23 @@ def quantities(spec: ModelSpec, variables: Mapping[str, Floats], summaries: Summ
         What to keep.
     """
     resolution = spec.resolved
-    labels = {names.TERM: resolution.columns, names.SITE: resolution.site_labels, names.SLOPE: resolution.slope_labels}
-    labels[names.SHAPE_TERM] = resolution.shape_columns
+    labels = labels_of(spec)
+    effect = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
     found: list[str] = []
     values: list[Floats] = []
     for name, own in variables.items():
-        if name in SKIPPED:
+        if name.startswith((*SKIPPED, f"{effect}[")):  # a coefficient sampled alone is in the vector too
             continue
-        if name in DIMENSIONS:
-            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in DIMENSIONS[name]))]
+        if name == names.SITE_CORRELATION:  # symmetric, with ones on its diagonal
+            pairs = list(combinations(range(own.shape[-1]), 2))
+            found += [f"{name}[{resolution.site_terms[one]}, {resolution.site_terms[other]}]" for one, other in pairs]
+            values += [own[:, one, other] for one, other in pairs]
+        elif dims := dimensions_of(spec, name):
+            found += [f"{name}[{', '.join(each)}]" for each in product(*(labels[dim] for dim in dims))]
             values += list(own.reshape(len(own), -1).T)
         else:
             found.append(name)
             values.append(own)
-    effect = names.LOG_HAZARD_RATIO if spec.metric == names.HAZARD_RATIO else names.LOG_TIME_RATIO
     for place, term in enumerate(resolution.columns if summaries.products else ()):
         # A prior that is too wide overstates large effects of either sign: seen in the size, hardly in the effect itself.
         found.append(f"abs({effect}[{term}])")

@@ -142,7 +142,7 @@ class SimulatedArrays:
             levels = spec.resolved.levels.get(item.name, item.levels)  # the spec may have another reference level
             people[item.name] = pd.Categorical(np.asarray(item.levels, dtype=object)[codes], categories=list(levels))
         people |= {item.name: cohorts.covariates[item.name][start:stop].ravel() for item in cohorts.scenario.numeric}
-        lacking = [name for name in spec.variables if name not in people]
+        lacking = [name for name in (*spec.variables, *spec.groupings) if name not in people or name in spec.groupings]
         if lacking:
             raise SpecError(f"The scenario has no covariates {listed(lacking)}, which the model uses.")
         design = resolved_design(spec, _People(pd.DataFrame(people)))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A family by its name and options, as study files and saved fits have it."""
+"""Families by their names and options, as study files and saved fits tell them."""
 
 from __future__ import annotations
 

@@ -1,0 +1,296 @@
+"""Log cumulative hazard and log hazard of every family at one time, compiled, with slopes in the log scale and the shape.
+
+The formulas are those of :mod:`sitewise.families`, where their sources stand; tests hold the two together, in values and
+slopes.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sitewise.classical.compiled import compiled
+from sitewise.families.base import LOG_LOG_2
+from sitewise.families.gamma_tail import LOG_ROOT_2_PI
+from sitewise.inference.gamma_terms import log_constant, median_terms, survival_terms
+
+WEIBULL, EXPONENTIAL, LOG_NORMAL, LOG_LOGISTIC, GAMMA, GENERALISED_GAMMA, GOMPERTZ, SPLINE = range(8)
+NEARLY_CONSTANT = 1e-4
+EARLY = -40.0
+FAR = 8.0
+"""Beyond this a normal tail is Mills' ratio as a continued fraction."""
+
+
+@compiled
+def normal_tail(z):  # type: ignore[no-untyped-def]
+    """Return log Phi(-z)."""
+    if z < FAR:
+        return math.log(0.5 * math.erfc(z / math.sqrt(2.0))) if z > -FAR else math.log1p(-0.5 * math.erfc(-z / math.sqrt(2.0)))
+    fraction = 0.0
+    for k in range(60, 0, -1):
+        fraction = k / (z + fraction)
+    return -0.5 * z * z - LOG_ROOT_2_PI - math.log(z + fraction)
+
+
+@compiled
+def normal_terms(z):  # type: ignore[no-untyped-def]
+    """Return log(-log Phi(-z)), its slope, and log hazard of a standard normal with its slope."""
+    log_survival = normal_tail(z)
+    log_hazard = -0.5 * z * z - LOG_ROOT_2_PI - log_survival
+    hazard = math.exp(log_hazard)
+    if z < -5.0:
+        log_before = normal_tail(-z)
+        before = math.exp(log_before)
+        log_cumulative = log_before + before / 2.0 + 5.0 * before * before / 24.0
+    else:
+        log_cumulative = math.log(-log_survival)
+    return log_cumulative, math.exp(log_hazard - log_cumulative), log_hazard, hazard - z
+
+
+@compiled
+def logistic_terms(w):  # type: ignore[no-untyped-def]
+    """Return log log(1 + exp(w)), its slope, and the log of the logistic distribution function with its slope."""
+    if w < -15.0:
+        odds = math.exp(w)
+        log_cumulative = w - odds / 2.0 + 5.0 * odds * odds / 24.0
+    else:
+        log_cumulative = math.log(max(w, 0.0) + math.log1p(math.exp(-abs(w))))
+    log_hazard = min(w, 0.0) - math.log1p(math.exp(-abs(w)))
+    return log_cumulative, math.exp(log_hazard - log_cumulative), log_hazard, -math.expm1(log_hazard)
+
+
+@compiled
+def growth_terms(x):  # type: ignore[no-untyped-def]
+    """Return log((exp(x) - 1) / x) and its slope, of x that are not tiny."""
+    size = abs(x)
+    return max(x, 0.0) + math.log(-math.expm1(-size) / size), -1.0 / math.expm1(-x) - 1.0 / x
+
+
+@compiled
+def gompertz_terms(share, change, f, g):  # type: ignore[no-untyped-def]
+    """Return log R and log dR at a share of the unit, and put their slopes in the change into ``f[0]`` and ``g[0]``."""
+    if abs(change) < NEARLY_CONSTANT:
+        f[0] = 0.5 * (share - 1.0) + change * (share * share - 1.0) / 12.0
+        g[0] = share - 0.5 - change / 12.0
+        relative = change * (share - 1.0) / 2.0 + change * change * (share * share - 1.0) / 24.0
+        return math.log(share) + relative, change * share - change / 2.0 - change * change / 24.0
+    mean, mean_slope = growth_terms(change)
+    own, own_slope = growth_terms(change * share)
+    f[0] = share * own_slope - mean_slope
+    g[0] = share - mean_slope
+    return math.log(share) + own - mean, change * share - mean
+
+
+@compiled
+def spline_weights(theta, constant, weights, slopes):  # type: ignore[no-untyped-def]
+    """Fill the weights p_i, (K,), and the slopes of their logs in sd and steps, (K, m)."""
+    size, steps = constant.size, constant.size - 1
+    if steps == 0:
+        weights[0] = constant[0]
+        return
+    root, walked, largest, total = math.sqrt(steps), 0.0, 0.0, 0.0
+    slopes[:] = 0.0
+    for i in range(size):
+        if i > 0:
+            walked += theta[i] / root
+        weights[i] = theta[0] * walked
+        largest = max(largest, weights[i])
+        slopes[i, 0] = walked
+        for j in range(1, i + 1):
+            slopes[i, j] = theta[0] / root
+    for i in range(size):
+        weights[i] = constant[i] * math.exp(weights[i] - largest)
+        total += weights[i]
+    for j in range(size):
+        mean = 0.0
+        for i in range(size):
+            mean += weights[i] / total * slopes[i, j]
+        for i in range(size):
+            slopes[i, j] -= mean
+    for i in range(size):
+        weights[i] /= total
+
+
+@compiled
+def spline_terms(share, breaks, hazard, cumulative, last, weights, slopes, f, g):  # type: ignore[no-untyped-def]
+    """Return log R and log dR at a share of the unit, and add their slopes in sd and steps into ``f`` and ``g``."""
+    size, m = weights.size, slopes.shape[1]
+    inside = min(share, 1.0)
+    piece = 0
+    while piece < breaks.size - 2 and inside >= breaks[piece + 1]:
+        piece += 1
+    along, beyond = inside - breaks[piece], max(share - 1.0, 0.0)
+    relative, rate = 0.0, 0.0
+    f[:m] = 0.0
+    g[:m] = 0.0
+    for i in range(size):
+        area, height = 0.0, 0.0
+        for power in range(cumulative.shape[2] - 1, -1, -1):
+            area = area * along + cumulative[piece, i, power]
+        for power in range(hazard.shape[2] - 1, -1, -1):
+            height = height * along + hazard[piece, i, power]
+        if i == size - 1:
+            area += beyond * last
+        area, height = area * weights[i], height * weights[i]
+        relative += area
+        rate += height
+        for j in range(m):
+            f[j] += area * slopes[i, j]
+            g[j] += height * slopes[i, j]
+    for j in range(m):
+        f[j] /= relative
+        g[j] /= rate
+    return math.log(relative), math.log(rate)
+
+
+@compiled
+def fixed_numbers(code, theta, log_unit, last):  # type: ignore[no-untyped-def]
+    """Return what is the same at all times: log unit, last value of a spline, and the constant of a log-gamma density."""
+    numbers = np.zeros(4)
+    numbers[0], numbers[1] = log_unit, last
+    if code in (GAMMA, GENERALISED_GAMMA):
+        q = 1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1]
+        numbers[2], numbers[3] = log_constant(q)
+    return numbers
+
+
+@compiled
+def own_terms(  # type: ignore[no-untyped-def]
+    code,
+    log_time,
+    log_scale,
+    theta,
+    numbers,
+    breaks,
+    hazard,
+    cumulative,
+    weights,
+    slopes,
+    f,
+    g,
+):
+    """Return log H, log h and their slopes in the log scale of a family without cure; fill slopes in the shape.
+
+    ``numbers`` is of :func:`fixed_numbers`, ``breaks`` to ``cumulative`` are of
+    :class:`sitewise.families.hazard_splines.Basis`, ``weights`` and ``slopes`` of :func:`spline_weights`; those of splines are
+    empty for other families.
+    """
+    away = log_time - log_scale
+    if code in (WEIBULL, EXPONENTIAL):
+        shape = theta[0] if code == WEIBULL else 1.0
+        if code == WEIBULL:
+            f[0], g[0] = away, away + 1.0 / shape
+        return shape * away, math.log(shape) + shape * away - log_time, -shape, -shape
+    if code in (LOG_NORMAL, LOG_LOGISTIC):
+        shape = theta[0]
+        index = shape * away
+        value, slope, log_hazard, hazard_slope = normal_terms(index) if code == LOG_NORMAL else logistic_terms(index)
+        f[0], g[0] = slope * away, hazard_slope * away + 1.0 / shape
+        return value, math.log(shape) + log_hazard - log_time, -shape * slope, -shape * hazard_slope
+    if code in (GAMMA, GENERALISED_GAMMA):
+        if code == GAMMA:
+            rate, q = math.sqrt(theta[0]), 1.0 / math.sqrt(theta[0])
+            away -= math.log(theta[0])
+        else:
+            rate, q = theta[0], theta[1]
+        u = max(rate * away, -1e6)
+        log_survival, survival_slope, survival_in_q, value, log_density, density_slope, density_in_q = survival_terms(
+            u, q, numbers[2], numbers[3]
+        )
+        whole = math.exp(value)
+        slope, in_q = -survival_slope / whole, -survival_in_q / whole
+        hazard_slope, hazard_in_q = density_slope - survival_slope, density_in_q - survival_in_q
+        if code == GAMMA:
+            along = 0.5 * away / rate - 1.0 / rate  # du / dalpha, where log alpha moves too
+            turned = -0.5 * q / theta[0]
+            f[0] = slope * along + in_q * turned
+            g[0] = 0.5 / theta[0] + hazard_slope * along + hazard_in_q * turned
+        else:
+            f[0], g[0] = slope * away, 1.0 / rate + hazard_slope * away
+            f[1], g[1] = in_q, hazard_in_q
+        return value, math.log(rate) + log_density - log_survival - log_time, -rate * slope, -rate * hazard_slope
+    log_unit = numbers[0]
+    share = math.exp(log_time - log_unit)
+    if code == GOMPERTZ:
+        relative, rate = gompertz_terms(share, theta[0], f, g)
+    else:
+        relative, rate = spline_terms(share, breaks, hazard, cumulative, numbers[1], weights, slopes, f, g)
+    return log_unit - log_scale + relative, rate - log_scale, -1.0, -1.0
+
+
+@compiled
+def terms(  # type: ignore[no-untyped-def]
+    code,
+    cured,
+    log_time,
+    log_scale,
+    theta,
+    numbers,
+    breaks,
+    hazard,
+    cumulative,
+    weights,
+    slopes,
+    f,
+    g,
+):
+    """Return log H, log h and their slopes in the log scale; fill their slopes in the shape into ``f`` and ``g``.
+
+    With ``cured`` the last of ``theta`` is the share cured: H = -log(pi + (1 - pi) exp(-H0)).
+    """
+    value, rate, value_slope, rate_slope = own_terms(
+        code, log_time, log_scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, f, g
+    )
+    if not cured:
+        return value, rate, value_slope, rate_slope
+    m = theta.size - 1
+    share, own = theta[m], math.exp(value)
+    gone = math.expm1(-own)
+    survival = 1.0 + (1.0 - share) * gone
+    log_survival = math.log1p((1.0 - share) * gone)
+    if value < EARLY:
+        total, through = value + math.log1p(-share), 1.0
+        f[m] = -1.0 / (1.0 - share)
+    else:
+        total = math.log(-log_survival)
+        through = own * (1.0 - share) * math.exp(-own) / (survival * -log_survival)
+        f[m] = gone / (survival * -log_survival)
+    lost = -own + own * (1.0 - share) * math.exp(-own) / survival
+    g[m] = -1.0 / (1.0 - share) + gone / survival
+    for j in range(m):
+        g[j] += lost * f[j]
+        f[j] *= through
+    return total, math.log1p(-share) + rate - own - log_survival, through * value_slope, rate_slope + lost * value_slope
+
+
+@compiled
+def median_offset(code, theta, slopes):  # type: ignore[no-untyped-def]
+    """Return log median less log scale of a family of scales, and fill its slopes in the shape."""
+    if code == WEIBULL:
+        slopes[0] = -LOG_LOG_2 / (theta[0] * theta[0])
+        return LOG_LOG_2 / theta[0]
+    if code == EXPONENTIAL:
+        return LOG_LOG_2
+    if code == GENERALISED_GAMMA:
+        middle, slope = median_terms(theta[1])
+        slopes[0], slopes[1] = -middle / (theta[0] * theta[0]), slope / theta[0]
+        return middle / theta[0]
+    if code == GAMMA:
+        rate = math.sqrt(theta[0])
+        middle, slope = median_terms(1.0 / rate)
+        slopes[0] = 1.0 / theta[0] - 0.5 * middle / (rate * theta[0]) - 0.5 * slope / (theta[0] * theta[0])
+        return math.log(theta[0]) + middle / rate
+    return 0.0
+
+
+@compiled
+def index_rate(code, theta, slopes):  # type: ignore[no-untyped-def]
+    """Return by how much the index falls with the log scale, and fill its slopes in the shape."""
+    if code == GAMMA:
+        slopes[0] = 0.5 / math.sqrt(theta[0])
+        return math.sqrt(theta[0])
+    if code in (EXPONENTIAL, GOMPERTZ, SPLINE):
+        return 1.0
+    slopes[0] = 1.0
+    return theta[0]
