@@ -150,7 +150,7 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
     assert beyond == {
         *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
         *(("data", "lower"), ("data", "upper")),  # tests/cli/test_fit.py
-        ("model", "family_options"),
+        *(("model", "family_options"), ("model", "shape")),
         *(("covariates", "kinds"), ("sampler", "imputations"), ("sampler", "sweeps")),  # tests/cli/test_imputed.py
         ("data", "site_means"),  # tests/cohort/test_site_means.py
         *(("model", key) for key in SITE_OPTIONS),  # tests/models/test_site_structure.py

@@ -105,7 +105,8 @@ def survival(fit, draw: int, ecog, effect, log_ratio, time: float):
     """Survival of people by scipy, from the model as it is documented; arguments broadcast."""
     k = SHAPE[draw] * np.exp(log_ratio)
     eta = ecog * EFFECT[draw] + effect
-    scale = np.exp(LOG_SCALE[draw] + (-eta / k if fit.spec.metric == "hazard-ratio" else eta))
+    ahead = -eta / k if fit.spec.metric == "hazard-ratio" else eta
+    scale = np.exp(LOG_SCALE[draw] + np.clip(ahead, -600, 600))
     with np.errstate(all="ignore"):  # scipy's own, far in the tails
         return LAWS[fit.spec.family.name](k, scale, Q[draw]).sf(time - GUARANTEE)
 
@@ -168,6 +169,28 @@ def test_a_new_site_has_an_effect_and_a_shape(make_fit, family, metric):
     for draw, group in ((0, 0), (1, 1)):
         own = [survival(fit, draw, group, effect[draw], group * ALPHA[draw] + kappa[draw], time) for time in TIMES]
         np.testing.assert_allclose(found[draw, group], own, atol=1e-12)
+
+
+@pytest.mark.parametrize("metric", ["hazard-ratio", "time-ratio"])
+def test_effects_of_student_t_sites_beside_normal_shapes(hand_made, cohort, metric):
+    """Effects by scipy's Student-t on a lattice of its quantiles: Gauss-Legendre nodes in probability, and 300 of them."""
+    sites = sw.RandomSites(distribution="student-t", degrees_of_freedom=4)
+    spec = sw.ModelSpec(
+        ("ecog",), sites=sites, metric=metric, guarantee_time=GUARANTEE, shape_terms=("ecog",), shape_sites=True
+    )
+    parameters = {"shape": SHAPE, "log_scale": LOG_SCALE, "site_effect": SITES, "site_sd": SITE_SD}
+    made = hand_made(spec, cohort, coefficients=EFFECT[:, None], **parameters)
+    fit = with_shapes(made, terms=ALPHA[:, None], by_site=True)
+    found = sw.survival(fit, groups=GROUP, sites=sw.Marginal(), times=TIMES).to_numpy()[0]
+    places, weights = np.polynomial.legendre.leggauss(300)
+    # From -1 to 1 in s, probability 0.5 + 0.25 (3 s - s^3): flat at both ends, where quantiles grow without bound.
+    probability, weights = 0.5 + 0.25 * (3 * places - places**3), weights * 0.75 * (1 - places**2)
+    unit = stats.t(4).ppf(probability) * np.sqrt(2 / 4)
+    for draw, group in ((0, 0), (1, 1)):
+        for place, time in enumerate(TIMES):
+            kappa = SHAPE_SD[draw] * KAPPA
+            each = survival(fit, draw, group, SITE_SD[draw] * unit[:, None], group * ALPHA[draw] + kappa, time)
+            assert found[draw, group, place] == pytest.approx(weights @ each @ KAPPA_WEIGHTS, abs=2e-6)
 
 
 def test_shapes_of_new_sites_are_normal():
