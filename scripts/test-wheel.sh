@@ -38,5 +38,5 @@ echo "== tests against the wheel (pytest)"
 # `make test` runs and which read no packaged file: what a wheel can get wrong is what is in it, and continuous integration has
 # a quarter of an hour for both runs.
 SITEWISE_TEST_WHEEL=1 .venv-wheel/bin/pytest \
-    --ignore tests/independent --ignore tests/estimands --ignore tests/inference/nested_laplace --ignore tests/simulate/calibration \
-    --ignore tests/studies "$@"
+    --ignore tests/independent --ignore tests/estimands --ignore tests/families --ignore tests/classical \
+    --ignore tests/inference --ignore tests/simulate/calibration --ignore tests/studies --ignore tests/notebooks "$@"

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "checks.md"
-PICTURES = ("curves", "sites", "hazard", "log_log", "residuals", "prediction", "priors", "subgroups")
+PICTURES = ("curves", "sites", "hazard", "log_log", "residuals", "prediction", "priors", "subgroups", "left_out_sites")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def documented() -> dict[str, list[str]]:
         if cells and "with `--families`" not in line:
             told = cells[2].removeprefix("unless `--no-subgroups`: ").split(": ")[0]
             for name in re.findall(r"`(check[^`]*csv)`", cells[1]):
-                own = told.replace("`site` or `group`", "`site`" if "sites" in name else "`group`")
+                own = told.replace("`site` or `group`", "`site`" if name == "check_sites.csv" else "`group`")
                 found[name] = [column for part in re.findall(r"`([^`]*)`", own) for column in part.split(", ")]
     return found
 
@@ -66,6 +66,7 @@ def test_words_and_settings(checked, fit_folder):
         assert f"{name}: " in ended.said
     assert "Synthetic patients." in ended.said
     assert "smallest of 5 groups: " in ended.said
+    assert "left out: Of 5 sites, each predicted by the others, site " in ended.said
     assert "--config STUDY.toml" in ended.said
     about = json.loads((out / "checks.json").read_text())
     assert about["replicates"] == 40

@@ -8,12 +8,14 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
+from pytensor.compile.mode import Mode
 from scipy.integrate import quad
 
 import sitewise as sw
 from sitewise.estimands.standards import index_of, survival_at
 from sitewise.families import FAMILIES, Family
 from sitewise.families.base import EXTREME_VALUE
+from sitewise.families.metric import log_likelihood
 
 EVENTS = np.array([0.4, 1.1, 1.9, 2.0, 3.3, 4.1, 5.5, 6.2, 8.0, 9.7, 12.0, 17.0])
 BREAKS = (0.0, *EVENTS, 30.0, 60.0, 200.0, 1e3, 1e4)
@@ -171,3 +173,47 @@ def test_a_spec_of_it_is_saved_and_read_again(family, make_frame, read):
     if family.standard != EXTREME_VALUE:
         with pytest.raises(sw.SpecError, match="Use metric='time-ratio'"):
             sw.ModelSpec(family=family)
+
+
+KINDS = {
+    "right": {"event": np.array([1.0, 0.0, 1.0])},
+    "right, entry": {"event": np.array([1.0, 0.0, 1.0]), "entered_late": np.array([1.0, 1.0, 0.0])},
+    "interval": {"event": np.ones(3), "interval": np.array([1.0, 1.0, 0.0])},
+    "interval, entry": {"event": np.ones(3), "interval": np.ones(3), "entered_late": np.array([0.0, 1.0, 1.0])},
+}
+AT = {"log_time": np.log([3.0, 7.0, 16.0]), "log_entry": np.log([0.5, 1.0, 2.0]), "log_lower": np.log([1.0, 2.5, 9.0])}
+LOWER_KNOWN = np.array([0.0, 1.0, 1.0])
+
+
+@families
+@pytest.mark.parametrize("kind", KINDS)
+def test_slopes_of_the_log_likelihood(family, kind):
+    """Of every kind of data, in predictor, log scale and shape: the graph's against six-point differences of NumPy's."""
+    shape, told = shapes(family, 3), KINDS[kind]
+    given = {**AT, "entered_late": None, "interval": None, "lower_known": None, "weight": np.array([1.0, 0.7, 2.0]), **told}
+    given["log_entry"] = given["log_entry"] if "entry" in kind else None
+    given |= {"lower_known": LOWER_KNOWN} if "interval" in kind else {"log_lower": None}
+    symbols = [pt.scalar() for _ in range(2 + len(shape))]
+    point = np.array([0.3, LOG_SCALE, *shape])
+    metric = min(family.metrics)
+
+    def value(parameters, xp=np):
+        return log_likelihood(
+            family,
+            metric,
+            **given,
+            linear_predictor=parameters[0] * np.array([1.0, -1.0, 0.5]),
+            log_scale=parameters[1],
+            shape=tuple(parameters[2:]),
+            xp=xp,
+        )
+
+    made = value(symbols, pt).sum()
+    found, *slopes = pytensor.function(symbols, [made, *pytensor.grad(made, symbols)], mode=Mode(linker="py", optimizer=None))(
+        *point
+    )
+    assert float(found) == pytest.approx(float(np.sum(value(point))), rel=1e-12)
+    for place, slope in enumerate(slopes):
+        away = np.eye(point.size)[place] * STEP
+        total = sum(weight * float(np.sum(value(point + (k - 3) * away))) for k, weight in enumerate(SIX)) / STEP
+        assert float(slope) == pytest.approx(total, rel=1e-9, abs=2e-9)

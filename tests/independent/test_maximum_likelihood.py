@@ -275,6 +275,61 @@ def test_piecewise_exponential_against_poisson_regression(lung, mode_of):
     np.testing.assert_allclose(steps, np.diff(fitted.params[pieces.columns]), atol=AGREES)
 
 
+def ramsay(place, degree, knots, x):
+    """M-spline number ``place`` at points x, by Ramsay's recursion."""
+    low, high = knots[place], knots[place + degree + 1]
+    if high == low:
+        return np.zeros_like(x)
+    if degree == 0:
+        return ((x >= low) & ((x < high) | (high == knots[-1]))) / (high - low)
+    left, right = ramsay(place, degree - 1, knots, x), ramsay(place + 1, degree - 1, knots, x)
+    return (degree + 1) * ((x - low) * left + (high - x) * right) / (degree * (high - low))
+
+
+def test_m_spline_against_a_second_implementation(lung, mode_of):
+    """The likelihood written anew (Ramsay's recursion, Gauss-Legendre between knots), maximised by scipy."""
+    inner, degree, unit = (5.0, 12.0), 2, float(lung.time[lung.event > 0].max())
+    knots = [0.0] * (degree + 1) + [knot / unit for knot in inner] + [1.0] * (degree + 1)
+    count, frame = len(inner) + degree + 1, lung_frame(lung)
+    share = frame["time"].to_numpy() / unit
+    nodes, weights = np.polynomial.legendre.leggauss(4)
+    hazard = np.column_stack([ramsay(i, degree, knots, np.minimum(share, 1.0)) for i in range(count)])
+    area = np.zeros((len(share), count))
+    for low, high in pairwise([0.0, *(knot / unit for knot in inner), 1.0]):
+        width = np.clip(share, low, high) - low
+        for node, weight in zip(nodes, weights, strict=True):
+            at = low + width * (1 + node) / 2
+            area += np.column_stack([0.5 * weight * width * ramsay(i, degree, knots, at) for i in range(count)])
+    area += np.clip(share - 1.0, 0.0, None)[:, None] * np.array([ramsay(i, degree, knots, np.ones(1))[0] for i in range(count)])
+    design = frame[["ecog", "age", "sex"]].to_numpy()
+    design = (design - design.mean(axis=0)) / design.std(axis=0)
+
+    def loss(free):
+        shares = np.exp(np.concatenate([[0.0], free[: count - 1]]))
+        shares /= shares.sum()
+        predictor = design @ free[count:] + free[count - 1]
+        event = frame["event"].to_numpy()
+        return -float(np.sum(event * (np.log(hazard @ shares) + predictor) - (area @ shares) * np.exp(predictor)))
+
+    start = np.zeros(count + 3)
+    start[: count - 1] = np.log([(knots[i + degree + 1] - knots[i]) / (knots[degree + 1] - knots[0]) for i in range(1, count)])
+    found = optimize.minimize(loss, start, method="BFGS", options={"gtol": 1e-6}).x
+    constant = np.array([(knots[i + degree + 1] - knots[i]) / (degree + 1) for i in range(count)])
+    walk = np.concatenate([[0.0], found[: count - 1]]) - np.log(constant) + np.log(constant[0])
+    held = sw.Prior("LogNormal", mu=0.0, sigma=1e-9)
+    names = [f"hazard_step_{number}" for number in range(1, count)]
+    priors = replace(flat(*names), shape=None)
+    priors = replace(priors, terms={**priors.terms, "hazard_change_sd": held})
+    spec = sw.ModelSpec.from_formula(
+        "Surv(time_months, event) ~ ecog + age + sex", family=sw.MSpline(knots=inner, degree=degree), priors=priors
+    ).resolve(lung)
+    point, _ = mode_of(spec, lung)
+    sds = frame[["ecog", "age", "sex"]].to_numpy().std(axis=0)
+    np.testing.assert_allclose(point["log_hazard_ratio"] * sds, found[count:], atol=AGREES)
+    steps = np.array([float(point[name]) for name in names]) / np.sqrt(count - 1)
+    np.testing.assert_allclose(np.cumsum(steps), walk[1:], atol=AGREES)
+
+
 def test_mixture_cure_against_lifelines(mode_of):
     """lifelines' mixture cure model of one group, on patients of whom a third is cured."""
     rng = np.random.default_rng(8)

@@ -245,6 +245,6 @@ def krog(scenario) -> sw.SyntheticCohort:
 def krog_analysis(krog) -> sw.Analysis:
     """The analysis of `sitewise demo` with real draws, a few hundred of them."""
     spec = sw.ModelSpec.from_formula(KROG, guarantee_time=1.95)
-    fit = sw.fit(spec, krog, engine=sw.Nuts(draws=400, tune=400, cores=2), seed=2004)
+    fit = sw.fit(spec, krog, engine=sw.Nuts(draws=600, tune=1000, cores=2), seed=2004)
     groups = sw.RiskGroups.count_favourable(ecog="0", child_pugh="A")
     return sw.Analysis(fit, groups, times=(6, 12, 24), rmst_horizon=24, question="How long do they survive?")

@@ -21,7 +21,7 @@ from sitewise.studies.evidence_verdict import judge
 from sitewise.studies.stacking import decompose, summarise_stack
 
 PAPERS = Path(__file__).parents[1] / "evidence" / "papers"
-SMALL = sw.Nuts(draws=400, tune=400, chains=2)
+SMALL = sw.Nuts(draws=400, tune=1000, chains=2)
 SAMPLE = ("cohort", "chain", "draw")
 
 

@@ -54,6 +54,7 @@ def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked)
             groups = read_study(config).risk_groups(fitted.cohort, fitted.spec)
         from sitewise.report.checks_write import write_checks
         from sitewise.studies.checking.check import check
+        from sitewise.studies.checking.sites_left_out import told_of_sites
 
         found = check(
             fitted,
@@ -80,6 +81,8 @@ def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked)
         console.print(f"  {'!' if row.found else ' '} {row.check}: {row.sentence}.", soft_wrap=True)
     if families is not None:
         console.print(f"    families: {families.sentence}", soft_wrap=True)
+    if found.left_out_sites is not None:
+        console.print(f"    left out: {told_of_sites(found.left_out_sites)}", soft_wrap=True)
     if subgroups is not None:
         smallest = subgroups.table.iloc[int(subgroups.table["events"].argmin())]
         console.print(f"    smallest of {len(subgroups.table)} groups: {smallest['sentence']}", soft_wrap=True)

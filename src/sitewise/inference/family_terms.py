@@ -13,10 +13,10 @@ import numpy as np
 from sitewise.classical.compiled import compiled
 from sitewise.families.base import LOG_LOG_2
 from sitewise.families.gamma_tail import LOG_ROOT_2_PI
-from sitewise.inference.gamma_terms import log_constant, median_terms, survival_terms
+from sitewise.inference.gamma_terms import log_constant, median_terms, survival_terms, tail_table
+from sitewise.inference.hazard_terms import gompertz_terms, spline_terms
 
 WEIBULL, EXPONENTIAL, LOG_NORMAL, LOG_LOGISTIC, GAMMA, GENERALISED_GAMMA, GOMPERTZ, SPLINE = range(8)
-NEARLY_CONSTANT = 1e-4
 EARLY = -40.0
 FAR = 8.0
 """Beyond this a normal tail is Mills' ratio as a continued fraction."""
@@ -61,98 +61,22 @@ def logistic_terms(w):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def growth_terms(x):  # type: ignore[no-untyped-def]
-    """Return log((exp(x) - 1) / x) and its slope, of x that are not tiny."""
-    size = abs(x)
-    return max(x, 0.0) + math.log(-math.expm1(-size) / size), -1.0 / math.expm1(-x) - 1.0 / x
-
-
-@compiled
-def gompertz_terms(share, change, f, g):  # type: ignore[no-untyped-def]
-    """Return log R and log dR at a share of the unit, and put their slopes in the change into ``f[0]`` and ``g[0]``."""
-    if abs(change) < NEARLY_CONSTANT:
-        f[0] = 0.5 * (share - 1.0) + change * (share * share - 1.0) / 12.0
-        g[0] = share - 0.5 - change / 12.0
-        relative = change * (share - 1.0) / 2.0 + change * change * (share * share - 1.0) / 24.0
-        return math.log(share) + relative, change * share - change / 2.0 - change * change / 24.0
-    mean, mean_slope = growth_terms(change)
-    own, own_slope = growth_terms(change * share)
-    f[0] = share * own_slope - mean_slope
-    g[0] = share - mean_slope
-    return math.log(share) + own - mean, change * share - mean
-
-
-@compiled
-def spline_weights(theta, constant, weights, slopes):  # type: ignore[no-untyped-def]
-    """Fill the weights p_i, (K,), and the slopes of their logs in sd and steps, (K, m)."""
-    size, steps = constant.size, constant.size - 1
-    if steps == 0:
-        weights[0] = constant[0]
-        return
-    root, walked, largest, total = math.sqrt(steps), 0.0, 0.0, 0.0
-    slopes[:] = 0.0
-    for i in range(size):
-        if i > 0:
-            walked += theta[i] / root
-        weights[i] = theta[0] * walked
-        largest = max(largest, weights[i])
-        slopes[i, 0] = walked
-        for j in range(1, i + 1):
-            slopes[i, j] = theta[0] / root
-    for i in range(size):
-        weights[i] = constant[i] * math.exp(weights[i] - largest)
-        total += weights[i]
-    for j in range(size):
-        mean = 0.0
-        for i in range(size):
-            mean += weights[i] / total * slopes[i, j]
-        for i in range(size):
-            slopes[i, j] -= mean
-    for i in range(size):
-        weights[i] /= total
-
-
-@compiled
-def spline_terms(share, breaks, hazard, cumulative, last, weights, slopes, f, g):  # type: ignore[no-untyped-def]
-    """Return log R and log dR at a share of the unit, and add their slopes in sd and steps into ``f`` and ``g``."""
-    size, m = weights.size, slopes.shape[1]
-    inside = min(share, 1.0)
-    piece = 0
-    while piece < breaks.size - 2 and inside >= breaks[piece + 1]:
-        piece += 1
-    along, beyond = inside - breaks[piece], max(share - 1.0, 0.0)
-    relative, rate = 0.0, 0.0
-    f[:m] = 0.0
-    g[:m] = 0.0
-    for i in range(size):
-        area, height = 0.0, 0.0
-        for power in range(cumulative.shape[2] - 1, -1, -1):
-            area = area * along + cumulative[piece, i, power]
-        for power in range(hazard.shape[2] - 1, -1, -1):
-            height = height * along + hazard[piece, i, power]
-        if i == size - 1:
-            area += beyond * last
-        area, height = area * weights[i], height * weights[i]
-        relative += area
-        rate += height
-        for j in range(m):
-            f[j] += area * slopes[i, j]
-            g[j] += height * slopes[i, j]
-    for j in range(m):
-        f[j] /= relative
-        g[j] /= rate
-    return math.log(relative), math.log(rate)
-
-
-@compiled
 def fixed_numbers(code, theta, log_unit, last):  # type: ignore[no-untyped-def]
     """Return what is the same at all times: log unit, last value of a spline, and the constant of a log-gamma density."""
     numbers = np.zeros(4)
     numbers[0], numbers[1] = log_unit, last
     if code in (GAMMA, GENERALISED_GAMMA):
-        q = 1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1]
-        numbers[2], numbers[3] = log_constant(q)
+        numbers[2], numbers[3] = log_constant(1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1])
     return numbers
+
+
+@compiled
+def log_gamma_tails(code, theta, numbers):  # type: ignore[no-untyped-def]
+    """Return tables of a log-gamma variable's right and left tail; empty ones of other families."""
+    if code not in (GAMMA, GENERALISED_GAMMA):
+        return np.empty((0, 6)), np.empty((0, 6))
+    q = 1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1]
+    return tail_table(q, numbers[2], numbers[3]), tail_table(-q, numbers[2], -numbers[3])
 
 
 @compiled
@@ -167,6 +91,8 @@ def own_terms(  # type: ignore[no-untyped-def]
     cumulative,
     weights,
     slopes,
+    right,
+    left,
     f,
     g,
 ):
@@ -174,7 +100,7 @@ def own_terms(  # type: ignore[no-untyped-def]
 
     ``numbers`` is of :func:`fixed_numbers`, ``breaks`` to ``cumulative`` are of
     :class:`sitewise.families.hazard_splines.Basis`, ``weights`` and ``slopes`` of :func:`spline_weights`; those of splines are
-    empty for other families.
+    empty for other families, as ``right`` and ``left`` of :func:`log_gamma_tails` are.
     """
     away = log_time - log_scale
     if code in (WEIBULL, EXPONENTIAL):
@@ -196,7 +122,7 @@ def own_terms(  # type: ignore[no-untyped-def]
             rate, q = theta[0], theta[1]
         u = max(rate * away, -1e6)
         log_survival, survival_slope, survival_in_q, value, log_density, density_slope, density_in_q = survival_terms(
-            u, q, numbers[2], numbers[3]
+            u, q, numbers[2], numbers[3], right, left
         )
         whole = math.exp(value)
         slope, in_q = -survival_slope / whole, -survival_in_q / whole
@@ -232,6 +158,8 @@ def terms(  # type: ignore[no-untyped-def]
     cumulative,
     weights,
     slopes,
+    right,
+    left,
     f,
     g,
 ):
@@ -240,7 +168,7 @@ def terms(  # type: ignore[no-untyped-def]
     With ``cured`` the last of ``theta`` is the share cured: H = -log(pi + (1 - pi) exp(-H0)).
     """
     value, rate, value_slope, rate_slope = own_terms(
-        code, log_time, log_scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, f, g
+        code, log_time, log_scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, right, left, f, g
     )
     if not cured:
         return value, rate, value_slope, rate_slope

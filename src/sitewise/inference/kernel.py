@@ -21,8 +21,8 @@ from sitewise.inference.family_terms import (
     index_rate,
     median_offset,
     own_terms,
-    spline_weights,
 )
+from sitewise.inference.hazard_terms import spline_weights
 from sitewise.inference.kernel_likelihood import family_likelihood, weibull_likelihood
 from sitewise.inference.kernel_sites import CENTRED, NO_SITES, NON_CENTRED, effects_back, site_effects, site_slopes, slopes_back
 from sitewise.inference.prior_densities import prior_log_density
@@ -146,11 +146,24 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
         for j in range(m):
             shift_of_shape[j] = distance * extra[j] / (rate * rate)
             extra[j] = 0.0
-    scale_of_shape = np.zeros(m)
+    scale_of_shape, none = np.zeros(m), np.empty((0, 6))
     if by_median and code >= GOMPERTZ:
         # x is the log median of the reference patient: log scale = log unit + log R(median) - log log 2, then to the means.
         relative, hazard_then, _, _ = own_terms(
-            code, base, 0.0, theta, numbers, breaks, hazard, cumulative, weights, weight_slopes, scale_of_shape, extra
+            code,
+            base,
+            0.0,
+            theta,
+            numbers,
+            breaks,
+            hazard,
+            cumulative,
+            weights,
+            weight_slopes,
+            none,
+            none,
+            scale_of_shape,
+            extra,
         )
         value, slope = prior_log_density(int(data[18]), data[19], data[20], data[21], base)
         total += value

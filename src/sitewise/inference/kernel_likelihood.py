@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from sitewise.classical.compiled import compiled
-from sitewise.inference.family_terms import terms
+from sitewise.inference.family_terms import log_gamma_tails, terms
 from sitewise.inference.interval_terms import interval_terms
 
 
@@ -81,12 +81,13 @@ def family_likelihood(  # type: ignore[no-untyped-def]
 ):
     """Return the same for any family; a predictor adds to the log scale (time ratios) or to the log hazard."""
     total, in_scale, m = 0.0, 0.0, theta.size
+    right, left = log_gamma_tails(code, theta, numbers)
     f, g, at, spare = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
     for i in range(predictor.size):
         log_time, event, weight = times[i, 0], times[i, 1], times[i, 4]
         scale, added = (log_scale + predictor[i], 0.0) if time_ratio else (log_scale, predictor[i])
         value, rate, value_slope, rate_slope = terms(
-            code, cured, log_time, scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, f, g
+            code, cured, log_time, scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, right, left, f, g
         )
         r, own_scale = 0.0, 0.0  # slopes in what is added to log hazards, and in the log scale
         if times[i, 5] != 0.0:
@@ -105,6 +106,8 @@ def family_likelihood(  # type: ignore[no-untyped-def]
                     cumulative,
                     weights,
                     slopes,
+                    right,
+                    left,
                     at,
                     spare,
                 )
@@ -135,7 +138,21 @@ def family_likelihood(  # type: ignore[no-untyped-def]
         if times[i, 3] != 0.0:
             log_entry = times[i, 2]
             entry, _, entry_slope, _ = terms(
-                code, cured, log_entry, scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, at, spare
+                code,
+                cured,
+                log_entry,
+                scale,
+                theta,
+                numbers,
+                breaks,
+                hazard,
+                cumulative,
+                weights,
+                slopes,
+                right,
+                left,
+                at,
+                spare,
             )
             before = weight * math.exp(entry + added)
             total += before

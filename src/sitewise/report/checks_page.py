@@ -11,11 +11,15 @@ from sitewise.inference.result import installed_versions
 from sitewise.report.page_first import NOT_FOR_PATIENTS
 from sitewise.report.page_parts import Section, Table, embedded, percent_span, rows_of
 from sitewise.studies.checking.result import Checks
+from sitewise.studies.checking.sites_left_out import told_of_sites
 from sitewise.studies.family_comparison import FamilyComparison
+from sitewise.studies.leave_one_site_out import LeaveOneSiteOut
 from sitewise.studies.small_subgroups import SmallSubgroups
 
 FAMILIES = ("check_families", "check_family_groups")
 """Files without ``.csv`` of a comparison of families; the first is the name of its picture too."""
+SITES = "check_left_out_sites"
+"""The file of sites left out in turn, without its ending; its picture has the same name."""
 ANSWERS = ("raw", "alone", "model", "together")
 SUBGROUPS = ("check_subgroups", "check_subgroup_priors")
 """The same of small subgroups."""
@@ -63,6 +67,7 @@ def checks_page(
             *([_families(families, files)] if families is not None else []),
             *([_subgroups(subgroups, files)] if subgroups is not None else []),
             *([_prediction(found, files)] if len(found.prediction) else []),
+            *([_sites(found.left_out_sites, files)] if found.left_out_sites is not None else []),
             *([_priors(found, files)] if len(found.contraction) else []),
             _methods(found, fitted, seed),
         ],
@@ -152,6 +157,16 @@ def _subgroups(subgroups: SmallSubgroups, files: Mapping[str, Path]) -> Section:
     ]
     picture = embedded(files[f"{SUBGROUPS[0]}.svg"], "Survival of groups by four answers, own and borrowed information")
     return Section("subgroups", "Small subgroups", sentences, [Table(head, rows)], [picture])
+
+
+def _sites(sites: LeaveOneSiteOut, files: Mapping[str, Path]) -> Section:
+    sentences = [
+        told_of_sites(sites),
+        f"Sum of the sites' log predictive densities {sites.elpd:.1f}, standard error over sites {sites.elpd_se:.1f}. A site "
+        "that was not fitted has an effect drawn from the distribution of sites, the same for all its patients.",
+    ]
+    picture = embedded(files[f"{SITES}.svg"], "Log predictive density of each site given the others, and what moves without it")
+    return Section("sites", "Would it hold at another hospital?", sentences, [], [picture])
 
 
 def _prediction(found: Checks, files: Mapping[str, Path]) -> Section:

@@ -10,9 +10,10 @@ import pandas as pd
 from sitewise.inference import FitResult
 from sitewise.inference.engine import Report, silent
 from sitewise.inference.result import installed_versions
-from sitewise.report.checks_page import FAMILIES, SUBGROUPS, checks_page
+from sitewise.report.checks_page import FAMILIES, SITES, SUBGROUPS, checks_page
 from sitewise.report.json_files import write_json
 from sitewise.studies.checking.result import Checks
+from sitewise.studies.checking.sites_left_out import long_table
 from sitewise.studies.family_comparison import FamilyComparison
 from sitewise.studies.small_subgroups import SmallSubgroups
 
@@ -83,13 +84,15 @@ def write_checks(
 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    earlier = [f"{name}.csv" for name in (*TABLES, *FAMILIES, *SUBGROUPS)]
-    earlier += [f"{name}.{kind}" for name in (*PICTURES, FAMILIES[0], SUBGROUPS[0]) for kind in ("png", "svg")]
+    earlier = [f"{name}.csv" for name in (*TABLES, SITES, *FAMILIES, *SUBGROUPS)]
+    earlier += [f"{name}.{kind}" for name in (*PICTURES, SITES, FAMILIES[0], SUBGROUPS[0]) for kind in ("png", "svg")]
     for name in (*earlier, PAGE, ABOUT):
         (folder / name).unlink(missing_ok=True)
     report("Writing tables")
     written: dict[str, Path] = {}
     tables: dict[str, pd.DataFrame] = {name: getattr(found, attribute) for name, attribute in TABLES.items()}
+    if found.left_out_sites is not None:
+        tables[SITES] = long_table(found.left_out_sites)
     if families is not None:
         tables |= dict(zip(FAMILIES, (families.table, families.groups), strict=True))
     if subgroups is not None:
@@ -127,6 +130,7 @@ def write_checks(
 def _pictures(found: Checks, families: FamilyComparison | None, subgroups: SmallSubgroups | None) -> dict[str, Figure]:
     from sitewise.report import plot_checks
     from sitewise.report.plot_families import plot_families
+    from sitewise.report.plot_left_out import plot_leave_one_site_out
     from sitewise.report.plot_subgroups import plot_small_subgroups
 
     made = {
@@ -141,6 +145,8 @@ def _pictures(found: Checks, families: FamilyComparison | None, subgroups: Small
         made["check_prediction"] = plot_checks.plot_check_prediction(found)
     if len(found.contraction):
         made["check_priors"] = plot_checks.plot_check_priors(found)
+    if found.left_out_sites is not None:
+        made[SITES] = plot_leave_one_site_out(found.left_out_sites)
     if families is not None:
         made[FAMILIES[0]] = plot_families(families)
     if subgroups is not None:

@@ -26,6 +26,7 @@ from sitewise.studies.checking.reference import Reference, Replicate, judged
 from sitewise.studies.checking.residuals import Posterior, probability_before
 from sitewise.studies.checking.result import Checks
 from sitewise.studies.checking.sentences import sentence
+from sitewise.studies.checking.sites_left_out import sites_left_out
 from sitewise.studies.leave_one_out import psis_leave_one_out
 from sitewise.studies.mixture_weights import mixture_weights
 from sitewise.studies.replication.work import LightFit
@@ -142,6 +143,8 @@ def check(
     if not plain:
         notes.append("Concordance and Brier scores are for exact and right-censored times without late entry: left out.")
     psis, good_k = psis_leave_one_out(fitted)
+    sites, told = sites_left_out(fitted, seed=seed, workers=workers, report=report)
+    notes += [told] if told else []
     about: dict[str, pd.DataFrame] = {
         "over_time": _over_time(own, made, layout, spec.guarantee_time, prob),
         "by_site": _counts(
@@ -173,6 +176,7 @@ def check(
     empty = {name: pd.DataFrame() for name in ("contraction", "sensitivity", "prior_curve")}
     return Checks(
         table=table,
+        left_out_sites=sites,
         **{**empty, **about},
         notes=tuple(notes),
         replicates=len(made),

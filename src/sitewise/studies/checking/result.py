@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from sitewise.studies.leave_one_site_out import LeaveOneSiteOut
+
 
 @dataclass(frozen=True, eq=False)
 class Checks:
@@ -29,6 +31,8 @@ class Checks:
         Concordance, Brier scores, calibration: ``measure, time, median, lower, upper``; empty with intervals or late entry.
     leave_one_out : DataFrame
         PSIS-LOO of each patient: ``psis_elpd, psis_mcse, psis_pareto_k``.
+    left_out_sites : LeaveOneSiteOut, optional
+        What the sites say of each other; see :func:`leave_one_site_out`. None where a site cannot be left out in seconds.
     contraction, sensitivity, conflict : DataFrame
         How much is the prior; see :mod:`sitewise.studies.checking.priors`.
     mixture : DataFrame
@@ -60,6 +64,7 @@ class Checks:
     shares: pd.DataFrame
     prediction: pd.DataFrame
     leave_one_out: pd.DataFrame
+    left_out_sites: LeaveOneSiteOut | None
     contraction: pd.DataFrame
     sensitivity: pd.DataFrame
     conflict: pd.DataFrame
