@@ -132,6 +132,8 @@ def test_files_and_report(fitted, tmp_path):
         "hazard ratios between them change as time goes on",
         "ratios of cumulative hazards at the reference patient&#39;s scale",
         "ratio of shapes",
+        "shape, reference patient",
+        "sd of log shapes (HalfNormal(sigma=0.3))",
         "hazard ratio at 12 months",
         "Normal(mu=0, sigma=0.5)",
         "ecog + (1 | hospital)",

@@ -34,6 +34,8 @@ Level = tuple[Rows, Floats, MixtureAverages]
 """Which groups have people of a shape, (g,); their share of each, (1 or b, g); their averages."""
 NODES, REACH, WIDEST = 30, 5.8, 0.5
 """Nodes of a site's log shape, how many sds they reach, and the largest sd for which so many suffice."""
+BLOCKS = 12
+"""Draws are taken in blocks of similar sd, so that a few wide ones do not need many nodes of all."""
 LARGEST, POINTS, FEWEST = 16_000_000, 200, 50
 """Most numbers held by the mixtures of one block of draws, points of a mixture, and least draws of a block."""
 
@@ -59,11 +61,11 @@ class Shape:
     shares: list[Floats]
     log_ratio: Floats
 
-    def share(self, rows: slice) -> Floats:
+    def share(self, rows: Rows) -> Floats:
         """Return the shares of some draws, (1 or b, g)."""
         return np.stack([np.atleast_1d(each[rows] if each.ndim else each) for each in self.shares], axis=1)
 
-    def of(self, rows: slice) -> list[Members]:
+    def of(self, rows: Rows) -> list[Members]:
         """Return the members with the weights of some draws."""
         return [replace(each, weights=each.weights[rows]) if each.weights.ndim == 2 else each for each in self.members]
 
@@ -78,8 +80,10 @@ class ShapeAverages:
         The posterior, of the reference patient's shape.
     shapes : list of Shape
         The people.
-    nodes : list of (float, ndarray of shape (s,))
-        Weights and log shapes of the sites at which they are.
+    kappa : ndarray, shape (s,)
+        Log shape of the site at which all are; 0 where it is average, or members are at their own.
+    kappa_sd : ndarray, shape (s,), or None
+        Sd of the sites' log shapes, where these are averaged over.
     site : tuple of ndarray, shapes (s,) and (s, K), or None
         Effect and slopes of the site at which all are, on the index of the reference patient's shape.
     over_sites : bool
@@ -92,7 +96,8 @@ class ShapeAverages:
 
     draws: IndexDraws
     shapes: list[Shape]
-    nodes: list[tuple[float, Floats]]
+    kappa: Floats
+    kappa_sd: Floats | None
     site: tuple[Floats, Floats | None]
     over_sites: bool
     stretched: bool
@@ -134,27 +139,43 @@ class ShapeAverages:
             result[rows] = solve(curve, level, np.repeat(start[:, None], self.groups, axis=1))
         return result
 
-    def _sum(self, values: Callable[[MixtureAverages, slice], Floats], size: int) -> Floats:
+    def _sum(self, values: Callable[[MixtureAverages, Rows], Floats], size: int) -> Floats:
         """Return the weighted sum over shapes of values, (b, g, size)."""
-        result = np.zeros((self.draws.size, self.groups, size))
+        result = np.empty((self.draws.size, self.groups, size))
         for rows in self._blocks():
+            part = np.zeros((rows.size, self.groups, size))
             for which, share, level in self._levels(rows):
-                result[rows][:, which] += share[..., None] * values(level, rows)
+                part[:, which] += share[..., None] * values(level, rows)
+            result[rows] = part
         return result
 
-    def _blocks(self) -> Iterator[slice]:
-        held = len(self.shapes) * (len(self.nodes) if self.stretched else 1) * self.groups * POINTS
-        length = max(FEWEST, LARGEST // held)
-        return (slice(start, start + length) for start in range(0, self.draws.size, length))
+    def _blocks(self) -> Iterator[Rows]:
+        """Yield draws in blocks."""
+        size, over_shapes = self.draws.size, self.kappa_sd is not None
+        held = len(self.shapes) * (NODES if self.stretched and over_shapes else 1) * self.groups * POINTS
+        length = min(LARGEST // held, -(-size // BLOCKS)) if over_shapes else LARGEST // held
+        order = np.arange(size) if self.kappa_sd is None else np.argsort(self.kappa_sd)
+        return iter(np.split(order, range(max(FEWEST, length), size, max(FEWEST, length))))
 
-    def _levels(self, rows: slice) -> Iterator[Level]:
+    def _nodes(self, rows: Rows) -> list[tuple[float, Floats]]:
+        """Return weights and log shapes, (b,), of the sites at which all are."""
+        if self.kappa_sd is None:
+            return [(1.0, self.kappa[rows])]
+        count = int(np.ceil(NODES * max(float(self.kappa_sd[rows].max()) / WIDEST, 1.0)))
+        places = np.linspace(-REACH, REACH, count)
+        weights = np.exp(-0.5 * places**2)
+        return [
+            (float(weight), self.kappa_sd[rows] * place) for place, weight in zip(places, weights / weights.sum(), strict=True)
+        ]
+
+    def _levels(self, rows: Rows) -> Iterator[Level]:
         """Yield every shape of some draws at every node of the sites' log shapes."""
         draws = some_draws(self.draws, rows)
         effect, slopes = self.site[0][rows], None if self.site[1] is None else self.site[1][rows]
         for shape in self.shapes:
             made, members, share = None, shape.of(rows), shape.share(rows)
-            for weight, log_shape in self.nodes:
-                log_ratio = shape.log_ratio[rows] + log_shape[rows]
+            for weight, log_shape in self._nodes(rows):
+                log_ratio = shape.log_ratio[rows] + log_shape
                 factor = index_factor(draws, log_ratio, stretched=self.stretched)
                 own = with_log_shape(draws, log_ratio, factor)
                 if made is None or self.stretched:  # else the same masses serve every node
@@ -204,8 +225,8 @@ def shape_averages(
         log_ratio = log_ratio + shapes.site[:, int(place)] if place >= 0 else log_ratio
         made.append(_shape(number, numbers, parts, fit, draws, log_ratio))
     over_sites = isinstance(sites, Marginal)
-    nodes = _nodes(sites, shapes, fit)
-    return ShapeAverages(draws, made, nodes, site, over_sites, shapes.stretched, len(groups))
+    kappa_sd = shapes.site_sd if over_sites else None
+    return ShapeAverages(draws, made, _kappa(sites, shapes, fit), kappa_sd, site, over_sites, shapes.stretched, len(groups))
 
 
 def _shape(
@@ -223,19 +244,14 @@ def _shape(
     return Shape(np.array(groups, dtype=np.int64), members, shares, log_ratio)
 
 
-def _nodes(sites: SiteTreatment, shapes: ShapeDraws, fit: Fitted) -> list[tuple[float, Floats]]:
-    """Return weights and log shapes, (s,), of the sites at which all are; 0 where they are average, or members' own."""
-    if isinstance(sites, Marginal) and shapes.site_sd is not None:
-        count = int(np.ceil(NODES * max(float(shapes.site_sd.max()) / WIDEST, 1.0)))
-        places = np.linspace(-REACH, REACH, count)
-        weights = np.exp(-0.5 * places**2)
-        return [(float(weight), shapes.site_sd * place) for place, weight in zip(places, weights / weights.sum(), strict=True)]
+def _kappa(sites: SiteTreatment, shapes: ShapeDraws, fit: Fitted) -> Floats:
+    """Return the log shape of the site at which all are, (s,); 0 where it is average, or members are at their own."""
     if isinstance(sites, New):
-        return [(1.0, shapes.new_site(fit.seed if sites.seed is None else sites.seed))]
+        return shapes.new_site(fit.seed if sites.seed is None else sites.seed)
     if isinstance(sites, Observed) and sites.site is not None and fit.spec.shape_sites:
-        return [(1.0, shapes.site[:, fit.spec.resolved.site_labels.index(str(sites.site))])]
-    return [(1.0, np.zeros(shapes.coefficients.shape[0]))]
+        return shapes.site[:, fit.spec.resolved.site_labels.index(str(sites.site))]
+    return np.zeros(shapes.coefficients.shape[0])
 
 
-def _of(log_time: Floats, rows: slice) -> Floats:
+def _of(log_time: Floats, rows: Rows) -> Floats:
     return log_time if log_time.shape[0] == 1 else log_time[rows]

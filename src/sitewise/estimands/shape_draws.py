@@ -97,7 +97,7 @@ def with_log_shape(draws: IndexDraws, log_ratio: Floats, factor: Floats) -> Inde
     )
 
 
-def some_draws(draws: IndexDraws, rows: slice) -> IndexDraws:
+def some_draws(draws: IndexDraws, rows: NDArray[np.int64]) -> IndexDraws:
     """Return some of the draws, as one chain."""
     return replace(
         draws,
@@ -112,5 +112,5 @@ def some_draws(draws: IndexDraws, rows: slice) -> IndexDraws:
         degrees_of_freedom=None if draws.degrees_of_freedom is None else draws.degrees_of_freedom[rows],
         grouping_effects=tuple(each[rows] for each in draws.grouping_effects),
         chains=1,
-        draws=draws.log_scale[rows].size,
+        draws=rows.size,
     )

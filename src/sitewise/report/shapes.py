@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from sitewise import names
 from sitewise.estimands import hazard_ratio_over_time, shape_ratios, site_shapes, summarise
+from sitewise.estimands.summary import limits
 from sitewise.families import Weibull
 from sitewise.inference import FitResult
+from sitewise.inference.prior import prior_quantiles
 from sitewise.report.analysis import Analysis
 from sitewise.report.page_parts import Table, rows_of, span
 
@@ -34,6 +36,24 @@ def with_site_shapes(analysis: Analysis, table: pd.DataFrame) -> pd.DataFrame:
     own = summarise(site_shapes(analysis.fit), prob=analysis.prob, diagnostics=())
     own = own.rename(columns={name.removeprefix("shape_"): name for name in SITE_COLUMNS})[list(SITE_COLUMNS)]
     return table.merge(own.rename_axis("site").reset_index(), on="site", how="left")
+
+
+def shape_spread(analysis: Analysis) -> list[list[str]]:
+    """Return the row of the spread of sites' log shapes, prior beside posterior; none where they do not differ."""
+    prior = analysis.fit.spec.resolved.site_shape_sd
+    if prior is None:
+        return []
+    low, high = limits(analysis.prob)
+    after = np.quantile(analysis.fit.posterior[names.SITE_SHAPE_SD].to_numpy(), [0.5, low, high])
+    return [[f"sd of log shapes ({prior})", span(*prior_quantiles(prior, (0.5, low, high))), span(*map(float, after))]]
+
+
+def site_shape_tables(table: pd.DataFrame) -> list[Table]:
+    """Return each site's shape, from the table of sites; none where it does not differ by site."""
+    if "shape_median" not in table:
+        return []
+    rows = [[str(row.site), span(row.shape_median, row.shape_lower, row.shape_upper)] for row in rows_of(table)]
+    return [Table(["Site", "shape, reference patient"], rows)]
 
 
 def has_ratios_over_time(fit: FitResult) -> bool:
