@@ -112,8 +112,8 @@ def test_what_leaves_sites_out_refuses_before_work(fitted):
 
 
 def test_files_and_report(fitted, tmp_path):
-    """Of every tenth draw."""
-    fitted = replace(fitted, tree=fitted.tree.isel(draw=slice(None, None, 10)))
+    """Of every twentieth draw."""
+    fitted = replace(fitted, tree=fitted.tree.isel(draw=slice(None, None, 20)))
     written = sw.write_all(sw.Analysis(fitted, sw.RiskGroups.by_level("ecog", fitted.cohort), times=(6, 12)), tmp_path)
     assert {"hazard_ratio_over_time.png", "hazard_ratio_over_time.svg"} <= set(written)
     parameters = pd.read_csv(tmp_path / "parameters.csv").set_index("parameter")

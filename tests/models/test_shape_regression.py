@@ -127,7 +127,6 @@ def test_functions_that_learn_keep_what_they_learnt(cohort):
 
 LAWS = {
     "weibull": lambda k, scale: stats.weibull_min(k, scale=scale),
-    "log-logistic": lambda k, scale: stats.fisk(k, scale=scale),
     "gamma": lambda k, scale: stats.gamma(k, scale=scale),
 }
 
@@ -172,7 +171,6 @@ def second_opinion(spec, cohort, point) -> float:
     [
         (sw.Weibull(), "hazard-ratio"),
         (sw.Weibull(), "time-ratio"),
-        (sw.LogLogistic(), "time-ratio"),
         (sw.Gamma(), "time-ratio"),
     ],
     ids=lambda item: getattr(item, "name", item),
