@@ -71,11 +71,15 @@ class FamilyComparison:
         apart = [str(row["family"]) for row in others if row["difference"] < -2 * row["difference_se"]]
         close = [str(row["family"]) for row in others if row["family"] not in apart]
         told = f"{best['family']} predicts best"
-        told += f"; {' and '.join(close)} no worse beyond chance" if close else ""
-        return told + (f"; {' and '.join(apart)} clearly worse." if apart else ".")
+        told += f"; {_listed(close)} no worse beyond chance" if close else ""
+        return told + (f"; {_listed(apart)} clearly worse." if apart else ".")
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.table)} families: {self.sentence}>"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def compare_families(
