@@ -57,6 +57,7 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/imputation.py
 	$(PY) benchmarks/imputation_nuts.py
 	$(PY) benchmarks/site_structure.py
+	$(PY) benchmarks/shape_regression.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

@@ -150,7 +150,7 @@ def test_the_example_holds_most_keys_and_the_rest_are_tested_here():
     assert beyond == {
         *(("data", "zero_times"), ("data", "source"), ("covariates", "levels"), ("covariates", "unfavourable")),
         *(("data", "lower"), ("data", "upper")),  # tests/cli/test_fit.py
-        ("model", "family_options"),
+        *(("model", "family_options"), ("model", "shape")),
         *(("covariates", "kinds"), ("sampler", "imputations"), ("sampler", "sweeps")),  # tests/cli/test_imputed.py
         ("data", "site_means"),  # tests/cohort/test_site_means.py
         *(("model", key) for key in SITE_OPTIONS),  # tests/models/test_site_structure.py
@@ -522,3 +522,17 @@ def test_the_packaged_study_is_sound(lung):
         "times": [6, 12, 24],
         "rmst_horizon": 24,
     }
+
+
+def test_the_shape_and_its_priors_are_read(write):
+    text = '[model]\nformula = "Surv(months, died) ~ ecog + (1 | hospital)"\nshape = "ecog + (1 | hospital)"\n'
+    text += '[priors]\nsite_shape_sd = { dist = "HalfNormal", sigma = 0.2 }\n'
+    text += 'shape_terms = { ecog = { dist = "Normal", mu = 0.0, sigma = 0.3 } }\n'
+    spec = write(text).spec()
+    assert spec.shape_formula == "ecog + (1 | hospital)"
+    assert spec.priors.shape_terms == {"ecog": sw.Prior("Normal", mu=0.0, sigma=0.3)}
+    assert spec.priors.site_shape_sd == sw.Prior("HalfNormal", sigma=0.2)
+    with pytest.raises(sw.StudyError) as caught:
+        write("[model]\nshape = 1\n[priors]\nshape_terms = { ecog = { dist = 2 } }\n")
+    assert "[model] shape: must be text" in str(caught.value)
+    assert "[priors] shape_terms.ecog dist: must be text" in str(caught.value)

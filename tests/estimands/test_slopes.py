@@ -404,11 +404,11 @@ def test_curves_are_curves(name, many):
     assert (np.diff(values, axis=-1) <= 1e-12).all()
     assert np.isfinite(curves.quantile(0.5)).all()
     assert curves.rmst(18.0).to_numpy().min() >= 0
-    lengths = [block.points.shape[1] for block in curves.mixture.blocks]
-    sizes = [block.rows.size for block in curves.mixture.blocks]
+    lengths = [block.points.shape[1] for block in curves.averages.mixture.blocks]
+    sizes = [block.rows.size for block in curves.averages.mixture.blocks]
     assert sum(sizes) == 200
     assert np.dot(lengths, sizes) / 200 < 250
-    for block in curves.mixture.blocks:
+    for block in curves.averages.mixture.blocks:
         np.testing.assert_allclose(block.mass.sum(axis=-1), 1.0, atol=1e-12)
 
 

@@ -113,3 +113,11 @@ def test_hazard_ratios_are_refused(family):
         sw.ModelSpec(terms=("ecog",), sites=sw.RandomSites(slopes=("ecog",)), family=family, metric="time-ratio")
     spec = sw.ModelSpec.from_formula("Surv(time, event) ~ ecog", family=family, metric="time-ratio")
     assert sw.ModelSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_the_mean_of_steep_log_logistic_times_until_long_before_their_median():
+    """Nobody has the event by then: the mean is the horizon, by quadrature too, and no power overflows."""
+    found = LogLogistic().mean_until(23.5, np.array([0.0, 5.0]), 9.27, (20.7,))
+    for value, added in zip(found, (0.0, 5.0), strict=True):
+        law = stats.fisk(20.7, scale=np.exp(9.27 - added / 20.7))
+        assert value == pytest.approx(quad(law.sf, 0, 23.5)[0], rel=1e-12)

@@ -158,6 +158,42 @@ def test_location_scale_families_against_lifelines(lung, mode_of, family, fitter
     assert float(point["log_scale_at_means"]) == pytest.approx(at_means, abs=AGREES)
 
 
+def test_covariates_on_the_shape_against_lifelines(lung, mode_of):
+    """lifelines' ancillary regression is of the log of its shape rho; its intercept is that of a newborn without ECOG."""
+    fitter = fitted_by(
+        WeibullAFTFitter(), lung_frame(lung), formula="ecog + age + sex", ancillary="ecog + age", fit_options=PRECISE
+    )
+    priors = replace(FLAT, shape_terms={"ecog": WIDE, "age": WIDE})
+    spec = sw.ModelSpec.from_formula(
+        "Surv(time_months, event) ~ ecog + age + sex", shape="ecog + age", metric="time-ratio", priors=priors
+    ).resolve(lung)
+    point, model = mode_of(spec, lung)
+    scale, shape = fitter.params_["lambda_"], fitter.params_["rho_"]
+    expected = [scale[term.split("[")[0]] for term in model.coords["term"]]
+    np.testing.assert_allclose(point["log_time_ratio"], expected, atol=AGREES)
+    expected = [shape[term.split("[")[0]] for term in model.coords["shape_term"]]
+    np.testing.assert_allclose(point["log_shape_ratio"], expected, atol=AGREES)
+    assert np.abs(expected).max() > 100 * AGREES
+    # The reference patient: ECOG 0, sex 1, median age 63.
+    assert float(point["shape_log__"]) == pytest.approx(float(shape["Intercept"] + 63.0 * shape["age"]), abs=AGREES)
+    reference = float(scale["Intercept"] + 63.0 * scale["age"])
+    assert float(point["log_scale_at_means"]) == pytest.approx(reference, abs=AGREES)
+
+
+def test_a_hazard_ratio_that_changes_against_lifelines(lung, mode_of):
+    """Two groups, each with a Weibull distribution of its own, told in either metric: log H = k (log t - log lambda) + beta."""
+    fitter = fitted_by(WeibullAFTFitter(), lung_frame(lung), formula="ecog", ancillary="ecog", fit_options=PRECISE)
+    priors = replace(FLAT, shape_terms={"ecog": WIDE})
+    spec = sw.ModelSpec.from_formula("Surv(time_months, event) ~ ecog", shape="ecog", priors=priors).resolve(lung)
+    point, _ = mode_of(spec, lung)
+    scale, shape = fitter.params_["lambda_"], fitter.params_["rho_"]
+    other = float(np.exp(shape["Intercept"] + shape["ecog"]))
+    assert float(point["log_shape_ratio"][0]) == pytest.approx(float(shape["ecog"]), abs=AGREES)
+    assert float(point["shape_log__"]) == pytest.approx(float(shape["Intercept"]), abs=AGREES)
+    assert float(point["log_scale_at_means"]) == pytest.approx(float(scale["Intercept"]), abs=AGREES)
+    assert float(point["log_hazard_ratio"][0]) == pytest.approx(-other * float(scale["ecog"]), abs=AGREES)
+
+
 def flat(*names: str) -> sw.Priors:
     """Flat priors, of parameters of the family too."""
     return sw.Priors(coefficients=WIDE, log_scale_at_means=WIDE, terms=dict.fromkeys(names, WIDE), shape=FLAT.shape)

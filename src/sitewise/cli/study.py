@@ -88,6 +88,7 @@ class Study:
             guarantee_time=guarantee_time,
             priors=Priors.from_dict(self.priors, metric=metric, guarantee_time=guarantee_time, sites=sites),
             sites=sites,
+            shape=self.model.get("shape"),
         )
 
     def _sites(self) -> SiteEffect | None:

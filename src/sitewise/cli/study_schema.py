@@ -48,6 +48,7 @@ SCHEMA: dict[str, dict[str, tuple[type, ...]]] = {
         "metric": (str,),
         "guarantee_time": NUMBER,
         "sites": (str,),
+        "shape": (str,),
         "correlated_slopes": (bool,),
         "site_distribution": (str,),
         "degrees_of_freedom": (str, int, float),
@@ -205,12 +206,15 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, list) and bool(value)
 
 
-def _check_priors(priors: Mapping[str, Any], problems: Problems) -> None:
+def _check_priors(priors: Mapping[str, Any], problems: Problems, within: str = "") -> None:
     """Every prior is a table of parameters beside the name of a distribution; what they mean is checked with the model."""
     for name, prior in priors.items():
-        where = f"[priors] {name}"
+        where = f"[priors] {within}{name}"
         if not isinstance(prior, Mapping):
             problems.add(where, f"must be a table; it is {prior!r}", 'Such as { dist = "Normal", mu = 0, sigma = 1 }.')
+            continue
+        if name == "shape_terms":  # a prior a term
+            _check_priors(prior, problems, within="shape_terms.")
             continue
         for key, value in prior.items():
             _check_parameter(f"{where} {key}", key, value, problems)

@@ -31,6 +31,7 @@ from sitewise.estimands.functionals import (
     survival,
 )
 from sitewise.estimands.populations import BySite, Group, Population, Profiles, RiskGroups, Standardised
+from sitewise.estimands.shape_effects import hazard_ratio_over_time, shape_ratios, site_shapes
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
 from sitewise.estimands.summary import summarise
 
@@ -53,6 +54,7 @@ __all__ = [
     "expected_events",
     "group_curves",
     "hazard",
+    "hazard_ratio_over_time",
     "hazard_ratios",
     "log_hazard_ratios",
     "log_time_ratios",
@@ -66,10 +68,12 @@ __all__ = [
     "prob_other_side_at_new_site",
     "quantile",
     "rmst",
+    "shape_ratios",
     "site_effects",
     "site_log_hazard_ratios",
     "site_ranks",
     "site_sd",
+    "site_shapes",
     "site_slope_sd",
     "site_slopes",
     "summarise",

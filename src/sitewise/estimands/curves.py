@@ -8,7 +8,7 @@ curve of that draw.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,14 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from sitewise import names
-from sitewise.estimands.areas import restricted_means
+from sitewise.estimands.averages import Averages, mixture_averages
 from sitewise.estimands.draws import IndexDraws, index_draws
-from sitewise.estimands.members import Members
-from sitewise.estimands.mixture import Mixture, make_mixture
+from sitewise.estimands.group_members import design_rows, distinct_members, own_sites, weights_of
 from sitewise.estimands.pooled import pooled_curves
 from sitewise.estimands.populations import Group, Population
+from sitewise.estimands.shape_averages import shape_averages
 from sitewise.estimands.sites import Average, Marginal, New, Observed, SiteTreatment
-from sitewise.models.design import Design
 from sitewise.models.fitted import Fitted, completed_fits
-from sitewise.models.model_data import from_reference
 from sitewise.models.resolve import resolved_design
 from sitewise.problems import SpecError, listed, nearest
 
@@ -44,10 +42,8 @@ class GroupCurves:
         At which sites.
     draws : IndexDraws
         The posterior.
-    mixture : Mixture
-        Masses of the groups over log hazards.
-    shift : ndarray, shape (s,)
-        Added to every log hazard of a draw (a site that all share).
+    averages : Averages
+        The groups' averages over members and sites.
     guarantee_time : float
         Survival is 1 before it.
     time_unit : str
@@ -57,8 +53,7 @@ class GroupCurves:
     groups: list[Group]
     sites: SiteTreatment
     draws: IndexDraws
-    mixture: Mixture
-    shift: Floats
+    averages: Averages
     guarantee_time: float
     time_unit: str
 
@@ -81,11 +76,7 @@ class GroupCurves:
         begun = moments > self.guarantee_time
         # Before the guarantee time the hazard is zero; any later time keeps the formulas finite there.
         later = np.where(begun, moments, self.guarantee_time + 1.0)
-        index, draws = self._index(later), self.draws
-        rate = np.asarray(draws.family.index_rate(self._log_time(later), *draws.columns()))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = self.mixture.density(index) / self.mixture.survival(index)
-        values = np.where(begun, ratio * rate[:, None, :], 0.0)
+        values = np.where(begun, self.averages.hazard(self._log_time(later)[None]), 0.0)
         return self._wrap(values, "hazard", times=moments)
 
     def quantile(self, level: float) -> xr.DataArray:
@@ -93,8 +84,7 @@ class GroupCurves:
         if not 0 < level < 1:
             raise SpecError(f"A quantile level must be inside (0, 1); got {level}.")
         with np.errstate(over="ignore"):
-            index = self.mixture.index_at(1 - level) - self.shift[:, None]
-            times = np.exp(self.draws.family.log_time_at(index, *self.draws.columns()))
+            times = np.exp(self.averages.log_time_at(1 - level))
         name = names.MEDIAN_SURVIVAL if level == 0.5 else "quantile"
         return self._wrap(self.guarantee_time + times, name, level=level)
 
@@ -106,20 +96,16 @@ class GroupCurves:
         if beyond <= 0:
             values = np.full((self.draws.size, len(self.groups)), float(horizon))
         else:
-            values = self.guarantee_time + np.clip(restricted_means(self.mixture, self.draws, self.shift, beyond), 0.0, beyond)
+            values = self.guarantee_time + np.clip(self.averages.restricted_mean(beyond), 0.0, beyond)
         return self._wrap(values, names.RMST, horizon=horizon)
 
     def _survival(self, times: Floats) -> Floats:
-        values = self.mixture.survival(self._index(times))
+        values = self.averages.survival(self._log_time(times)[None])
         return np.where((times > self.guarantee_time)[None, None, :], values, 1.0)
 
     def _log_time(self, times: Floats) -> Floats:
         with np.errstate(divide="ignore"):
             return np.log(np.maximum(times - self.guarantee_time, 0.0))
-
-    def _index(self, times: Floats) -> Floats:
-        index = self.draws.family.index(self._log_time(times)[None, :], *self.draws.columns())
-        return np.asarray(index + self.shift[:, None])
 
     def _wrap(
         self,
@@ -179,74 +165,25 @@ def group_curves(fit: Fitted, groups: Population, *, sites: SiteTreatment, boots
     draws = index_draws(fit)
     _check_treatment(sites, draws, fit, made)
     design = resolved_design(fit.spec, fit.cohort)
-    members = [_members(group, design, fit, draws, sites, bootstrap_seed) for group in made]
-    shift, site_slope = _shared_site(sites, draws, fit)
-    site_effect = draws.site_effect
-    if site_slope is not None:  # all are at one site, whose effect is the shift: its slopes are what is left
-        site_effect, site_slope = np.zeros((draws.size, 1)), site_slope[:, None]
-        members = [replace(each, site=np.zeros(each.rows.shape[0], dtype=np.int64)) for each in members]
-    elif draws.has_slopes:
-        site_slope = draws.site_slope
-    mixture = make_mixture(
-        members,
-        draws.coefficients,
-        site_effect,
-        draws.site_sd if isinstance(sites, Marginal) else None,
-        site_slope=site_slope,
-        site_slope_sd=draws.site_slope_sd if draws.has_slopes else None,
-        site_correlation=draws.site_correlation,
-        degrees_of_freedom=draws.degrees_of_freedom,
-    )
-    mixture = replace(mixture, standard=draws.family.standard, tail=draws.family.tail(draws.shape))
+    site = _shared_site(sites, draws, fit)
+    parts = [
+        (design_rows(group, design), own_sites(group, fit, sites), weights_of(group, fit, draws, bootstrap_seed))
+        for group in made
+    ]
+    averages: Averages
+    if fit.spec.shape_differs:
+        averages = shape_averages(fit, draws, made, parts, sites=sites, site=site)
+    else:
+        members = [distinct_members(*part, fit, draws) for part in parts]
+        averages = mixture_averages(members, draws, site, over_sites=isinstance(sites, Marginal))
     return GroupCurves(
         made,
         sites,
         draws,
-        mixture,
-        shift,
+        averages,
         fit.spec.guarantee_time,
         fit.cohort.time_unit,
     )
-
-
-def _members(
-    group: Group,
-    design: Design,
-    fit: Fitted,
-    draws: IndexDraws,
-    sites: SiteTreatment,
-    bootstrap_seed: int | None,
-) -> Members:
-    """Return a group's distinct members and their weights; people who differ in nothing that matters are counted once."""
-    raw = design.rows(group.people) if group.rows is None else design.matrix[group.rows]
-    rows = raw - np.asarray(fit.spec.resolved.means)
-    at_own_site = isinstance(sites, Observed) and sites.site is None and fit.spec.has_sites and group.site is not None
-    keys = np.column_stack([rows, group.site]) if at_own_site and group.site is not None else rows
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    pattern = inverse.ravel()
-    site = None
-    if at_own_site and group.site is not None:
-        known = fit.spec.resolved.site_labels
-        site = np.array([known.index(label) for label in fit.cohort.site_labels], dtype=np.int64)[group.site[first]]
-    distances = from_reference(fit.spec, rows[first]) if draws.has_slopes else None
-    if bootstrap_seed is None:
-        weights = np.bincount(pattern, weights=group.weights)
-        return Members(rows[first], site, weights / weights.sum(), distances)
-    each = _bootstrap(group, fit, draws, bootstrap_seed) * group.weights
-    summed = np.zeros((draws.size, first.size))
-    np.add.at(summed.T, pattern, each.T)
-    return Members(rows[first], site, summed / summed.sum(axis=1, keepdims=True), distances)
-
-
-def _bootstrap(group: Group, fit: Fitted, draws: IndexDraws, seed: int) -> Floats:
-    """Return Bayesian-bootstrap weights of a group's members before normalisation, (s, m).
-
-    A flat Dirichlet is independent standard exponentials, normalised (Rubin 1981, Ann Statist 9:130). They are drawn for the
-    whole population, so that a person has one weight in a draw whatever group or setting they appear in.
-    """
-    people = len(fit.cohort) if group.rows is not None else group.weights.size
-    each = np.random.default_rng(seed).standard_exponential((draws.size, people))
-    return each if group.rows is None else each[:, group.rows]
 
 
 def _shared_site(sites: SiteTreatment, draws: IndexDraws, fit: Fitted) -> tuple[Floats, Floats | None]:

@@ -4,6 +4,10 @@ Log-normal and log-logistic times have time ratios only: their hazard ratios cha
 
 With random slopes the effects of covariates are those at an average site, and site effects, their spread and their ranks are
 about the reference patient, from whom slopes are measured.
+
+Where the shape differs between patients, ratios are those of the spec's metric only. A log hazard ratio is then the log ratio
+of cumulative hazards at the reference patient's scale, t = lambda (:mod:`sitewise.models.shape_regression`), and constant in
+time only where the shape is the same; a log time ratio is that of the scale.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ def hazard_ratios(fit: Fitted, /) -> xr.DataArray:
 
 def log_time_ratios(fit: Fitted, /) -> xr.DataArray:
     """Return draws of the log time ratios given site, phi = -beta / k draw by draw, dims (chain, draw, term)."""
-    draws = index_draws(fit)
+    draws = _with_time_ratios(fit)
     values = _to_log_time_ratio(draws, draws.coefficients)
     return _wrap(draws, values, names.LOG_TIME_RATIO, term=list(fit.spec.resolved.columns))
 
@@ -48,7 +52,15 @@ def time_ratios(fit: Fitted, /) -> xr.DataArray:
 
 def effect_metric(fit: Fitted, /) -> str:
     """Return the metric in which a fit's effects are told first: hazard ratios where it has them, else time ratios."""
+    if fit.spec.shape_differs:
+        return fit.spec.metric
     return names.HAZARD_RATIO if fit.spec.family.standard == EXTREME_VALUE else names.TIME_RATIO
+
+
+def has_time_ratios(fit: Fitted, /) -> bool:
+    """Return whether a fit's effects are ratios of times, maybe of hazards too."""
+    spec = fit.spec
+    return spec.metric == names.TIME_RATIO if spec.shape_differs else names.TIME_RATIO in spec.family.metrics
 
 
 def site_effects(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray:
@@ -56,7 +68,7 @@ def site_effects(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.Data
 
     With random slopes: that of the reference patient.
     """
-    draws = index_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
+    draws = _with_time_ratios(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
     _require_sites(fit)
     values = _to_log_time_ratio(draws, draws.site_effect) if metric == names.TIME_RATIO else draws.site_effect
     return _wrap(draws, values, names.SITE_EFFECT, site=list(fit.spec.resolved.site_labels))
@@ -75,7 +87,7 @@ def site_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray
 
     With random slopes it is about the reference patient: other patients differ more between sites.
     """
-    draws = index_draws(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
+    draws = _with_time_ratios(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
     if draws.site_sd is None:
         raise SpecError("The model has no random site effects, so no site spread.")
     values = draws.site_sd
@@ -138,7 +150,7 @@ def site_log_hazard_ratios(fit: Fitted, /) -> xr.DataArray:
 
 def site_slope_sd(fit: Fitted, /, *, metric: str = names.HAZARD_RATIO) -> xr.DataArray:
     """Return draws of the sds of the log hazard (or time) ratios with random slopes, dims (chain, draw, slope)."""
-    draws = _with_slopes(fit)
+    draws = _with_slopes(fit, metric)
     values = draws.site_slope_sd
     if metric == names.TIME_RATIO:
         values = np.abs(_to_log_time_ratio(draws, values))
@@ -172,15 +184,29 @@ def _by_site(fit: Fitted) -> dict[str, list[str]]:
     return {names.SITE: list(fit.spec.resolved.site_labels), names.SLOPE: list(fit.spec.resolved.slope_labels)}
 
 
-def _with_slopes(fit: Fitted) -> IndexDraws:
-    draws = index_draws(fit)
-    if not draws.has_slopes:
+def _with_slopes(fit: Fitted, metric: str = names.HAZARD_RATIO) -> IndexDraws:
+    if not index_draws(fit).has_slopes:
         raise SpecError("The model has no random slopes: effects of covariates are the same at all sites.")
-    return draws
+    return _with_time_ratios(fit) if metric == names.TIME_RATIO else _with_hazard_ratios(fit)
+
+
+def _with_time_ratios(fit: Fitted) -> IndexDraws:
+    if fit.spec.shape_differs and fit.spec.metric != names.TIME_RATIO:
+        raise SpecError(
+            "Where the shape differs between patients, effects on the hazard are no ratios of times: fit with "
+            "metric='time-ratio', or compare medians of groups."
+        )
+    return index_draws(fit)
 
 
 def _with_hazard_ratios(fit: Fitted) -> IndexDraws:
     draws = index_draws(fit)
+    if fit.spec.shape_differs and fit.spec.metric != names.HAZARD_RATIO:
+        raise SpecError(
+            "Where the shape differs between patients, effects on the scale are no ratios of hazards: use time ratios "
+            "(log_time_ratios, metric='time-ratio'), fit with metric='hazard-ratio', or take marginal_hazard_ratio at chosen "
+            "times."
+        )
     if not draws.hazards_add:
         raise SpecError(
             f"Under the {fit.spec.family.name} family hazard ratios change as time goes on: use time ratios (log_time_ratios, "

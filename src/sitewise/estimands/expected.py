@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sitewise.estimands.draws import index_draws
+from sitewise.estimands.shape_draws import index_factor, shape_draws
 from sitewise.models.fitted import Fitted, completed_fits
 from sitewise.models.model_data import slope_rows
 from sitewise.models.resolve import prepare
+from sitewise.models.shape_regression import log_shape_ratios
 from sitewise.problems import SpecError
 
 Floats = NDArray[np.float64]
@@ -48,11 +50,20 @@ def expected_events(fit: Fitted, /, times: ArrayLike, *, own_sites: bool = False
     if own_sites and data.grouping is not None:
         for effect, position in zip(draws.grouping_effects, data.grouping.T, strict=True):
             predictor = predictor + effect[:, position]
+    scale, shape = draws.columns()
+    if fit.spec.shape_differs:
+        shapes = shape_draws(fit)
+        by_site = shapes.site if own_sites and fit.spec.shape_sites else None
+        log_ratio = np.broadcast_to(
+            log_shape_ratios(shapes.coefficients, by_site, data.shape_covariates, data.site), predictor.shape
+        )
+        predictor = predictor * index_factor(draws, log_ratio, stretched=shapes.stretched)
+        shape = (shape[0] * np.exp(log_ratio), *shape[1:])
 
     def hazard(when: Floats) -> Floats:
         since = when - fit.spec.guarantee_time
         log_time = np.log(np.where(since > 0, since, 1.0))
-        each = draws.family.log_cumulative_hazard_of(predictor, log_time[None], *draws.columns())
+        each = draws.family.log_cumulative_hazard_of(predictor, log_time[None], scale, shape)
         return np.where(since > 0, np.exp(each).mean(axis=0), 0.0)
 
     return np.maximum(hazard(until) - hazard(cohort.entry), 0.0)

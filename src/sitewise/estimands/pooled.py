@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sitewise.cohort import Cohort
+from sitewise.estimands.averages import MixtureAverages
 from sitewise.estimands.draws import index_draws
 from sitewise.estimands.mixture import Block, Mixture
 from sitewise.estimands.populations import Group, Population
@@ -67,16 +68,18 @@ def pooled_curves(fit: Fitted, parts: list[GroupCurves]) -> GroupCurves:
         )
     blocks: list[Block] = []
     start = 0
-    for part in parts:
-        blocks += [replace(block, rows=block.rows + start) for block in part.mixture.blocks]
-        start += part.draws.size
-    first = parts[0]
+    own = [part.averages for part in parts if isinstance(part.averages, MixtureAverages)]  # one shape: others are refused
+    for each in own:
+        blocks += [replace(block, rows=block.rows + start) for block in each.mixture.blocks]
+        start += each.draws.size
+    first = own[0].mixture
     mixture = Mixture(
         tuple(blocks),
-        np.concatenate([part.mixture.lowest for part in parts]),
-        np.concatenate([part.mixture.highest for part in parts]),
-        over_sites=first.mixture.over_sites,
-        standard=first.mixture.standard,
+        np.concatenate([each.mixture.lowest for each in own]),
+        np.concatenate([each.mixture.highest for each in own]),
+        over_sites=first.over_sites,
+        standard=first.standard,
     )
-    shift = np.concatenate([part.shift for part in parts])
-    return replace(first, draws=index_draws(fit), mixture=mixture, shift=shift)
+    shift = np.concatenate([each.shift for each in own])
+    draws = index_draws(fit)
+    return replace(parts[0], draws=draws, averages=MixtureAverages(draws, mixture, shift))

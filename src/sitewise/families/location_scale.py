@@ -160,9 +160,10 @@ class LogLogistic(LocationScale):
         log_near = np.minimum(log_late, power * LOG_ODDS_LATE)
         survival = special.expit(-exponent * log_near)
         area = np.exp(log_near) * survival * special.hyp2f1(1.0, 1.0, 1.0 + power, 1.0 - survival)
+        start = np.where(log_late > log_near, log_near, 0.0)  # elsewhere there is no late part, and the power might overflow
         for term in range(TERMS):
             slope = 1.0 - exponent * (term + 1)
             along = slope * (log_late - log_near)
             ratio = np.where(np.abs(along) < 1e-12, 1.0, np.expm1(along) / np.where(along == 0.0, 1.0, along))
-            area = area + (-1) ** term * np.exp(slope * log_near) * (log_late - log_near) * ratio
+            area = area + (-1) ** term * np.exp(slope * start) * (log_late - log_near) * ratio
         return np.exp(log_scale) * area

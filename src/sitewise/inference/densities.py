@@ -23,6 +23,7 @@ from sitewise.models.correlation import lkj_log_density, slopes_log_density
 from sitewise.models.groupings import of_grouping
 from sitewise.models.model_data import OPTIONAL, ModelData, slope_rows
 from sitewise.models.priors import Prior
+from sitewise.models.shape_regression import shape_of_patients
 from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
@@ -88,7 +89,7 @@ def log_likelihood_of_draws(spec: ModelSpec, variables: Mapping[str, Floats], da
         **{name: getattr(data, name) for name in OPTIONAL},
         linear_predictor=predictor_of_draws(spec, variables, data),
         log_scale=variables[names.LOG_SCALE_AT_MEANS][..., None],
-        shape=tuple(variables[item.name][..., None] for item in spec.family.shape_parameters),
+        shape=shape_of_patients(spec, variables, data),
     )
     return np.asarray(values)
 
@@ -166,6 +167,15 @@ def log_prior(spec: ModelSpec, posterior: xr.Dataset) -> xr.Dataset:
             result[names.SITE_CORRELATION] = (sample, lkj_log_density(eta, correlation))
             density = slopes_log_density(effects / site_sd[..., None], slopes, slope_sd, correlation)
         result[names.SITE_SLOPE] = ((*sample, names.SITE, names.SLOPE), density)
+    if resolution.shape_columns:
+        own = posterior[names.LOG_SHAPE_RATIO].transpose(*sample, names.SHAPE_TERM).to_numpy()
+        densities = [log_density(prior, own[..., index]) for index, prior in enumerate(resolution.shape_coefficients)]
+        result[names.LOG_SHAPE_RATIO] = ((*sample, names.SHAPE_TERM), np.stack(densities, axis=-1))
+    if resolution.site_shape_sd is not None:
+        shape_sd = posterior[names.SITE_SHAPE_SD].transpose(*sample).to_numpy()
+        store(names.SITE_SHAPE_SD, resolution.site_shape_sd, shape_sd)
+        by_site = posterior[names.SITE_LOG_SHAPE].transpose(*sample, names.SITE).to_numpy()
+        result[names.SITE_LOG_SHAPE] = ((*sample, names.SITE), _normal_log_density(by_site, shape_sd[..., None]))
     for name in spec.groupings:
         assert resolution.grouping_sd is not None
         level, variable = of_grouping(names.LEVEL, name), of_grouping(names.GROUPING_EFFECT, name)

@@ -15,6 +15,9 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
     names.SITE_SLOPE: (names.SITE, names.SLOPE),
     names.SITE_SLOPE_STANDARDISED: (names.SITE, names.SLOPE),
     names.SITE_CORRELATION: (names.SITE_TERM, names.OTHER_SITE_TERM),
+    names.LOG_SHAPE_RATIO: (names.SHAPE_TERM,),
+    names.SITE_LOG_SHAPE: (names.SITE,),
+    names.SITE_LOG_SHAPE_STANDARDISED: (names.SITE,),
 }
 """The dimensions of the variables that are not one number a draw."""
 
@@ -38,6 +41,8 @@ def labels_of(spec: ModelSpec) -> dict[str, list[str]]:
         found[names.SITE] = list(resolution.site_labels)
     if resolution.slope_columns:
         found[names.SLOPE] = list(resolution.slope_labels)
+    if resolution.shape_columns:
+        found[names.SHAPE_TERM] = list(resolution.shape_columns)
     if resolution.site_correlation is not None:
         found |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
     found |= {of_grouping(names.LEVEL, name): list(labels) for name, labels in resolution.groupings.items()}

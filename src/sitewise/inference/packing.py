@@ -62,13 +62,13 @@ def is_compiled(spec: ModelSpec) -> bool:
 
 
 def _has_places(spec: ModelSpec) -> bool:
-    """Return whether the compiled functions have a place for a spec's site effects and for the prior of its baseline."""
+    """Return whether the compiled functions have a place for a spec's site effects, its one shape and its baseline's prior."""
     resolution = spec.resolved
     fixed = resolution.site_effects
     known_sites = fixed is None or (fixed.dist == "ZeroSumNormal" and set(fixed.values) == {"sigma"})
     plain = (not isinstance(spec.sites, RandomSites) or spec.sites.is_plain) and not spec.groupings
     located = resolution.baseline == "log_scale_at_means" or "mu" in resolution.baseline_prior.values
-    return known_sites and plain and located
+    return known_sites and plain and located and not spec.shape_differs
 
 
 def _uncured(family: Family) -> Family:

@@ -10,10 +10,11 @@ import xarray as xr
 
 from sitewise import names
 from sitewise.cohort import Cohort
-from sitewise.inference.densities import linear_predictor, log_density, shape_draws
+from sitewise.inference.densities import arrays_of, linear_predictor, log_density
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
 from sitewise.models.resolve import prepare
+from sitewise.models.shape_regression import shape_of_patients
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
 
@@ -89,7 +90,7 @@ def _simulate_times(spec: ModelSpec, prior: xr.Dataset, data: ModelData, seed: i
     rng = np.random.default_rng(np.random.SeedSequence(seed).spawn(1)[0])
     log_hazard = np.log(rng.standard_exponential(predictor.shape))
     scale = prior[names.LOG_SCALE_AT_MEANS].to_numpy()[..., None]
-    shape = tuple(item[..., None] for item in shape_draws(spec, prior))
+    shape = shape_of_patients(spec, arrays_of(prior), data)
     if spec.metric == names.TIME_RATIO:
         log_time = spec.family.log_time(log_hazard, scale, shape) + predictor
     else:

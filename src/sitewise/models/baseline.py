@@ -24,9 +24,9 @@ def means_minus_reference(spec: ModelSpec, coefficients: Array | None, shape: tu
 
     In the hazard-ratio metric H0 at the means is H0 of the reference patient times exp((mean - reference)' beta), which is
     another scale; in the time-ratio metric the predictor is the difference itself. Where no other scale multiplies the hazard,
-    computation is centred at the reference patient, so that the two are one.
+    or the shape differs between patients, computation is centred at the reference patient, so that the two are one.
     """
-    if coefficients is None or not spec.family.index_closed:
+    if coefficients is None or not spec.centred_at_means:
         return 0.0
     resolution = spec.resolved
     distance = coefficients @ (np.asarray(resolution.means) - np.asarray(resolution.reference))

@@ -63,6 +63,27 @@ def parse_formula(text: str) -> Formula:
     return Formula(response, terms, groups[0] if groups else None, slopes, variables_of(terms), groups[1:])
 
 
+def parse_shape(text: str) -> tuple[tuple[str, ...], str | None]:
+    """Read the right side of a formula for the log of a family's shape: its terms, and the column of ``(1 | group)``.
+
+    Raises
+    ------
+    SpecError
+        When it cannot be read, is empty, or has random slopes.
+    """
+    if "~" in text:
+        raise SpecError(f"The shape {text!r} is a right side only, without '~', such as \"ecog + (1 | site)\".")
+    terms, groups, slopes = _read_right_side(text.strip(), text)
+    group = groups[0] if groups else None
+    if slopes:
+        raise SpecError(f"The shape {text!r} has random slopes; it can differ by site as (1 | {group}) only.")
+    if groups[1:]:
+        raise SpecError(f"The shape {text!r} differs by {listed(groups)}; it can differ by one group, the site.")
+    if not terms and group is None:
+        raise SpecError(f'The shape {text!r} has no terms. Write terms such as "ecog", or leave shape out.')
+    return terms, group
+
+
 def _response(inside: str) -> tuple[str, ...]:
     names = [name.strip() for name in inside.split(",")]
     kind = _TYPE.match(names[-1])

@@ -21,10 +21,11 @@ from sitewise.models.joint_priors import Sampled
 from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
 from sitewise.models.prior_check import check_priors, distribution, parameters, variable
 from sitewise.models.priors import Prior
+from sitewise.models.shape_graph import log_shape
 from sitewise.models.site_graph import grouping_predictor, site_predictor
 from sitewise.models.spec import ModelSpec
 
-SECOND = {"slope_covariates": names.SLOPE, "grouping_index": names.GROUPING}
+SECOND = {"slope_covariates": names.SLOPE, "grouping_index": names.GROUPING, "shape_covariates": names.SHAPE_TERM}
 """The second dimension of arrays where it is not that of the terms."""
 
 
@@ -39,6 +40,8 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         coords[names.SITE] = list(resolution.site_labels)
     if resolution.slope_columns:
         coords[names.SLOPE] = list(resolution.slope_labels)
+    if resolution.shape_columns:
+        coords[names.SHAPE_TERM] = list(resolution.shape_columns)
     if resolution.site_correlation is not None:
         coords |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
     if spec.groupings:
@@ -61,6 +64,8 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
         if spec.groupings:
             linear_predictor = linear_predictor + grouping_predictor(spec, inputs)
         log_scale_at_means = _baseline(spec, effect, shape)
+        if spec.shape_differs:
+            shape = (shape[0] * pt.exp(log_shape(spec, inputs)), *shape[1:])
 
         def log_density(log_time: Any, predictor: Any, log_scale: Any, event: Any, *rest: Any) -> Any:
             given = dict.fromkeys(OPTIONAL) | dict(zip(present, rest, strict=False))

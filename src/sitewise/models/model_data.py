@@ -14,7 +14,7 @@ from sitewise.models.spec import ModelSpec
 Floats = NDArray[np.float64]
 OPTIONAL = ("log_entry", "entered_late", "weight", "interval", "log_lower", "lower_known")
 """Arrays that only some cohorts need."""
-ARRAYS = ("log_time", "event", *OPTIONAL, "covariates", "site", "grouping")
+ARRAYS = ("log_time", "event", *OPTIONAL, "covariates", "shape_covariates", "site", "grouping")
 INDICATORS = {"entered_late": ("log_entry",), "interval": ("log_lower", "lower_known")}
 """Arrays without which, when they are zero everywhere, they and others are not needed."""
 
@@ -45,6 +45,8 @@ class ModelData:
         (0 elsewhere), and the indicator of that. None when every event time is exact.
     grouping : ndarray of int, shape (n, G), or None
         Position of each patient's label in each further grouping of the spec; None without any.
+    shape_covariates : ndarray, shape (n, q), or None
+        Design rows of the shape's terms as distances from the reference patient; None where the shape has no terms.
     """
 
     log_time: Floats
@@ -59,6 +61,7 @@ class ModelData:
     log_lower: Floats | None = None
     lower_known: Floats | None = None
     grouping: NDArray[np.int64] | None = None
+    shape_covariates: Floats | None = None
 
     def some(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> ModelData:
         """Return the arrays of the patients at which ``rows`` is true, or at these positions."""
@@ -89,6 +92,8 @@ def data_arrays(spec: ModelSpec, data: ModelData) -> dict[str, Any]:
     arrays |= {name: values for name in OPTIONAL if (values := getattr(data, name)) is not None}
     if spec.resolved.columns:
         arrays["covariates"] = data.covariates
+    if data.shape_covariates is not None:
+        arrays["shape_covariates"] = data.shape_covariates
     if spec.has_sites:
         arrays["site_index"] = data.site
     if spec.resolved.slope_columns:

@@ -74,6 +74,8 @@ def check_priors(spec: ModelSpec) -> None:
         positive["site_sd"] = resolution.site_sd
     for label, prior in zip(resolution.slope_labels, resolution.site_slope_sd, strict=True):
         positive[f"site_slope_sd[{label}]"] = prior
+    if resolution.site_shape_sd is not None:
+        positive["site_shape_sd"] = resolution.site_shape_sd
     if resolution.site_degrees_of_freedom is not None:
         positive["site_degrees_of_freedom"] = resolution.site_degrees_of_freedom
     if resolution.grouping_sd is not None:
@@ -83,6 +85,9 @@ def check_priors(spec: ModelSpec) -> None:
     for column, own in zip(resolution.columns, resolution.coefficients, strict=True):
         if isinstance(own, Prior) and own not in real.values():  # one report for a prior that several columns share
             real[column] = own
+    for column, prior in zip(resolution.shape_columns, resolution.shape_coefficients, strict=True):
+        if prior not in real.values():
+            real[f"shape_terms.{column}"] = prior
     for joint in resolution.joint_priors:
         for item in joint.sampled:
             if not item.dim:  # what a user can choose

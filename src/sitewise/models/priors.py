@@ -98,6 +98,11 @@ class Priors:
         all of them.
     grouping_sd : Prior, optional
         Of the sd of each further grouping's effects; default HalfNormal(0.5), in the spec's metric.
+    shape_terms : mapping of str to Prior
+        Of what terms or columns of the log shape add to it, as the columns are written. Default: Normal(0, 0.5) per standard
+        deviation of a numeric column, and as they are on 0/1 columns.
+    site_shape_sd : Prior, optional
+        Of the sd of the sites' log shapes; default HalfNormal(0.3).
     site_effects : Prior, optional
         Sd of fixed site effects (sum to zero): a ``ZeroSumNormal``; default sigma 1.
     """
@@ -114,12 +119,15 @@ class Priors:
     site_correlation: Prior | None = None
     site_degrees_of_freedom: Prior | None = None
     grouping_sd: Prior | None = None
+    shape_terms: Mapping[str, Prior] = field(default_factory=dict)
+    site_shape_sd: Prior | None = None
 
     def __post_init__(self) -> None:
         baselines = [name for name in ("log_median", "log_scale", "log_scale_at_means") if getattr(self, name) is not None]
         if len(baselines) > 1:
             raise SpecError(f"Give one prior of the baseline, not {' and '.join(baselines)}.")
         object.__setattr__(self, "terms", dict(self.terms))
+        object.__setattr__(self, "shape_terms", dict(self.shape_terms))
         misplaced = [self.coefficients] if isinstance(self.coefficients, Exchangeable | Monotone) else []
         misplaced += [law for law in self.terms.values() if isinstance(law, RegularisedHorseshoe | R2D2)]
         for law in misplaced:
@@ -127,9 +135,8 @@ class Priors:
 
     def without_sites(self) -> Priors:
         """Return the priors of all but the sites."""
-        return replace(
-            self, site_sd=None, site_effects=None, site_slope_sd=None, site_correlation=None, site_degrees_of_freedom=None
-        )
+        free = replace(self, site_sd=None, site_effects=None, site_slope_sd=None, site_shape_sd=None)
+        return replace(free, site_correlation=None, site_degrees_of_freedom=None)
 
     @classmethod
     def from_dict(
@@ -145,6 +152,8 @@ class Priors:
             if key == "median_survival":
                 _only(value, {"median", "quantile_975"}, where)
                 made["log_median"] = median_survival_prior(**value, guarantee_time=guarantee_time)
+            elif key == "shape_terms":
+                made[key] = {name: Prior.from_dict(prior, f"{where}.{name}") for name, prior in value.items()}
             elif key == "site_sd":
                 made["site_sd"] = _read_site_sd(value, metric, where, sites)
             elif key in known:

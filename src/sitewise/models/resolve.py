@@ -18,6 +18,7 @@ from sitewise.models.formula import response_columns
 from sitewise.models.groupings import check_groupings, grouping_labels, grouping_positions
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior, Priors
+from sitewise.models.shape_regression import check_shape_priors, resolve_shape, shape_distances
 from sitewise.models.site_checks import check_site_priors, correlation_prior, degrees_of_freedom_prior, grouping_prior
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec, Resolution
@@ -32,15 +33,16 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
     """Return the numbers that ``spec`` takes from ``cohort``; see :meth:`ModelSpec.resolve`."""
     check(spec, cohort)
     design = make_design(spec.terms, spec.variables, cohort.covariates)
-    _check_prior_names(spec, design)
+    _check_prior_names(spec, design, cohort)
     reference_patient = design.reference_patient()
     reference = design.rows(_as_row(reference_patient))[0] if spec.terms else np.empty(0)
     baseline, baseline_prior = _baseline(spec, cohort)
     priors = spec.priors
+    every_term = (*spec.terms, *spec.shape_terms)
     slope_columns = tuple(place for place, term in enumerate(design.term_of_column) if term in spec.slopes)
     return Resolution(
         columns=design.columns,
-        means=tuple(float(mean) for mean in (design.matrix.mean(axis=0) if spec.family.index_closed else reference)),
+        means=tuple(float(mean) for mean in (design.matrix.mean(axis=0) if spec.centred_at_means else reference)),
         reference=tuple(float(value) for value in reference),
         reference_patient=reference_patient,
         levels={name: levels for name in spec.variables if (levels := cohort.levels(name))},
@@ -51,7 +53,7 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         coefficients=coefficient_priors(spec, design, events=_events(cohort)),
         site_sd=(priors.site_sd or Prior("HalfNormal", sigma=0.5)) if isinstance(spec.sites, RandomSites) else None,
         site_effects=(priors.site_effects or Prior("ZeroSumNormal", sigma=1.0)) if isinstance(spec.sites, FixedSites) else None,
-        training={name: list(cohort.covariates[name]) for name in spec.variables} if has_calls(spec.terms) else None,
+        training={name: list(cohort.covariates[name]) for name in spec.variables} if has_calls(every_term) else None,
         data_hash=cohort.data_hash,
         time_unit=cohort.time_unit,
         slope_columns=slope_columns,
@@ -60,6 +62,7 @@ def resolve(spec: ModelSpec, cohort: Cohort) -> Resolution:
         site_degrees_of_freedom=degrees_of_freedom_prior(spec),
         groupings=grouping_labels(spec, cohort),
         grouping_sd=grouping_prior(spec),
+        **resolve_shape(spec, cohort.covariates, reference_patient),
     )
 
 
@@ -90,6 +93,15 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
             f"The cohort gives the design columns {listed(design.columns)}, the spec was resolved with "
             f"{listed(resolution.columns)}. Keep the same levels, or resolve the spec anew."
         )
+    shape_covariates = None
+    if spec.shape_terms:
+        of_shape = resolved_design(spec, cohort, terms=spec.shape_terms)
+        if of_shape.columns != resolution.shape_columns:
+            raise SpecError(
+                f"The cohort gives the shape's columns {listed(of_shape.columns)}, the spec was resolved with "
+                f"{listed(resolution.shape_columns)}. Keep the same levels, or resolve the spec anew."
+            )
+        shape_covariates = shape_distances(spec, of_shape)
     beyond_entry = np.maximum(cohort.entry - spec.guarantee_time, 0.0)
     late = beyond_entry > 0
     interval: dict[str, Floats] = {}
@@ -110,22 +122,26 @@ def prepare(spec: ModelSpec, cohort: Cohort) -> ModelData:
         site=site_positions(spec, cohort),
         grouping=grouping_positions(spec, cohort),
         design=design,
+        shape_covariates=shape_covariates,
         **interval,
     )
 
 
-def resolved_design(spec: ModelSpec, cohort: Cohort) -> Design:
-    """Return the design of ``cohort`` under a resolved spec; transforms keep what they learnt when it was resolved."""
-    resolution = spec.resolved
+def resolved_design(spec: ModelSpec, cohort: Cohort, *, terms: tuple[str, ...] | None = None) -> Design:
+    """Return the design of ``cohort`` under a resolved spec; transforms keep what they learnt when it was resolved.
+
+    ``terms`` are the spec's by default, or those of its shape.
+    """
+    resolution, terms = spec.resolved, spec.terms if terms is None else terms
     if resolution.training is None:
-        return make_design(spec.terms, spec.variables, cohort.covariates)
+        return make_design(terms, spec.variables, cohort.covariates)
     learnt = pd.DataFrame(
         {
             name: pd.Categorical(values, categories=list(resolution.levels[name])) if name in resolution.levels else values
             for name, values in resolution.training.items()
         }
     )
-    design = make_design(spec.terms, spec.variables, learnt)
+    design = make_design(terms, spec.variables, learnt)
     return replace(design, matrix=design.rows(cohort.covariates))
 
 
@@ -246,7 +262,7 @@ def _slope_prior(spec: ModelSpec, values: Floats) -> Prior:
     return Prior("HalfNormal", sigma=DEFAULT_SLOPE_SD / unit(values))
 
 
-def _check_prior_names(spec: ModelSpec, design: Design) -> None:
+def _check_prior_names(spec: ModelSpec, design: Design, cohort: Cohort) -> None:
     of_family = {item.name for item in spec.family.shape_parameters}
     known = {*design.columns, *design.term_of_column, *of_family}
     problems = Problems()
@@ -262,4 +278,5 @@ def _check_prior_names(spec: ModelSpec, design: Design) -> None:
     if spec.priors.shape is not None and names.SHAPE not in of_family:
         problems.add("prior 'shape'", f"the {spec.family.name} family has no shape", "Remove it.")
     check_site_priors(spec, problems)
+    check_shape_priors(spec, cohort.covariates, problems)
     problems.raise_if_any(SpecError, "The spec")

@@ -14,6 +14,13 @@ from sitewise.models.site_effects import SITE_EFFECTS
 from sitewise.models.spec import SPEC_VERSION, ModelSpec, Resolution
 from sitewise.problems import SpecError
 
+OF_SHAPES = ("shape_terms", "shape_columns", "shape_reference", "shape_coefficients", "site_shape_sd")
+"""Names in priors and resolution that are about a shape which differs between patients."""
+SINGLE_PRIORS = (
+    *("baseline_prior", "site_sd", "site_effects", "site_correlation", "site_degrees_of_freedom", "grouping_sd"),
+    "site_shape_sd",
+)
+
 
 def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
     """Return a spec as JSON-ready data."""
@@ -21,6 +28,10 @@ def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
     resolution = None
     if spec.resolution is not None:
         resolution = {field.name: _plain(getattr(spec.resolution, field.name)) for field in fields(spec.resolution)}
+    priors = {field.name: _plain(getattr(spec.priors, field.name)) for field in fields(spec.priors)}
+    if not spec.shape_differs:  # what is off leaves no trace, so that models keep their hashes
+        priors = {name: value for name, value in priors.items() if name not in OF_SHAPES or value}
+        resolution = resolution and {name: value for name, value in resolution.items() if name not in OF_SHAPES}
     return {
         "version": SPEC_VERSION,
         "formula": spec.formula,
@@ -33,8 +44,9 @@ def spec_to_dict(spec: ModelSpec) -> dict[str, Any]:
         "group": spec.group,
         "groupings": list(spec.groupings),
         "sites": {"kind": kinds[type(spec.sites)], **asdict(spec.sites)},
-        "priors": {field.name: _plain(getattr(spec.priors, field.name)) for field in fields(spec.priors)},
+        "priors": priors,
         "resolution": resolution,
+        **({"shape_terms": list(spec.shape_terms), "shape_sites": spec.shape_sites} if spec.shape_differs else {}),
     }
 
 
@@ -44,17 +56,17 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
         raise SpecError(f"The spec has version {data.get('version')}; this Sitewise reads version {SPEC_VERSION}.")
     site_options = dict(data["sites"])
     priors: dict[str, Any] = {
-        name: {key: _prior(item) for key, item in value.items()} if name == "terms" else _prior(value)
+        name: {key: _prior(item) for key, item in value.items()} if name in ("terms", "shape_terms") else _prior(value)
         for name, value in data["priors"].items()
     }
     resolution = None
     if data["resolution"] is not None:
         stored = dict(data["resolution"])
-        for name in ("shape", "coefficients", "site_slope_sd"):
+        for name in ("shape", "coefficients", "site_slope_sd", "shape_coefficients"):
             stored[name] = tuple(_prior(item) for item in stored.get(name, ()))
-        for name in ("baseline_prior", "site_sd", "site_effects", "site_correlation", "site_degrees_of_freedom", "grouping_sd"):
+        for name in SINGLE_PRIORS:
             stored[name] = _prior(stored.get(name))
-        for name in ("columns", "means", "reference", "site_labels", "slope_columns"):
+        for name in ("columns", "means", "reference", "site_labels", "slope_columns", "shape_columns", "shape_reference"):
             stored[name] = tuple(stored.get(name, ()))
         for name in ("levels", "groupings"):
             stored[name] = {key: tuple(value) for key, value in stored.get(name, {}).items()}
@@ -69,6 +81,8 @@ def spec_from_dict(data: Mapping[str, Any]) -> ModelSpec:
         response=tuple(data["response"]),
         group=data["group"],
         groupings=tuple(data.get("groupings", ())),
+        shape_terms=tuple(data.get("shape_terms", ())),
+        shape_sites=bool(data.get("shape_sites", False)),
         resolution=resolution,
     )
 

@@ -12,108 +12,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sitewise.cohort import Cohort
 from sitewise.families import Family, Weibull
-from sitewise.models.formula import parse_formula, variables_of
-from sitewise.models.joint_priors import JointPrior, Sampled
-from sitewise.models.priors import Prior, Priors
-from sitewise.models.site_checks import check_site_structure
-from sitewise.models.site_effects import INTERCEPT, FixedSites, NoSites, RandomSites, SiteEffect
-from sitewise.names import HAZARD_RATIO, TIME_RATIO
-from sitewise.problems import SpecError, nearest
+from sitewise.models.formula import parse_formula, parse_shape, variables_of
+from sitewise.models.priors import Priors
+from sitewise.models.resolution import Resolution as Resolution
+from sitewise.models.site_effects import FixedSites, NoSites, RandomSites, SiteEffect
+from sitewise.models.spec_checks import check_spec
+from sitewise.names import HAZARD_RATIO
+from sitewise.problems import SpecError
 
 if TYPE_CHECKING:
     import pymc
 
 SPEC_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Resolution:
-    """The numbers that a spec takes from the cohort it was resolved on, once.
-
-    Parameters
-    ----------
-    columns : tuple of str
-        Design columns.
-    means, reference : tuple of float
-        Covariate means, where computation is centred, and the design row of the reference patient.
-    reference_patient : dict
-        The reference patient in words: level or median of each covariate.
-    levels : dict of str to tuple
-        Levels of the categorical covariates, reference first.
-    site_labels : tuple of str
-        Sites, in natural order; empty without site effects.
-    shape : tuple of Prior
-        A prior per shape parameter of the family.
-    baseline : str
-        Which baseline quantity ``baseline_prior`` is about: ``log_median``, ``log_scale`` or ``log_scale_at_means``.
-    baseline_prior : Prior
-        Its prior.
-    coefficients : tuple of Prior or JointPrior
-        A prior per design column, on the coefficient as the column is written; the same object where several columns have a
-        joint prior.
-    site_sd, site_effects : Prior or None
-        Prior of the sd of random, or of fixed, site effects.
-    slope_columns : tuple of int
-        Positions of the design columns with random slopes.
-    site_slope_sd : tuple of Prior
-        A prior per such column, of the sd of its slopes.
-    site_correlation : Prior or None
-        Prior of the correlation matrix of a site's effect and slopes; None where they are independent.
-    site_degrees_of_freedom : Prior or None
-        Prior of the degrees of freedom above 2 of Student-t sites; None where they are fixed.
-    groupings : dict of str to tuple
-        Labels of each further grouping, in natural order.
-    grouping_sd : Prior or None
-        Prior of the sd of each of them.
-    training : dict of str to list, or None
-        The covariates of the cohort, when a term calls a function such as ``scale`` that learns from them.
-    data_hash : str
-        Of the cohort.
-    time_unit : str
-        Of the cohort.
-    """
-
-    columns: tuple[str, ...]
-    means: tuple[float, ...]
-    reference: tuple[float, ...]
-    reference_patient: Mapping[str, Any]
-    levels: Mapping[str, tuple[str, ...]]
-    site_labels: tuple[str, ...]
-    shape: tuple[Prior, ...]
-    baseline: str
-    baseline_prior: Prior
-    coefficients: tuple[Prior | JointPrior, ...]
-    site_sd: Prior | None
-    site_effects: Prior | None
-    training: Mapping[str, list[Any]] | None
-    data_hash: str
-    time_unit: str
-    slope_columns: tuple[int, ...] = ()
-    site_slope_sd: tuple[Prior, ...] = ()
-    site_correlation: Prior | None = None
-    site_degrees_of_freedom: Prior | None = None
-    groupings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    grouping_sd: Prior | None = None
-
-    @property
-    def joint_priors(self) -> tuple[JointPrior, ...]:
-        """The joint priors of coefficients, each once."""
-        return tuple(dict.fromkeys(prior for prior in self.coefficients if isinstance(prior, JointPrior)))
-
-    @property
-    def jointly_sampled(self) -> dict[str, Sampled]:
-        """What joint priors sample, by name."""
-        return {part.name: part for joint in self.joint_priors for part in joint.sampled}
-
-    @property
-    def slope_labels(self) -> tuple[str, ...]:
-        """Names of the design columns with random slopes."""
-        return tuple(self.columns[place] for place in self.slope_columns)
-
-    @property
-    def site_terms(self) -> tuple[str, ...]:
-        """Names of a site's effect and of its slopes, the rows of their correlation matrix."""
-        return (INTERCEPT, *self.slope_labels)
 
 
 @dataclass(frozen=True)
@@ -141,6 +51,10 @@ class ModelSpec:
         Column named in ``(1 | group)``; checked against the cohort's site column.
     groupings : sequence of str
         Columns of further groupings, crossed with sites or nested in them, with random intercepts: ``("surgeon",)``.
+    shape_terms : sequence of str
+        Terms of the log of the family's shape (:mod:`sitewise.models.shape_regression`); none by default.
+    shape_sites : bool
+        Whether the log shape differs by site too.
     resolution : Resolution, optional
         Set by :meth:`resolve`.
     """
@@ -154,20 +68,15 @@ class ModelSpec:
     response: tuple[str, ...] = ()
     group: str | None = None
     groupings: tuple[str, ...] = ()
+    shape_terms: tuple[str, ...] = ()
+    shape_sites: bool = False
     resolution: Resolution | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", tuple(self.terms))
         object.__setattr__(self, "groupings", tuple(self.groupings))
-        if self.metric not in (HAZARD_RATIO, TIME_RATIO):
-            raise SpecError(f"metric is '{self.metric}'. {nearest(self.metric, (HAZARD_RATIO, TIME_RATIO))}")
-        if self.metric not in self.family.metrics:
-            raise SpecError(
-                f"The {self.family.name} family has no '{self.metric}' metric. Use metric='{min(self.family.metrics)}'."
-            )
-        check_site_structure(self)
-        if not (0 <= self.guarantee_time < float("inf")):
-            raise SpecError(f"guarantee_time is {self.guarantee_time}; it must be zero or a positive time.")
+        object.__setattr__(self, "shape_terms", tuple(self.shape_terms))
+        check_spec(self)
 
     @classmethod
     def from_formula(
@@ -180,6 +89,7 @@ class ModelSpec:
         guarantee_time: float = 0.0,
         priors: Priors | None = None,
         sites: SiteEffect | None = None,
+        shape: str | None = None,
     ) -> Self:
         """Return the spec of a formula such as ``Surv(time, event) ~ ecog + child_pugh + (1 | site)``.
 
@@ -192,6 +102,8 @@ class ModelSpec:
             As in :class:`ModelSpec`.
         sites : SiteEffect, optional
             Overrides how sites enter, for example ``RandomSites(centred=True)`` or ``FixedSites()``.
+        shape : str, optional
+            Right side of a formula for the log of the family's shape, such as ``"ecog + (1 | site)"``.
 
         Raises
         ------
@@ -199,6 +111,12 @@ class ModelSpec:
             When the formula cannot be read.
         """
         parsed = parse_formula(formula)
+        shape_terms, shape_group = parse_shape(shape) if shape is not None else ((), None)
+        if shape_group is not None and shape_group != parsed.group and (parsed.group or sites is None):
+            raise SpecError(
+                f"The shape {shape!r} differs by '{shape_group}', which needs random effects of it: add (1 | {shape_group}) to "
+                f"the formula {formula!r}, before other groups."
+            )
         if sites is None:
             sites = RandomSites(slopes=parsed.slopes) if parsed.group else NoSites()
         elif parsed.slopes and isinstance(sites, RandomSites):
@@ -213,14 +131,26 @@ class ModelSpec:
             guarantee_time=guarantee_time,
             priors=priors if priors is not None else Priors(),
             response=parsed.response,
-            group=parsed.group,
+            group=parsed.group if parsed.group else shape_group,
+            shape_terms=shape_terms,
+            shape_sites=shape_group is not None,
             groupings=parsed.groupings,
         )
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """Columns that the terms use."""
-        return variables_of(self.terms)
+        """Columns that the terms use, those of the shape among them."""
+        return tuple(dict.fromkeys(variables_of(self.terms) + variables_of(self.shape_terms)))
+
+    @property
+    def shape_differs(self) -> bool:
+        """Whether the family's shape differs between patients."""
+        return bool(self.shape_terms) or self.shape_sites
+
+    @property
+    def centred_at_means(self) -> bool:
+        """Whether computation is centred at the covariate means; else at the reference patient, whom parameters are about."""
+        return self.family.index_closed and not self.shape_differs
 
     @property
     def slopes(self) -> tuple[str, ...]:
@@ -253,6 +183,11 @@ class ModelSpec:
         site = {RandomSites: random, FixedSites: "fixed sites"}.get(type(self.sites))
         groups = [*([site] if site else []), *(f"(1 | {name})" for name in self.groupings)]
         return f"{left} ~ {' + '.join([*self.terms, *groups]) or '1'}"
+
+    @property
+    def shape_formula(self) -> str:
+        """The right side for the log of the shape; empty where that does not differ."""
+        return " + ".join([*self.shape_terms, *([f"(1 | {self.group or 'site'})"] if self.shape_sites else [])])
 
     def resolve(self, cohort: Cohort) -> ModelSpec:
         """Return the spec with data-located defaults turned into numbers; a resolved spec is returned unchanged.

@@ -24,11 +24,13 @@ from sitewise.estimands import (
     effect_metric,
     group_curves,
 )
+from sitewise.estimands.averages import MixtureAverages
+from sitewise.estimands.effects import has_time_ratios
 from sitewise.estimands.pooled import OfCompleted
 from sitewise.inference import FitResult
 from sitewise.models import FixedSites, RandomSites
 from sitewise.models.fitted import completed_fits
-from sitewise.names import ALL_PATIENTS, HAZARD_RATIO, TIME_RATIO
+from sitewise.names import ALL_PATIENTS, HAZARD_RATIO
 
 MILESTONES_IN_YEARS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 CURVE_POINTS = 41
@@ -113,7 +115,7 @@ class Analysis:
     @property
     def has_time_ratios(self) -> bool:
         """Whether effects are also ratios of times."""
-        return TIME_RATIO in self.fit.spec.family.metrics
+        return has_time_ratios(self.fit)
 
     @property
     def headline(self) -> SiteTreatment:
@@ -137,11 +139,11 @@ class Analysis:
         at_average = group_curves(self.fit, everyone, sites=Average())
         effects = at_average.draws.site_effect
         treatments = [Observed(label) for label in self.fit.spec.resolved.site_labels]
-        if at_average.draws.has_slopes:
+        if not isinstance(at_average.averages, MixtureAverages) or at_average.draws.has_slopes:
             return {sites.label: group_curves(self.fit, everyone, sites=sites) for sites in treatments}
         # Sites differ by a shift of the log hazard only: one mixture serves them all.
         return {
-            sites.label: replace(at_average, sites=sites, shift=effects[:, position])
+            sites.label: replace(at_average, sites=sites, averages=replace(at_average.averages, shift=effects[:, position]))
             for position, sites in enumerate(treatments)
         }
 

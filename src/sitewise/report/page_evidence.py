@@ -86,6 +86,7 @@ def methods_section(analysis: Analysis) -> Section:
         ["guarantee time", f"{fit.spec.guarantee_time:g} {fit.cohort.time_unit}"],
         ["site effects", SITE_WORDS[type(fit.spec.sites)]],
         *([["random slopes", f"{', '.join(fit.spec.slopes)}, from {measured_from(fit)}"]] if fit.spec.slopes else []),
+        *([["shape", fit.spec.shape_formula]] if fit.spec.shape_differs else []),
         ["intervals", f"{100 * analysis.prob:g} %, equal-tailed"],
         ["engine", f"{fit.engine}, " + ", ".join(f"{key} {value}" for key, value in fit.settings.items() if value is not None)],
         ["seed", str(fit.seed)],
@@ -107,6 +108,10 @@ def methods_section(analysis: Analysis) -> Section:
         priors.append(["site sd", str(found.site_sd)])
     slopes = zip(found.slope_labels, found.site_slope_sd, strict=True)
     priors += [[f"sd of slopes of {label}", str(prior)] for label, prior in slopes]
+    shapes = zip(found.shape_columns, found.shape_coefficients, strict=True)
+    priors += [[f"log ratio of shapes, {column}", str(prior)] for column, prior in shapes]
+    if found.site_shape_sd is not None:
+        priors.append(["sd of sites' log shapes", str(found.site_shape_sd)])
     versions = [[name, version] for name, version in fit.versions.items()]
     sentences = [
         "Bayesian survival model with effects of covariates and sites; groups' curves are averaged over their members inside "

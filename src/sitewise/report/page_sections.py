@@ -24,6 +24,7 @@ from sitewise.report.page_parts import (
     span,
     times_span,
 )
+from sitewise.report.shapes import shape_sentences, shape_tables
 
 LABELS = {names.MEDIAN_SURVIVAL: "median", names.SURVIVAL: "S", names.RMST: "RMST"}
 Tables = Mapping[str, pd.DataFrame]
@@ -159,15 +160,22 @@ def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, P
             "Against the reference level (or per unit), for patients at the same site with the other covariates equal. "
             + _said_of_ratios(analysis),
             *differ,
+            *shape_sentences(analysis),
         ],
-        [Table(["Term", *ratios, chance], rows)],
-        pictures_of(pictures, effects="Hazard ratios and time ratios with intervals"),
+        [Table(["Term", *ratios, chance], rows), *shape_tables(analysis)],
+        pictures_of(
+            pictures,
+            effects="Hazard ratios and time ratios with intervals",
+            hazard_ratio_over_time="Hazard ratios that change as time goes on",
+        ),
     )
 
 
 def _said_of_ratios(analysis: Analysis) -> str:
     """Return what the family makes of the two kinds of ratios."""
     family = analysis.fit.spec.family
+    if analysis.fit.spec.shape_differs:
+        return ""
     if not analysis.has_hazard_ratios:
         return f"Under the {family.name} family hazard ratios change as time goes on, time ratios not."
     if not analysis.has_time_ratios:

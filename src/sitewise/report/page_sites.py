@@ -19,6 +19,7 @@ from sitewise.models.priors import log_ratio_per_sd
 from sitewise.report.analysis import Analysis
 from sitewise.report.page_parts import Section, Table, enumerated, percent_span, pictures_of, rows_of, span, times_span
 from sitewise.report.page_slopes import slope_sentences, slope_spreads, slope_tables
+from sitewise.report.shapes import shape_spread, site_shape_tables
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -40,7 +41,7 @@ def sites_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pat
         ", reference patient" if fit.spec.slopes else ""
     )
     made.append(Table(["Site", "n", "events", against, "mean rank (1: lowest hazard)"], rows))
-    made += slope_tables(analysis, tables)
+    made += [*slope_tables(analysis, tables), *site_shape_tables(tables["sites"])]
     if analysis.site_models is not None:
         made.append(_site_models(analysis, analysis.site_models))
     return Section(
@@ -128,7 +129,7 @@ def _spread(analysis: Analysis, tables: Tables, prior: Prior) -> Table:
         [f"sd of {metric}", span(*ends), span(after.median, after.lower, after.upper)],
         [f"median {told} ratio between two sites", ratio_before, span(ratio.median, ratio.lower, ratio.upper)],
     ]
-    rows += slope_spreads(analysis, tables)
+    rows += [*slope_spreads(analysis, tables), *shape_spread(analysis)]
     for name in fit.spec.groupings:
         assert fit.spec.resolved.grouping_sd is not None
         own = parameters[of_grouping(names.GROUPING_SD, name)]

@@ -8,6 +8,7 @@ import xarray as xr
 
 from sitewise import names
 from sitewise.estimands import effect_metric, median_ratio, site_sd, site_slope_sd
+from sitewise.estimands.effects import has_time_ratios
 from sitewise.inference import FitResult
 from sitewise.models import RandomSites
 from sitewise.models.groupings import of_grouping
@@ -24,7 +25,7 @@ def site_parameters(fit: FitResult) -> dict[str, xr.DataArray]:
     found = {names.SITE_SD: fit.posterior[names.SITE_SD]}
     if effect_metric(fit) == names.HAZARD_RATIO:
         found[names.SITE_SD_LOG_HAZARD_RATIO] = site_sd(fit)
-    if names.TIME_RATIO in fit.spec.family.metrics:
+    if has_time_ratios(fit):
         found[names.SITE_SD_LOG_TIME_RATIO] = site_sd(fit, metric=names.TIME_RATIO)
     ratio = median_ratio(fit)
     found[str(ratio.name)] = ratio
@@ -38,11 +39,10 @@ def slope_parameters(fit: FitResult) -> dict[str, xr.DataArray]:
     """Return the draws of the sds of slopes, by their names in ``parameters.csv``: the spec's metric, then every metric."""
     if not fit.spec.resolved.slope_columns:
         return {}
-    found = {
-        names.SITE_SLOPE_SD: fit.posterior[names.SITE_SLOPE_SD],
-        f"{names.SITE_SLOPE_SD}_{names.LOG_HAZARD_RATIO}": site_slope_sd(fit),
-    }
-    if names.TIME_RATIO in fit.spec.family.metrics:
+    found = {names.SITE_SLOPE_SD: fit.posterior[names.SITE_SLOPE_SD]}
+    if effect_metric(fit) == names.HAZARD_RATIO:
+        found[f"{names.SITE_SLOPE_SD}_{names.LOG_HAZARD_RATIO}"] = site_slope_sd(fit)
+    if has_time_ratios(fit):
         found[f"{names.SITE_SLOPE_SD}_{names.LOG_TIME_RATIO}"] = site_slope_sd(fit, metric=names.TIME_RATIO)
     labels = fit.spec.resolved.slope_labels
     return {

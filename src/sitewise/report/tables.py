@@ -24,6 +24,7 @@ from sitewise.estimands.summary import DIAGNOSTICS
 from sitewise.inference import FitResult
 from sitewise.report.analysis import FEW_EVENTS, Analysis
 from sitewise.report.doubts import early_events
+from sitewise.report.shapes import shape_parameters, with_site_shapes
 from sitewise.report.site_parameters import site_parameters
 from sitewise.report.slopes import site_slopes
 
@@ -61,9 +62,9 @@ def parameters(analysis: Analysis) -> pd.DataFrame:
     """Return shape, baselines and, with random sites, the spread of effects and slopes in every metric."""
     fit = analysis.fit
     wanted: dict[str, xr.DataArray] = {item.name: fit.posterior[item.name] for item in fit.spec.family.shape_parameters}
-    at_means = (names.LOG_SCALE_AT_MEANS,) if fit.spec.family.index_closed else ()
+    at_means = (names.LOG_SCALE_AT_MEANS,) if fit.spec.centred_at_means else ()
     wanted |= {name: fit.posterior[name] for name in (names.LOG_SCALE, *at_means)}
-    wanted |= site_parameters(fit)
+    wanted |= shape_parameters(fit) | site_parameters(fit)
     rows = [summarise(draws, prob=analysis.prob).assign(parameter=name) for name, draws in wanted.items()]
     return pd.concat(rows, ignore_index=True)[["parameter", *SUMMARY, *DIAGNOSTICS]]
 
@@ -86,7 +87,7 @@ def sites(analysis: Analysis) -> pd.DataFrame:
     table[["n", "events", "person_time"]] = table[["n", "events", "person_time"]].fillna(0)
     for name in ("mean", "lower", "upper"):
         table[f"rank_{name}"] = ranks[name]
-    return table.astype({"n": int, "events": int})[[*columns, *extra]]
+    return with_site_shapes(analysis, table.astype({"n": int, "events": int})[[*columns, *extra]])
 
 
 def survival(analysis: Analysis) -> pd.DataFrame:

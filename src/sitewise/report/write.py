@@ -16,7 +16,7 @@ from sitewise.report.json_files import write_json
 from sitewise.report.tables import all_tables, diagnostics
 from sitewise.report.truth_table import truth_table
 
-DRAWN = ("survival", "survival_by_site", "effects", "sites", "site_slopes", "site_spread", "chains")
+DRAWN = ("survival", "survival_by_site", "effects", "sites", "hazard_ratio_over_time", "site_slopes", "site_spread", "chains")
 SOMETIMES = (
     "truth.csv",
     "missing.csv",
@@ -115,6 +115,7 @@ def write_plots(analysis: Analysis, folder: Path) -> list[Path]:
     """Draw every picture that the model has, as PNG and SVG."""
     from sitewise.report.plot_by_site import plot_by_site
     from sitewise.report.plot_effects import plot_chains, plot_effects, plot_site_spread, plot_sites
+    from sitewise.report.plot_shape import plot_hazard_ratio_over_time
     from sitewise.report.plot_slopes import plot_site_slopes
     from sitewise.report.plot_survival import plot_survival
     from sitewise.report.style import mark_synthetic, save, styled
@@ -123,6 +124,7 @@ def write_plots(analysis: Analysis, folder: Path) -> list[Path]:
         "survival": plot_survival,
         "survival_by_site": plot_by_site,
         "effects": plot_effects,
+        "hazard_ratio_over_time": plot_hazard_ratio_over_time,
         "sites": plot_sites,
         "site_slopes": plot_site_slopes,
         "site_spread": plot_site_spread,

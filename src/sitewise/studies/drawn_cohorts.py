@@ -31,7 +31,12 @@ from sitewise.studies.sbc.source import simulated
 Floats = NDArray[np.float64]
 DRAW = 3
 """Branch of a replicate's seed for its truth and patients; cohorts of all sizes share the truths."""
-UNUSED = (names.SITE_EFFECT_STANDARDISED, names.SITE_SLOPE_STANDARDISED, names.LOG_MEDIAN_AT_MEANS)
+UNUSED = (
+    names.SITE_EFFECT_STANDARDISED,
+    names.SITE_SLOPE_STANDARDISED,
+    names.SITE_LOG_SHAPE_STANDARDISED,
+    names.LOG_MEDIAN_AT_MEANS,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,6 +132,8 @@ class DrawnCohorts:
         data = replace(self._arrays[0].some(rows), weight=None)
         if self.site_count is not None:
             truth |= new_sites(self.fitted.spec, truth, self.site_count, rng)
+            if names.SITE_SHAPE_SD in truth:
+                truth[names.SITE_LOG_SHAPE] = truth[names.SITE_SHAPE_SD][:, None] * rng.standard_normal((1, self.site_count))
             data = replace(data, site=rng.permutation(np.arange(self.patients) % self.site_count))
         return truth, rows, simulated(self.true_spec, truth, data, self._follow_up.some(rows), rng)
 

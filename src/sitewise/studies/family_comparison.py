@@ -166,7 +166,11 @@ def with_family(spec: ModelSpec, family: Family) -> tuple[ModelSpec, str]:
         priors = replace(priors, coefficients=None, terms={}, site_sd=None, site_effects=None, grouping_sd=None)
     if not family.shape_parameters:
         priors = replace(priors, shape=None)
-    return replace(spec, family=family, metric=metric, priors=priors, resolution=None), note
+    if spec.shape_differs and names.SHAPE not in {item.name for item in family.shape_parameters}:
+        note += f" {family.name}: has no shape, so that none differs between patients."
+        priors = replace(priors, shape_terms={}, site_shape_sd=None)
+        spec = replace(spec, shape_terms=(), shape_sites=False)
+    return replace(spec, family=family, metric=metric, priors=priors, resolution=None), note.strip()
 
 
 def engine_for(spec: ModelSpec) -> Engine:

@@ -26,6 +26,7 @@ from sitewise.studies.predictive import (
     hazard_site_sd,
     log_likelihood_of_site,
     on_hazard_scale,
+    require_one_shape,
     require_site_integral,
 )
 from sitewise.studies.replication.work import Weighted
@@ -130,7 +131,8 @@ def leave_one_site_out(
     Raises
     ------
     SpecError
-        With fixed site effects, which have no distribution from which a new site could come; without sites in the cohort.
+        With fixed site effects, which have no distribution from which a new site could come; with shapes that differ; without
+        sites in the cohort.
     """
     spec = fitted.spec if isinstance(fitted, FitResult) else fitted
     if isinstance(spec.sites, FixedSites):
@@ -138,6 +140,7 @@ def leave_one_site_out(
             "Fixed site effects have no distribution from which a new site's effect could come, so that a site that is left "
             "out cannot be predicted. Use random sites, (1 | site), or no sites; or leave_one_out, for patients at known sites."
         )
+    require_one_shape(spec)
     full = full_fit(fitted, cohort, engine=engine, seed=seed, report=report)
     require_site_integral(full.spec)
     if full.cohort.site is None:

@@ -163,8 +163,10 @@ def require_site_integral(spec: ModelSpec) -> None:
     Raises
     ------
     SpecError
-        With random slopes of more than three columns, further groupings, or under a family without hazard ratios.
+        With random slopes of more than three columns, further groupings, shapes that differ, or under a family without hazard
+        ratios.
     """
+    require_one_shape(spec)
     if spec.family.standard != EXTREME_VALUE:
         raise SpecError(
             "The likelihood of a site that was not fitted is integrated over an effect that multiplies hazards, as with "
@@ -182,6 +184,22 @@ def require_site_integral(spec: ModelSpec) -> None:
             f"{len(labels)} columns have random slopes ({listed(labels)}); the likelihood of a site that was not fitted is "
             f"integrated over at most {MOST_SLOPES}. Give fewer terms random slopes, or leave out patients instead of sites "
             "(leave_one_out)."
+        )
+
+
+def require_one_shape(spec: ModelSpec) -> None:
+    """Check that a site's effect moves all its patients' hazards alike, which it does where they have one shape.
+
+    Raises
+    ------
+    SpecError
+        Where the shape differs between patients.
+    """
+    if spec.shape_differs:
+        raise SpecError(
+            "The likelihood of a site that was not fitted is integrated over an effect that multiplies its patients' hazards "
+            f"alike, and here their shapes differ (shape = {spec.shape_formula!r}). Leave out patients instead: "
+            "leave_one_out(fit, engine=Nuts()), or arviz_stats.loo(fit.tree)."
         )
 
 

@@ -87,7 +87,9 @@ def _with_sites(spec: ModelSpec, sites: SiteEffect) -> ModelSpec:
     """Return the unresolved spec with other site effects; priors of the site effects and slopes go with them."""
     priors = spec.priors.without_sites()
     if isinstance(sites, RandomSites):
-        priors = replace(priors, site_sd=spec.priors.site_sd)
+        priors = replace(priors, site_sd=spec.priors.site_sd, site_shape_sd=spec.priors.site_shape_sd)
+    else:  # shapes of sites stand beside random effects only
+        spec = replace(spec, shape_sites=False)
     return replace(spec, sites=sites, priors=priors, resolution=None)
 
 

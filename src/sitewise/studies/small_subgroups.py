@@ -148,7 +148,8 @@ def small_subgroups(
 
 def without_effects(spec: ModelSpec) -> ModelSpec:
     """Return a spec without covariates and sites, unresolved, with the same baseline and priors of it."""
-    priors = replace(spec.priors.without_sites(), coefficients=None, terms={}, grouping_sd=None)
+    priors = replace(spec.priors.without_sites(), coefficients=None, terms={}, grouping_sd=None, shape_terms={})
+    spec = replace(spec, shape_terms=(), shape_sites=False)
     return replace(spec, terms=(), sites=NoSites(), priors=priors, group=None, groupings=(), resolution=None)
 
 

@@ -166,6 +166,11 @@ def require_known(spec: ModelSpec) -> None:
     SpecError
         With what to use instead.
     """
+    if spec.shape_differs:
+        raise SpecError(
+            f"NestedLaplace integrates over one shape, and here it differs between patients (shape = {spec.shape_formula!r}). "
+            "Use engine=Nuts()."
+        )
     if spec.groupings:
         raise SpecError(
             f"NestedLaplace fits one grouping of patients, the site, and the model also has {listed(spec.groupings)}. "

@@ -53,7 +53,7 @@ def contraction(fitted: FitResult, prior: xr.Dataset) -> pd.DataFrame:
     """
     wanted = [item.name for item in fitted.spec.family.shape_parameters]
     wanted += [coefficient_name(fitted.spec)] if fitted.spec.resolved.columns else []
-    spreads = (names.SITE_SD, names.SITE_SLOPE_SD, names.SITE_DEGREES_OF_FREEDOM)
+    spreads = (names.SITE_SD, names.SITE_SLOPE_SD, names.SITE_DEGREES_OF_FREEDOM, names.LOG_SHAPE_RATIO, names.SITE_SHAPE_SD)
     wanted += [name for name in spreads if name in fitted.posterior]
     wanted += [of_grouping(names.GROUPING_SD, name) for name in fitted.spec.groupings]
     rows = []
@@ -94,7 +94,7 @@ def sensitivity(fitted: FitResult, groups: Population, time: float) -> pd.DataFr
     spec = fitted.spec
     wanted = [item.name for item in spec.family.shape_parameters]
     wanted += [coefficient_name(spec)] if spec.resolved.columns else []
-    wanted += [name for name in (names.SITE_SD,) if name in fitted.posterior]
+    wanted += [name for name in (names.SITE_SD, names.LOG_SHAPE_RATIO, names.SITE_SHAPE_SD) if name in fitted.posterior]
     curves = group_curves(fitted, groups, sites=Observed() if _own_sites(fitted, groups) else Average())
     survival = curves.survival([time]).isel({names.TIME: 0}, drop=True)
     posterior = fitted.posterior[wanted].assign(
@@ -102,7 +102,8 @@ def sensitivity(fitted: FitResult, groups: Population, time: float) -> pd.DataFr
     )
     posterior = posterior.drop_vars([name for name in posterior.coords if name not in posterior.dims])
     prior = fitted.tree[names.LOG_PRIOR].to_dataset()
-    effects = [names.SITE_EFFECT, names.SITE_SLOPE, *(of_grouping(names.GROUPING_EFFECT, name) for name in spec.groupings)]
+    effects = [names.SITE_EFFECT, names.SITE_SLOPE, names.SITE_LOG_SHAPE]
+    effects += [of_grouping(names.GROUPING_EFFECT, name) for name in spec.groupings]
     prior = prior.drop_vars([name for name in effects if name in prior])
     tree = xr.DataTree.from_dict(
         {

@@ -19,6 +19,7 @@ from sitewise import names
 from sitewise.families.metric import log_cumulative_hazard
 from sitewise.inference.densities import predictor_of_draws
 from sitewise.models.model_data import ModelData
+from sitewise.models.shape_regression import shape_of_patients
 from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ def hazards(spec: ModelSpec, posterior: Posterior, data: ModelData) -> Callable[
     """Return a function that gives patients' cumulative hazards under each draw, (S, n, K), at logs of times (n or 1, K)."""
     predictor = predictor_of_draws(spec, posterior.variables, data)[..., None]
     scale = posterior.variables[names.LOG_SCALE_AT_MEANS][:, None, None]
-    shape = tuple(posterior.variables[item.name][:, None, None] for item in spec.family.shape_parameters)
+    shape = tuple(each[..., None] for each in shape_of_patients(spec, posterior.variables, data))
 
     def at(log_time: Floats) -> Floats:
         return np.asarray(np.exp(log_cumulative_hazard(spec.family, spec.metric, log_time[None], predictor, scale, shape)))

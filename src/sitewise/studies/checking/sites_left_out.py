@@ -25,7 +25,10 @@ def sites_left_out(fitted: FitResult, *, seed: int, workers: int, report: Report
         return None, f"There are {sites} sites: leaving each out is for {FEWEST} to {MOST} here; use leave_one_site_out."
     try:
         require_known(fitted.spec)
-        report("Leaving each site out")
+    except SpecError:
+        return None, "Sites were not left out: that takes refits by the fast engine, which does not know this model."
+    report("Leaving each site out")
+    try:
         return leave_one_site_out(fitted, engine=ENGINE, seed=seed, workers=workers), ""
     except SpecError as error:
         return None, f"Sites were not left out: {str(error).rstrip('.')}."

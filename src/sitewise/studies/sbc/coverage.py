@@ -53,6 +53,8 @@ def scenario_truth(spec: ModelSpec, scenario: Scenario) -> Mapping[str, Floats]:
     SpecError
         When the spec's parameters mean something else than the scenario's: other family, metric, guarantee time or covariates.
     """
+    if spec.shape_differs:
+        raise SpecError("In a scenario all patients have one shape: leave shape out of the model.")
     baseline = scenario.baseline
     same = spec.family.name == baseline.family and spec.guarantee_time == baseline.guarantee_time
     if not same or spec.metric != names.HAZARD_RATIO:

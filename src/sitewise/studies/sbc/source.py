@@ -13,6 +13,7 @@ from sitewise.cohort import Cohort
 from sitewise.families.metric import log_cumulative_hazard
 from sitewise.inference.densities import log_likelihood_of_draws, predictor_of_draws
 from sitewise.models.model_data import ModelData
+from sitewise.models.shape_regression import shape_of_patients
 from sitewise.models.spec import ModelSpec
 from sitewise.names import TIME_RATIO
 from sitewise.problems import SpecError
@@ -97,7 +98,7 @@ def simulated(
     Everything is done on the log scale, since truths from a wide prior have times that no float holds.
     """
     scale = truth[names.LOG_SCALE_AT_MEANS][0]
-    shape = tuple(truth[item.name][0] for item in spec.family.shape_parameters)
+    shape = tuple(each[0] for each in shape_of_patients(spec, truth, data))
     predictor = predictor_of_draws(spec, truth, data)[0]
     log_hazard = np.log(rng.standard_exponential(predictor.size))
     if data.log_entry is not None and data.entered_late is not None:
