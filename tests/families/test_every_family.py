@@ -145,7 +145,7 @@ def test_the_graph_has_the_same_numbers_and_their_slopes(family, seed):
     for name in ("log_cumulative_hazard", "log_hazard"):
         made = getattr(family, name)(log_time, log_scale, tuple(symbols), pt)
         slopes = pytensor.grad(made.sum(), wanted)
-        value, *found = pytensor.function([log_time, *wanted], [made, *slopes], mode="FAST_COMPILE")(
+        value, *found = pytensor.function([log_time, *wanted], [made, *slopes], mode=Mode(linker="py", optimizer=None))(
             np.log(TIMES), LOG_SCALE, *shape
         )
 
