@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from calibrated_by_nuts import calibrated
 from provenance import provenance
 from pseudo_papers import markdown
 
@@ -60,37 +60,15 @@ def calibration(replicates: int) -> list[dict[str, object]]:
     rows = []
     for name, (terms, priors) in models.items():
         spec = sw.ModelSpec(terms=terms, sites=sw.NoSites(), priors=priors).resolve(cohort)
-        rows.append(calibrated(name, "pass", spec, spec, cohort, replicates))
+        rows.append(calibrated(name, "pass", spec, spec, cohort, replicates, ENGINE))
     monotone = sw.ModelSpec(terms=("mo(grade)", "x0"), sites=sw.NoSites()).resolve(cohort)
     plain = tuple(
         sw.Prior("Normal", mu=0, sigma=1) if prior in monotone.resolved.joint_priors else prior
         for prior in monotone.resolved.coefficients
     )
     wrong = replace(monotone, resolution=replace(monotone.resolved, coefficients=plain))
-    rows.append(calibrated("monotone, taken for plain steps", "fail", monotone, wrong, cohort, replicates))
+    rows.append(calibrated("monotone, taken for plain steps", "fail", monotone, wrong, cohort, replicates, ENGINE))
     return rows
-
-
-def calibrated(
-    name: str, wanted: str, spec: sw.ModelSpec, analysis: sw.ModelSpec, cohort: sw.Cohort, replicates: int
-) -> dict[str, object]:
-    """Return the row of one model."""
-    started = time.perf_counter()
-    found = sw.sbc(spec, cohort, replicates=replicates, engine=ENGINE, analysis=analysis, seed=7)
-    worst = found.tests.sort_values("p_holm").iloc[0]
-    row = {
-        "what": name,
-        "wanted": wanted,
-        "found": "pass" if found.passed else "fail",
-        "smallest p (Holm)": f"{worst['p_holm']:.2g}",
-        "of": worst["quantity"],
-        "quantities": len(found.tests),
-        "replicates": replicates,
-        "not fitted": found.not_fitted,
-        "seconds": round(time.perf_counter() - started),
-    }
-    print(row, flush=True)
-    return row
 
 
 def errors(cohorts: int) -> pd.DataFrame:

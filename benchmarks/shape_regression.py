@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
+from calibrated_by_nuts import calibrated
 from provenance import provenance
 from pseudo_papers import markdown
 
@@ -51,33 +51,11 @@ def calibration(replicates: int) -> pd.DataFrame:
     rows = []
     for metric in ("hazard-ratio", "time-ratio"):
         spec = sw.ModelSpec.from_formula(FORMULA, shape=SHAPE, metric=metric).resolve(cohort)
-        rows.append(calibrated(f"Weibull, {metric}", "pass", spec, spec, cohort, replicates))
+        rows.append(calibrated(f"Weibull, {metric}", "pass", spec, spec, cohort, replicates, ENGINE))
     spec = sw.ModelSpec.from_formula(FORMULA, shape=SHAPE).resolve(cohort)
     narrow = replace(spec, resolution=replace(spec.resolved, site_shape_sd=sw.Prior("HalfNormal", sigma=0.05)))
-    rows.append(calibrated("Weibull, sites' shapes too narrow", "fail", spec, narrow, cohort, replicates))
+    rows.append(calibrated("Weibull, sites' shapes too narrow", "fail", spec, narrow, cohort, replicates, ENGINE))
     return pd.DataFrame(rows)
-
-
-def calibrated(
-    name: str, wanted: str, spec: sw.ModelSpec, analysis: sw.ModelSpec, cohort: sw.Cohort, replicates: int
-) -> dict[str, object]:
-    """Return the row of one model."""
-    started = time.perf_counter()
-    found = sw.sbc(spec, cohort, replicates=replicates, engine=ENGINE, analysis=analysis, seed=7)
-    worst = found.tests.sort_values("p_holm").iloc[0]
-    row = {
-        "what": name,
-        "wanted": wanted,
-        "found": "pass" if found.passed else "fail",
-        "smallest p (Holm)": f"{worst['p_holm']:.2g}",
-        "of": worst["quantity"],
-        "quantities": len(found.tests),
-        "replicates": replicates,
-        "not fitted": found.not_fitted,
-        "seconds": round(time.perf_counter() - started),
-    }
-    print(row, flush=True)
-    return row
 
 
 def recovery(cohorts: int) -> pd.DataFrame:

@@ -18,6 +18,8 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from sitewise.families.time_nodes import SMOOTH, power_nodes
+
 Array = Any
 """A NumPy array or a PyTensor variable, as the namespace ``xp`` decides."""
 
@@ -192,8 +194,9 @@ class HazardIndex(ABC):
         return log_median - self.log_median(0.0, shape, xp)
 
     def time_nodes(self, horizon: float, shape: tuple[Array, ...]) -> tuple[Array, Array]:
-        """Refuse: of these families the mean is a formula."""
-        raise NotImplementedError(f"The mean of {type(self).__name__} is a formula.")
+        """Return log times and weights: of a curve that starts as time to the power of the shape, or more smoothly."""
+        least = np.minimum(np.asarray(shape[0], dtype=float), 1.0) if shape else 1.0
+        return power_nodes(horizon, SMOOTH / least)
 
     @abstractmethod
     def log_cumulative_hazard(self, log_time: Array, log_scale: Array, shape: tuple[Array, ...], xp: Any = np) -> Array:

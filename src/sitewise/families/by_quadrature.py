@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -12,24 +11,6 @@ from sitewise.names import HAZARD_RATIO, SHAPE
 from sitewise.problems import SpecError
 
 POSITIVE = ("LogNormal", {"mu": 0.0, "sigma": 0.5})
-NODES = 256
-SMOOTH = 4.0
-"""Time is integrated as a power of a variable in which even the steepest start of a curve is this smooth."""
-
-
-@cache
-def legendre(nodes: int = NODES) -> tuple[np.ndarray, np.ndarray]:
-    """Return nodes in (0, 1) and weights of Gauss-Legendre quadrature; made when first needed, which can take half a second."""
-    places, weights = np.polynomial.legendre.leggauss(nodes)
-    return 0.5 * (places + 1), 0.5 * weights
-
-
-def power_nodes(horizon: Array, power: Array) -> tuple[Array, Array]:
-    """Return log times and weights, (..., Q), of the integral to ``horizon`` of what is smooth in time to the 1 / ``power``."""
-    share, weights = legendre()
-    exponent = np.asarray(power, dtype=float)[..., None]
-    until = np.asarray(horizon, dtype=float)[..., None]
-    return np.log(until) + exponent * np.log(share), until * weights * exponent * share ** (exponent - 1)
 
 
 class ByQuadrature(HazardIndex):
@@ -43,10 +24,6 @@ class ByQuadrature(HazardIndex):
     def log_index_ratio(self, log_time_ratio: Array, shape: tuple[Array, ...]) -> Array:
         """Refuse: a stretched time is no multiplied hazard here."""
         raise SpecError(f"A time ratio is no hazard ratio of the {self.name} distribution: use hazard ratios.")
-
-    def time_nodes(self, horizon: Array, shape: tuple[Array, ...]) -> tuple[Array, Array]:
-        """Return log times and weights: of a curve that starts as time to the power of the shape, or more smoothly."""
-        return power_nodes(horizon, SMOOTH / np.minimum(np.asarray(shape[0], dtype=float), 1.0))
 
     def restricted_mean(self, horizon: Array, log_multiplier: Array, log_scale: Array, shape: tuple[Array, ...]) -> Array:
         """Return the mean of min(T, horizon) when the hazard is multiplied by exp(log_multiplier), by quadrature over time."""

@@ -15,9 +15,10 @@ import numpy as np
 from scipy import special
 
 from sitewise.families.base import GAMMA, Array, ShapeParameter
-from sitewise.families.by_quadrature import POSITIVE, SMOOTH, ByQuadrature, power_nodes
+from sitewise.families.by_quadrature import POSITIVE, ByQuadrature
 from sitewise.families.gamma_tail import log_density, log_tail, median
 from sitewise.families.location_scale import EARLY, LocationScale
+from sitewise.families.time_nodes import SMOOTH, power_nodes
 from sitewise.names import SHAPE
 
 NORMAL_BELOW = 1e-6

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.families.base import LOG_LOG_2, Array, ShapeParameter
-from sitewise.families.by_quadrature import ByQuadrature, power_nodes
+from sitewise.families.by_quadrature import ByQuadrature
+from sitewise.families.time_nodes import power_nodes
 from sitewise.problems import SpecError
 
 NEARLY_CONSTANT = 1e-4

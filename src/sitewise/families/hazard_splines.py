@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline, PPoly
 
 from sitewise.families.base import Array, ShapeParameter
-from sitewise.families.by_quadrature import legendre
 from sitewise.families.hazard_level import HazardLevel
+from sitewise.families.time_nodes import legendre
 from sitewise.problems import SpecError
 
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.families.base import Array, Family, ShapeParameter
-from sitewise.families.by_quadrature import SMOOTH, ByQuadrature, power_nodes
+from sitewise.families.by_quadrature import ByQuadrature
 from sitewise.families.weibull import Weibull
 from sitewise.problems import SpecError
 
@@ -101,7 +101,4 @@ class MixtureCure(ByQuadrature):
 
     def time_nodes(self, horizon: Array, shape: tuple[Array, ...]) -> tuple[Array, Array]:
         """Return log times and weights, as for the uncured."""
-        if not self.uncured.mean_is_closed:
-            return self.uncured.time_nodes(horizon, shape[:-1])
-        least = np.minimum(np.asarray(shape[0], dtype=float), 1.0) if len(shape) > 1 else np.ones_like(shape[-1])
-        return power_nodes(horizon, SMOOTH / least)
+        return self.uncured.time_nodes(horizon, shape[:-1])

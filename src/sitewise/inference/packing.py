@@ -27,9 +27,9 @@ from sitewise.families import (
 )
 from sitewise.families.hazard_level import HazardLevel
 from sitewise.families.hazard_splines import Basis
-from sitewise.inference.labels import dimensions_of, labels_of
 from sitewise.inference.prior_codes import POSITIVE, REAL, SUPPORTS, encode, encoded
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
+from sitewise.models.labels import dimensions_of, labels_of
 from sitewise.models.model_data import ModelData, slope_rows
 from sitewise.models.site_effects import FixedSites, RandomSites
 from sitewise.models.spec import ModelSpec

@@ -16,8 +16,8 @@ import pytensor.tensor as pt
 from sitewise import names
 from sitewise.families.metric import log_likelihood
 from sitewise.models.baseline import means_minus_reference, median_minus_scale
-from sitewise.models.groupings import of_grouping
 from sitewise.models.joint_priors import Sampled
+from sitewise.models.labels import labels_of
 from sitewise.models.model_data import OPTIONAL, ModelData, data_arrays
 from sitewise.models.prior_check import check_priors, distribution, parameters, variable
 from sitewise.models.priors import Prior
@@ -33,20 +33,9 @@ def build(spec: ModelSpec, data: ModelData) -> pm.Model:
     """Return the PyMC model of a resolved spec for one cohort's arrays."""
     check_priors(spec)
     resolution = spec.resolved
-    coords: dict[str, Any] = {names.PATIENT: np.arange(data.log_time.size)}
-    if resolution.columns:
-        coords[names.TERM] = list(resolution.columns)
-    if spec.has_sites:
-        coords[names.SITE] = list(resolution.site_labels)
-    if resolution.slope_columns:
-        coords[names.SLOPE] = list(resolution.slope_labels)
-    if resolution.shape_columns:
-        coords[names.SHAPE_TERM] = list(resolution.shape_columns)
-    if resolution.site_correlation is not None:
-        coords |= {dim: list(resolution.site_terms) for dim in (names.SITE_TERM, names.OTHER_SITE_TERM)}
+    coords: dict[str, Any] = {names.PATIENT: np.arange(data.log_time.size), **labels_of(spec)}
     if spec.groupings:
         coords[names.GROUPING] = list(spec.groupings)
-    coords |= {of_grouping(names.LEVEL, name): list(labels) for name, labels in resolution.groupings.items()}
     with pm.Model(coords=coords) as model:
         inputs = {
             key: pm.Data(key, value, dims=(names.PATIENT, SECOND.get(key, names.TERM))[: value.ndim])
@@ -129,7 +118,6 @@ def _sampled(item: Sampled) -> Any:
     """Return a sampled variable of a joint prior, with its dimension."""
     if item.dim is None:
         return variable(item.name, item.prior)
-    pm.modelcontext(None).add_coord(item.dim, list(item.labels))
     return variable(item.name, item.prior, dims=item.dim)
 
 

@@ -9,6 +9,7 @@ are functions of these, and have no density of their own.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
@@ -32,19 +33,19 @@ class Sampled:
     positive: bool = False
 
 
-class Law:
+class Law(ABC):
     """What a joint prior is, before it knows its columns; subclasses are frozen dataclasses."""
 
     suits: ClassVar[str]
     """Where in ``Priors`` it can stand."""
 
+    @abstractmethod
     def sampled(self, joint: JointPrior) -> tuple[Sampled, ...]:
         """Return what is sampled."""
-        raise NotImplementedError
 
+    @abstractmethod
     def coefficients(self, joint: JointPrior, sampled: tuple[Array, ...], xp: Any) -> Array:
         """Return the coefficients as their columns are written (..., columns), from the sampled variables in order."""
-        raise NotImplementedError
 
     def derived(self, joint: JointPrior, sampled: tuple[Array, ...], xp: Any) -> dict[str, Array]:
         """Return what else is worth keeping of each draw, by name; nothing unless a law says so."""

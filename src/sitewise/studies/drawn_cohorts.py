@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference import FitResult
-from sitewise.inference.labels import dimensions_of, labels_of
 from sitewise.models.fitted import Fitted
+from sitewise.models.labels import dimensions_of, labels_of
 from sitewise.models.model_data import ModelData
 from sitewise.models.resolve import prepare
 from sitewise.models.site_effects import FixedSites

@@ -12,8 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.labels import dimensions_of, labels_of
 from sitewise.models.fitted import Fitted
+from sitewise.models.labels import dimensions_of, labels_of
 from sitewise.models.spec import ModelSpec
 from sitewise.problems import SpecError
 
