@@ -8,6 +8,7 @@ from scipy import special, stats
 
 import sitewise as sw
 from sitewise.families import Gamma, GeneralisedGamma, Gompertz, LogNormal, MixtureCure, MSpline, PiecewiseExponential, Weibull
+from sitewise.families import log_gamma_kernels as kernels
 from sitewise.families.gamma_tail import log_density, log_tail, median
 
 TIMES = np.array([0.01, 0.5, 2.0, 6.0, 19.0, 40.0])
@@ -198,3 +199,26 @@ def test_priors_of_a_family_s_parameters_are_told_by_name(make_frame, read):
     wrong = sw.Priors(terms={"cured": sw.Prior("HalfNormal", sigma=1.0)})
     with pytest.raises(sw.SpecError, match="reaches above one"):
         sw.ModelSpec(terms=("ecog",), family=MixtureCure(), priors=wrong).to_pymc(cohort)
+
+
+@pytest.mark.parametrize("q", [-4.0, -1.0, -0.2, 0.0, 0.3, 1.0, 2.5, 6.0])
+def test_compiled_tails_are_the_formula_s(q):
+    """Tails that are tabulated are those that are summed, far out too; their slopes in q are six-point differences."""
+    constant, slope = kernels.log_constant(q)
+    far = kernels.farthest(q)
+    table = kernels.tail_table(q, constant, slope, min(8.0, far))
+    assert np.isfinite(table).all()
+    for a in np.linspace(0.0, 0.98 * min(8.0, far), 23):
+        summed = kernels.log_tail_terms(a, q, constant, slope)
+        assert summed[0] == pytest.approx(float(log_tail(np.array(a), np.array(q))), rel=1e-11, abs=1e-12)
+        read = kernels.read_tail(a, q, constant, slope, table)
+        assert read[0] == pytest.approx(summed[0], rel=2e-9, abs=2e-9)
+        assert read[1] == pytest.approx(summed[1], rel=1e-6, abs=1e-6)
+        step = 1e-3
+        near = log_tail(np.array(a), q + step * np.arange(-3, 4))
+        difference = np.array([-1, 9, -45, 0, 45, -9, 1]) / 60 @ near / step
+        assert summed[1] == pytest.approx(float(difference), rel=1e-8, abs=1e-8)
+    middle, middle_slope = kernels.median_terms(q)
+    assert middle == pytest.approx(float(median(np.array(q))), abs=1e-11)
+    nearby = median(q + 1e-3 * np.arange(-3, 4))
+    assert middle_slope == pytest.approx(float(np.array([-1, 9, -45, 0, 45, -9, 1]) / 60 @ nearby / 1e-3), rel=1e-6, abs=1e-7)

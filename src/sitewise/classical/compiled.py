@@ -15,7 +15,8 @@ import numba
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile with numba and keep the machine code on disk, where there is a disk to write to; it runs beside other threads.
 
-    A function may call others that are compiled by this too, of its own area and of this one: see ``_of_this_source``.
+    A function may call others that are compiled by this too, of its own area, the families and this one: see
+    ``_of_this_source``.
     """
     return _compiled(function)
 
@@ -67,10 +68,10 @@ def _compiled(function: Callable[..., Any], **options: Any) -> Any:
 
 @cache
 def _source_of(folder: Path) -> str:
-    """Return the hash of the sources of the area that a folder belongs to, and of this one."""
+    """Return the hash of the sources of the area that a folder belongs to, of the families and of this one."""
     here = Path(__file__).parent
     area = next((parent for parent in (folder, *folder.parents) if parent.parent == here.parent), folder)
-    files = sorted({*area.rglob("*.py"), *here.glob("*.py")})
+    files = sorted({*area.rglob("*.py"), *here.glob("*.py"), *(here.parent / "families").glob("*.py")})
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 
 
@@ -78,8 +79,8 @@ def _of_this_source(kept: Any, function: Callable[..., Any]) -> bool:
     """Tie the machine code on disk to the sources it may hold; return False where this numba has no place for that.
 
     A kernel's machine code holds that of the kernels that it calls, but numba's stamp on it is of its own file only: after a
-    change in another file the code before the change would go on being used. A kernel may call those of its own area and of
-    this one.
+    change in another file the code before the change would go on being used. A kernel may call those of its own area, of
+    the families and of this one.
     """
     file = getattr(getattr(kept, "_cache", None), "_cache_file", None)
     stamp = getattr(file, "_source_stamp", None)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sitewise.classical.compiled import compiled
 from sitewise.classical.exponentials import exponentials
-from sitewise.estimands.gamma_table import gamma_survival, gamma_table
+from sitewise.estimands.gamma_table import gamma_survival, gamma_tables
 from sitewise.families.base import EXTREME_VALUE, GAMMA, LOGISTIC
 
 SMALLEST = 690.0
@@ -22,10 +22,10 @@ ROOT_2, ROOT_2_PI = math.sqrt(2.0), math.sqrt(2.0 * math.pi)
 
 
 @compiled
-def survival_and_density(standard, index, table, low, step):  # type: ignore[no-untyped-def]
-    """Return survival at an index, and minus its derivative in the index; the rest is of :func:`gamma_table`."""
+def survival_and_density(standard, index, q, constant, right, left):  # type: ignore[no-untyped-def]
+    """Return survival at an index, and minus its derivative in the index; the last three are of :func:`gamma_tables`."""
     if standard == GAMMA:
-        return gamma_survival(index, table, low, step)
+        return gamma_survival(index, q, constant, right, left)
     if standard == EXTREME_VALUE:
         hazard = math.exp(min(index, SMALLEST))
         surviving = math.exp(-hazard)
@@ -48,7 +48,7 @@ def solve_level(points, mass, level, target, standard, tail, result):  # type: i
         own = points[draw]
         aim = target[draw]
         reach = own.max() - own.min() + 2.0
-        table, low, step = gamma_table(standard, tail[draw], aim - reach, aim + reach)
+        constant, right, left = gamma_tables(standard, tail[draw], aim - reach, aim + reach)
         for group in range(mass.shape[1]):
             share = mass[draw, group]
             middle, least, most = 0.0, np.inf, -np.inf
@@ -61,7 +61,7 @@ def solve_level(points, mass, level, target, standard, tail, result):  # type: i
                 value, slope = 0.0, 0.0
                 for j in range(own.size):
                     if share[j] != 0.0:
-                        surviving, density = survival_and_density(standard, point + own[j], table, low, step)
+                        surviving, density = survival_and_density(standard, point + own[j], tail[draw], constant, right, left)
                         value += share[j] * surviving
                         slope += share[j] * density
                 if value > level:
@@ -94,7 +94,7 @@ def add_means(standard, tail, rows, points, mass, index, density, result):  # ty
     for draw in range(rows.size):
         row = rows[draw]
         first, last = points[draw].min() + index[row].min(), points[draw].max() + index[row].max()
-        table, low, step = gamma_table(standard, tail[row], first, last)
+        constant, right, left = gamma_tables(standard, tail[row], first, last)
         if standard == EXTREME_VALUE:
             for j in range(size):
                 x[j] = min(max(points[draw, j], -SMALLEST), SMALLEST)
@@ -111,7 +111,9 @@ def add_means(standard, tail, rows, points, mass, index, density, result):  # ty
                         values[j] *= min(base * hazard[j], SMALLEST)
             else:
                 for j in range(size):
-                    surviving, falling = survival_and_density(standard, index[row, time] + points[draw, j], table, low, step)
+                    surviving, falling = survival_and_density(
+                        standard, index[row, time] + points[draw, j], tail[row], constant, right, left
+                    )
                     values[j] = falling if density else surviving
             for group in range(mass.shape[1]):
                 own = mass[draw, group]

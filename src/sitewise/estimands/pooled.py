@@ -79,6 +79,7 @@ def pooled_curves(fit: Fitted, parts: list[GroupCurves]) -> GroupCurves:
         np.concatenate([each.mixture.highest for each in own]),
         over_sites=first.over_sites,
         standard=first.standard,
+        tail=None if first.tail is None else np.concatenate([np.asarray(each.mixture.tail) for each in own]),
     )
     shift = np.concatenate([each.shift for each in own])
     draws = index_draws(fit)

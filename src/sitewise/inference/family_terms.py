@@ -10,14 +10,16 @@ import math
 
 import numpy as np
 
-from sitewise.classical.compiled import compiled
+from sitewise.classical.compiled import compiled, inlined
 from sitewise.families.base import LOG_LOG_2
 from sitewise.families.gamma_tail import LOG_ROOT_2_PI
-from sitewise.inference.gamma_terms import log_constant, median_terms, survival_terms, tail_table
+from sitewise.families.log_gamma_kernels import farthest, log_constant, median_terms, survival_terms, tail_table
 from sitewise.inference.hazard_terms import gompertz_terms, spline_terms
 
 WEIBULL, EXPONENTIAL, LOG_NORMAL, LOG_LOGISTIC, GAMMA, GENERALISED_GAMMA, GOMPERTZ, SPLINE = range(8)
 EARLY = -40.0
+REACH = 4.0
+"""Distance from the middle to which tails are tabulated; few patients are beyond, whose tails are summed."""
 FAR = 8.0
 """Beyond this a normal tail is Mills' ratio as a continued fraction."""
 
@@ -76,32 +78,21 @@ def log_gamma_tails(code, theta, numbers):  # type: ignore[no-untyped-def]
     if code not in (GAMMA, GENERALISED_GAMMA):
         return np.empty((0, 6)), np.empty((0, 6))
     q = 1.0 / math.sqrt(theta[0]) if code == GAMMA else theta[1]
-    return tail_table(q, numbers[2], numbers[3]), tail_table(-q, numbers[2], -numbers[3])
+    reach = REACH * (1.0 + abs(q))
+    right = tail_table(q, numbers[2], numbers[3], min(reach, farthest(q)))
+    return right, tail_table(-q, numbers[2], -numbers[3], min(reach, farthest(-q)))
 
 
-@compiled
-def own_terms(  # type: ignore[no-untyped-def]
-    code,
-    log_time,
-    log_scale,
-    theta,
-    numbers,
-    breaks,
-    hazard,
-    cumulative,
-    weights,
-    slopes,
-    right,
-    left,
-    f,
-    g,
-):
+@inlined
+def own_terms(code, log_time, log_scale, theta, form, f, g):  # type: ignore[no-untyped-def]
     """Return log H, log h and their slopes in the log scale of a family without cure; fill slopes in the shape.
 
-    ``numbers`` is of :func:`fixed_numbers`, ``breaks`` to ``cumulative`` are of
-    :class:`sitewise.families.hazard_splines.Basis`, ``weights`` and ``slopes`` of :func:`spline_weights`; those of splines are
-    empty for other families, as ``right`` and ``left`` of :func:`log_gamma_tails` are.
+    ``form`` holds what is the same at all times: :func:`fixed_numbers`; breaks and cumulative of
+    :class:`sitewise.families.hazard_splines.Basis` and :func:`spline_weights`, which are empty for other families; and
+    :func:`log_gamma_tails`. Arrays of a tuple are counted anew, atomically, where it is passed: hence compiled into its
+    callers.
     """
+    numbers, breaks, cumulative, weights, right, left = form
     away = log_time - log_scale
     if code in (WEIBULL, EXPONENTIAL):
         shape = theta[0] if code == WEIBULL else 1.0
@@ -141,35 +132,17 @@ def own_terms(  # type: ignore[no-untyped-def]
     if code == GOMPERTZ:
         relative, rate = gompertz_terms(share, theta[0], f, g)
     else:
-        relative, rate = spline_terms(share, breaks, hazard, cumulative, numbers[1], weights, slopes, f, g)
+        relative, rate = spline_terms(share, breaks, cumulative, numbers[1], weights, f, g)
     return log_unit - log_scale + relative, rate - log_scale, -1.0, -1.0
 
 
-@compiled
-def terms(  # type: ignore[no-untyped-def]
-    code,
-    cured,
-    log_time,
-    log_scale,
-    theta,
-    numbers,
-    breaks,
-    hazard,
-    cumulative,
-    weights,
-    slopes,
-    right,
-    left,
-    f,
-    g,
-):
+@inlined
+def terms(code, cured, log_time, log_scale, theta, form, f, g):  # type: ignore[no-untyped-def]
     """Return log H, log h and their slopes in the log scale; fill their slopes in the shape into ``f`` and ``g``.
 
     With ``cured`` the last of ``theta`` is the share cured: H = -log(pi + (1 - pi) exp(-H0)).
     """
-    value, rate, value_slope, rate_slope = own_terms(
-        code, log_time, log_scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, right, left, f, g
-    )
+    value, rate, value_slope, rate_slope = own_terms(code, log_time, log_scale, theta, form, f, g)
     if not cured:
         return value, rate, value_slope, rate_slope
     m = theta.size - 1

@@ -35,39 +35,39 @@ def gompertz_terms(share, change, f, g):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def spline_weights(theta, constant, weights, slopes):  # type: ignore[no-untyped-def]
-    """Fill the weights p_i, (K,), and the slopes of their logs in sd and steps, (K, m)."""
+def spline_weights(theta, constant, filled):  # type: ignore[no-untyped-def]
+    """Fill the weights p_i and the slopes of their logs in sd and steps, (K, 1 + m)."""
     size, steps = constant.size, constant.size - 1
+    filled[:] = 0.0
     if steps == 0:
-        weights[0] = constant[0]
+        filled[0, 0] = constant[0]
         return
     root, walked, largest, total = math.sqrt(steps), 0.0, 0.0, 0.0
-    slopes[:] = 0.0
     for i in range(size):
         if i > 0:
             walked += theta[i] / root
-        weights[i] = theta[0] * walked
-        largest = max(largest, weights[i])
-        slopes[i, 0] = walked
+        filled[i, 0] = theta[0] * walked
+        largest = max(largest, filled[i, 0])
+        filled[i, 1] = walked
         for j in range(1, i + 1):
-            slopes[i, j] = theta[0] / root
+            filled[i, 1 + j] = theta[0] / root
     for i in range(size):
-        weights[i] = constant[i] * math.exp(weights[i] - largest)
-        total += weights[i]
-    for j in range(size):
+        filled[i, 0] = constant[i] * math.exp(filled[i, 0] - largest)
+        total += filled[i, 0]
+    for i in range(size):
+        filled[i, 0] /= total
+    for j in range(1, 1 + size):
         mean = 0.0
         for i in range(size):
-            mean += weights[i] / total * slopes[i, j]
+            mean += filled[i, 0] * filled[i, j]
         for i in range(size):
-            slopes[i, j] -= mean
-    for i in range(size):
-        weights[i] /= total
+            filled[i, j] -= mean
 
 
 @compiled
-def spline_terms(share, breaks, hazard, cumulative, last, weights, slopes, f, g):  # type: ignore[no-untyped-def]
-    """Return log R and log dR at a share of the unit, and add their slopes in sd and steps into ``f`` and ``g``."""
-    size, m = weights.size, slopes.shape[1]
+def spline_terms(share, breaks, cumulative, last, weights, f, g):  # type: ignore[no-untyped-def]
+    """Return log R and log dR at a share of the unit, and fill their slopes in sd and steps into ``f`` and ``g``."""
+    size, m = weights.shape[0], weights.shape[1] - 1
     inside = min(share, 1.0)
     piece = 0
     while piece < breaks.size - 2 and inside >= breaks[piece + 1]:
@@ -77,19 +77,18 @@ def spline_terms(share, breaks, hazard, cumulative, last, weights, slopes, f, g)
     f[:m] = 0.0
     g[:m] = 0.0
     for i in range(size):
-        area, height = 0.0, 0.0
+        area, height = 0.0, 0.0  # a spline's integral and, its derivative, the spline, by Horner's rule
         for power in range(cumulative.shape[2] - 1, -1, -1):
+            height = height * along + area
             area = area * along + cumulative[piece, i, power]
-        for power in range(hazard.shape[2] - 1, -1, -1):
-            height = height * along + hazard[piece, i, power]
         if i == size - 1:
             area += beyond * last
-        area, height = area * weights[i], height * weights[i]
+        area, height = area * weights[i, 0], height * weights[i, 0]
         relative += area
         rate += height
         for j in range(m):
-            f[j] += area * slopes[i, j]
-            g[j] += height * slopes[i, j]
+            f[j] += area * weights[i, 1 + j]
+            g[j] += height * weights[i, 1 + j]
     for j in range(m):
         f[j] /= relative
         g[j] /= rate

@@ -19,6 +19,7 @@ from sitewise.inference.family_terms import (
     GOMPERTZ,
     fixed_numbers,
     index_rate,
+    log_gamma_tails,
     median_offset,
     own_terms,
 )
@@ -94,8 +95,6 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
     start += size
     breaks = data[start : start + (pieces + 1 if size else 0)]
     start += breaks.size
-    hazard = data[start : start + pieces * size * (degree + 1)].reshape((pieces, size, degree + 1))
-    start += hazard.size
     cumulative = data[start : start + pieces * size * (degree + 2)].reshape((pieces, size, degree + 2))
 
     gradient[:] = 0.0
@@ -105,10 +104,12 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
         prior = shape_priors[j]
         value, in_shape[j] = prior_log_density(int(prior[1]), prior[2], prior[3], prior[4], theta[j])
         total += value
-    weights, weight_slopes = np.empty(size), np.empty((size, size if size > 1 else 0))
+    weights = np.empty((size, 1 + (size if size > 1 else 0)))
     if size:
-        spline_weights(theta, constant, weights, weight_slopes)
+        spline_weights(theta, constant, weights)
     numbers = fixed_numbers(code, theta, log_unit, last)
+    right, left = log_gamma_tails(code, theta, numbers)
+    form = (numbers, breaks, cumulative, weights, right, left)
     place = m
     coefficient = np.empty(p)
     for j in range(p):
@@ -146,25 +147,10 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
         for j in range(m):
             shift_of_shape[j] = distance * extra[j] / (rate * rate)
             extra[j] = 0.0
-    scale_of_shape, none = np.zeros(m), np.empty((0, 6))
+    scale_of_shape = np.zeros(m)
     if by_median and code >= GOMPERTZ:
         # x is the log median of the reference patient: log scale = log unit + log R(median) - log log 2, then to the means.
-        relative, hazard_then, _, _ = own_terms(
-            code,
-            base,
-            0.0,
-            theta,
-            numbers,
-            breaks,
-            hazard,
-            cumulative,
-            weights,
-            weight_slopes,
-            none,
-            none,
-            scale_of_shape,
-            extra,
-        )
+        relative, hazard_then, _, _ = own_terms(code, base, 0.0, theta, form, scale_of_shape, extra)
         value, slope = prior_log_density(int(data[18]), data[19], data[20], data[21], base)
         total += value
         gradient[place] += slope
@@ -200,12 +186,7 @@ def log_density(x, data, gradient):  # type: ignore[no-untyped-def]
         shape = theta[0] if m else 1.0
         value, in_scale = weibull_likelihood(times, time_ratio, predictor, log_scale, shape, along, in_shape)
     else:
-        # fmt: off
-        value, in_scale = family_likelihood(
-            times, time_ratio, predictor, log_scale, code, cured, theta, numbers,
-            breaks, hazard, cumulative, weights, weight_slopes, along, in_shape,
-        )
-        # fmt: on
+        value, in_scale = family_likelihood(times, time_ratio, predictor, log_scale, code, cured, theta, form, along, in_shape)
     total += value
 
     effect_gradient = np.zeros(sites)

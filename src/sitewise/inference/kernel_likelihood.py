@@ -11,8 +11,12 @@ import math
 import numpy as np
 
 from sitewise.classical.compiled import compiled
-from sitewise.inference.family_terms import log_gamma_tails, terms
+from sitewise.inference.family_terms import terms
 from sitewise.inference.interval_terms import interval_terms
+
+TIME, ENTRY, LOWER = range(3)
+PLACES = (0, 2, 6)
+"""Columns of ``times`` that hold the logs of these."""
 
 
 @compiled
@@ -62,104 +66,54 @@ def weibull_likelihood(times, time_ratio, predictor, log_scale, shape, along, in
 
 
 @compiled
-def family_likelihood(  # type: ignore[no-untyped-def]
-    times,
-    time_ratio,
-    predictor,
-    log_scale,
-    code,
-    cured,
-    theta,
-    numbers,
-    breaks,
-    hazard,
-    cumulative,
-    weights,
-    slopes,
-    along,
-    in_shape,
-):
+def family_likelihood(times, time_ratio, predictor, log_scale, code, cured, theta, form, along, in_shape):  # type: ignore[no-untyped-def]
     """Return the same for any family; a predictor adds to the log scale (time ratios) or to the log hazard."""
     total, in_scale, m = 0.0, 0.0, theta.size
-    right, left = log_gamma_tails(code, theta, numbers)
-    f, g, at, spare = np.zeros(m), np.zeros(m), np.zeros(m), np.zeros(m)
+    value, rate, value_slope, rate_slope = np.zeros(3), np.zeros(3), np.zeros(3), np.zeros(3)
+    f, g = np.zeros((3, m)), np.zeros((3, m))
     for i in range(predictor.size):
-        log_time, event, weight = times[i, 0], times[i, 1], times[i, 4]
+        event, weight, interval, late = times[i, 1], times[i, 4], times[i, 5] != 0.0, times[i, 3] != 0.0
+        lower = interval and times[i, 7] != 0.0
         scale, added = (log_scale + predictor[i], 0.0) if time_ratio else (log_scale, predictor[i])
-        value, rate, value_slope, rate_slope = terms(
-            code, cured, log_time, scale, theta, numbers, breaks, hazard, cumulative, weights, slopes, right, left, f, g
-        )
-        r, own_scale = 0.0, 0.0  # slopes in what is added to log hazards, and in the log scale
-        if times[i, 5] != 0.0:
-            log_within, in_log_within, lower_slope, lower_share = value + added, 1.0, 0.0, 0.0
-            if times[i, 7] != 0.0:
-                log_lower = times[i, 6]
-                lower, _, lower_slope, _ = terms(
-                    code,
-                    cured,
-                    log_lower,
-                    scale,
-                    theta,
-                    numbers,
-                    breaks,
-                    hazard,
-                    cumulative,
-                    weights,
-                    slopes,
-                    right,
-                    left,
-                    at,
-                    spare,
+        for at in range(3):
+            if at == TIME or (at == ENTRY and late) or (at == LOWER and lower):
+                value[at], rate[at], value_slope[at], rate_slope[at] = terms(
+                    code, cured, times[i, PLACES[at]], scale, theta, form, f[at], g[at]
                 )
-                at_lower = weight * math.exp(lower + added)
+        r, own_scale = 0.0, 0.0  # slopes in what is added to log hazards, and in the log scale
+        if interval:
+            log_within, in_log_within, in_lower = value[TIME] + added, 1.0, 0.0
+            if lower:
+                at_lower = weight * math.exp(value[LOWER] + added)
                 total -= at_lower
                 r -= at_lower
-                own_scale -= at_lower * lower_slope
+                own_scale -= at_lower * value_slope[LOWER]
                 for j in range(m):
-                    in_shape[j] -= at_lower * at[j]
+                    in_shape[j] -= at_lower * f[LOWER, j]
                 # log(H - H_lower) = log H + log(1 - exp(-gap)): slopes weigh H by 1 / (1 - exp(-gap)), H_lower by the rest.
-                gap = value - lower
+                gap = value[TIME] - value[LOWER]
                 log_within += math.log(-math.expm1(-gap))
-                in_log_within = -1.0 / math.expm1(-gap)
-                lower_share = 1.0 / math.expm1(gap)
+                in_log_within, in_lower = -1.0 / math.expm1(-gap), 1.0 / math.expm1(gap)
             chance, slope, _ = interval_terms(log_within)
             total += weight * chance
             r += weight * slope
-            own_scale += weight * slope * (in_log_within * value_slope - lower_share * lower_slope)
+            own_scale += weight * slope * (in_log_within * value_slope[TIME] - in_lower * value_slope[LOWER])
             for j in range(m):
-                in_shape[j] += weight * slope * (in_log_within * f[j] - lower_share * at[j])
+                in_shape[j] += weight * slope * (in_log_within * f[TIME, j] - in_lower * f[LOWER, j])
         else:
-            expected = math.exp(value + added)
-            total += weight * (event * (rate + added) - expected)
+            expected = math.exp(value[TIME] + added)
+            total += weight * (event * (rate[TIME] + added) - expected)
             r = weight * (event - expected)
-            own_scale = weight * (event * rate_slope - expected * value_slope)
+            own_scale = weight * (event * rate_slope[TIME] - expected * value_slope[TIME])
             for j in range(m):
-                in_shape[j] += weight * (event * g[j] - expected * f[j])
-        if times[i, 3] != 0.0:
-            log_entry = times[i, 2]
-            entry, _, entry_slope, _ = terms(
-                code,
-                cured,
-                log_entry,
-                scale,
-                theta,
-                numbers,
-                breaks,
-                hazard,
-                cumulative,
-                weights,
-                slopes,
-                right,
-                left,
-                at,
-                spare,
-            )
-            before = weight * math.exp(entry + added)
+                in_shape[j] += weight * (event * g[TIME, j] - expected * f[TIME, j])
+        if late:
+            before = weight * math.exp(value[ENTRY] + added)
             total += before
             r += before
-            own_scale += before * entry_slope
+            own_scale += before * value_slope[ENTRY]
             for j in range(m):
-                in_shape[j] += before * at[j]
+                in_shape[j] += before * f[ENTRY, j]
         along[i] = own_scale if time_ratio else r
         in_scale += own_scale
     return total, in_scale

@@ -154,7 +154,7 @@ def pack(spec: ModelSpec, data: ModelData) -> tuple[Floats, int]:
         parts.append(np.array([support, *encoded(prior, known)]))
     parts.append(np.array([np.log(unit), 0.0 if spline is None else spline.last]))
     if spline is not None:
-        parts += [spline.constant, spline.breaks, spline.hazard, spline.cumulative]
+        parts += [spline.constant, spline.breaks, spline.cumulative]
     packed = np.concatenate([np.asarray(part, dtype=float).ravel() for part in parts])
     packed[31] = packed.size
     free = len(resolution.shape) + p + (resolution.site_sd is not None) + free_effects + slopes * (1 + sites) + 1

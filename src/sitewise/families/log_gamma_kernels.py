@@ -1,5 +1,7 @@
 """The standardised log of a gamma variable, compiled, with slopes: what :mod:`sitewise.families.gamma_tail` says in NumPy.
 
+Used by the kernel of the log density, and by averages over groups.
+
 The tail's slope in q is taken under the integral: of the log density -u^2 psi(q u) it is -u^3 psi'(q u), averaged over the
 nodes.
 """
@@ -18,10 +20,11 @@ SERIES = 0.2
 SMALL = 1e-3
 NEWTON_STEPS = 60
 LOG_HALF = math.log(0.5)
-TABLE_STEP, TABLE_REACH = 0.1, 4.0
-"""Step of tables of tails for |q| up to 1, and how far from the middle they reach: quintics err by 1e-10 there."""
-PLACES, SHARES = np.polynomial.legendre.leggauss(5)
+TABLE_STEP = 0.1
+"""Step of tables of tails for |q| up to 1: quintics err by 1e-10."""
+PLACES, SHARES = np.polynomial.legendre.leggauss(8)
 PLACES, SHARES = 0.5 * (1 + PLACES), 0.5 * SHARES
+FALLEN = 45.0
 NOTHING = 60.0
 """Exponents beyond which exp(-x) adds nothing."""
 
@@ -108,6 +111,12 @@ def log_tail_terms(a, q, constant, constant_slope):  # type: ignore[no-untyped-d
 
 
 @compiled
+def table_step(q):  # type: ignore[no-untyped-def]
+    """Return the distance between places of a table."""
+    return TABLE_STEP / max(1.0, abs(q))
+
+
+@compiled
 def tail_bend(u, q, log_tail, in_q, constant, constant_slope):  # type: ignore[no-untyped-def]
     """Return slope and bend in u of a log tail at u >= 0, and of its slope in q: with l = f / T, s and g slopes of log f.
 
@@ -124,13 +133,13 @@ def tail_bend(u, q, log_tail, in_q, constant, constant_slope):  # type: ignore[n
 
 
 @compiled
-def tail_table(q, constant, constant_slope):  # type: ignore[no-untyped-def]
-    """Return log tails beyond 0, step, 2 step, ... with their slopes in q, both with slope and bend: (places, 6).
+def tail_table(q, constant, constant_slope, reach):  # type: ignore[no-untyped-def]
+    """Return log tails beyond 0, step, ... to ``reach`` with their slopes in q, both with slope and bend: (places, 6).
 
     The sum at the last place is carried on to the left, density by density, so that a table costs what two dozen tails do.
     """
-    step = TABLE_STEP / max(1.0, abs(q))
-    count = int(TABLE_REACH * (1.0 - min(q, 0.0)) / step) + 2  # the tail of a negative q falls more slowly
+    step = table_step(q)
+    count = int(reach / step) + 2
     table = np.empty((count, 6))
     last = (count - 1) * step
     log_last, in_q = log_tail_terms(last, q, constant, constant_slope)
@@ -166,7 +175,7 @@ def between(table, at, along, step, column):  # type: ignore[no-untyped-def]
 @compiled
 def read_tail(a, q, constant, constant_slope, table):  # type: ignore[no-untyped-def]
     """Return what :func:`log_tail_terms` does, from the table where it reaches."""
-    step = TABLE_STEP / max(1.0, abs(q))
+    step = table_step(q)
     place = a / step
     at = int(place)
     if at >= table.shape[0] - 1:
@@ -218,3 +227,14 @@ def median_terms(q):  # type: ignore[no-untyped-def]
             break
     _, slope, in_q, _, _, _, _ = survival_terms(u, q, constant, constant_slope, none, none)
     return u, -in_q / slope
+
+
+@compiled
+def farthest(q):  # type: ignore[no-untyped-def]
+    """Return the distance from the middle, to the right, at which the density has fallen by some exp(-45)."""
+    far = math.sqrt(2.0 * FALLEN)  # of a normal density; that of a positive q falls faster, of a negative one more slowly
+    while far * far * psi(q * far) > 1.2 * FALLEN:
+        far *= 0.95
+    while far * far * psi(q * far) < FALLEN:
+        far *= 1.05
+    return far
