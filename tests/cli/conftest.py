@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+import sitewise as sw
 from sitewise.cli import main
 
 
@@ -58,3 +59,15 @@ def without_pictures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sitewise.report.write, "write_plots", lambda analysis, folder: [])
         yield
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function that writes the text of a study file and reads it."""
+
+    def read(text):
+        path = tmp_path / "study.toml"
+        path.write_text(text, encoding="utf-8")
+        return sw.read_study(path)
+
+    return read

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from sitewise.cohort import Cohort
+from sitewise.inference.engine import Report, silent
 from sitewise.inference.nested_laplace.engine import require_known
 from sitewise.models import ModelSpec
 from sitewise.problems import CohortError, Problems, SpecError, nearest
@@ -20,7 +21,6 @@ from sitewise.studies.imputation.variables import Variable, filled, read_variabl
 STAGE = 23
 """Branch of the seed."""
 FEWEST_SWEEPS, FEWEST_IMPUTATIONS = 4, 2
-Report = Callable[[str], None]
 
 
 def impute(
@@ -35,7 +35,7 @@ def impute(
     sites: bool | None = None,
     seed: int = 1,
     workers: int | None = None,
-    report: Report = lambda message: None,
+    report: Report = silent,
 ) -> Imputations:
     """Return completed cohorts, drawn from the joint posterior of the survival model and the incomplete covariates.
 

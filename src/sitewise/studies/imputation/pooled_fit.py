@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ import xarray as xr
 
 from sitewise import names
 from sitewise.inference import FitResult, NestedLaplace, Verdict, fit
+from sitewise.inference.engine import Report, silent
 from sitewise.inference.result import installed_versions
 from sitewise.inference.storage import IMPUTED_FORMAT
 from sitewise.inference.verdict import THRESHOLDS, Check, check
@@ -26,7 +27,6 @@ STAGE = 24
 ENGINE = NestedLaplace(draws=400)
 """Of each completed cohort: small, since they pool."""
 IMPUTED = "imputed"
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -82,7 +82,7 @@ def fit_imputed(
     *,
     engine: NestedLaplace | None = None,
     seed: int | None = None,
-    report: Report = lambda message: None,
+    report: Report = silent,
 ) -> ImputedFit:
     """Return the posterior given all that was observed: the fits of completed cohorts, pooled with equal weights.
 

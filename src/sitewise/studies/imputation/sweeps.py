@@ -14,7 +14,7 @@ of missing values contradicts another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from sitewise import names
 from sitewise.cohort import Cohort
 from sitewise.inference.densities import coefficient_name, log_likelihood_of_draws
+from sitewise.inference.engine import Report
 from sitewise.inference.nested_laplace.engine import non_centred
 from sitewise.inference.nested_laplace.weighting import weighted_draws
 from sitewise.inference.packing import column_scales, unpack_arrays
@@ -35,7 +36,6 @@ from sitewise.studies.imputation.regressions import Parameters, Regression
 from sitewise.studies.imputation.variables import Variable
 
 Floats = NDArray[np.float64]
-Report = Callable[[str], None]
 DRAWS, MORE_DRAWS = 200, 2000
 """Weighted draws of which one is taken, and as many where fewer than :data:`FEWEST` of the first count."""
 FEWEST = 50.0
