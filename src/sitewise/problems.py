@@ -42,6 +42,10 @@ class EvidenceError(SitewiseError):
     """A published summary that is malformed or contradicts itself."""
 
 
+class TrialError(SitewiseError):
+    """A trial design that cannot be simulated, or a number of a design that is impossible."""
+
+
 class SitewiseWarning(UserWarning):
     """Something that can be fitted but should worry; it also reaches the report."""
 
