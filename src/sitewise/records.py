@@ -96,7 +96,9 @@ def _tidied(value: Any, hint: Any, where: str, problems: Problems, wrong: Proble
         words = [item for item in inner if typing.get_origin(item) is typing.Literal]
         if any(value in typing.get_args(item) for item in words if isinstance(value, Hashable)):
             return value
-        hint = next((item for item in inner if item is not types.NoneType and item not in words), words[0] if words else None)
+        others = [item for item in inner if item is not types.NoneType and item not in words]
+        lists = [item for item in others if (typing.get_origin(item) is tuple) == isinstance(value, list | tuple)]
+        hint = next(iter(lists or others), words[0] if words else None)
         return _tidied(value, hint, where, problems, wrong)
     if origin is typing.Literal:
         if value not in inner:
