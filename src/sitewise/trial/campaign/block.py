@@ -95,7 +95,7 @@ def do_block(job: BlockJob) -> Arrays:
 def _counts(seen: Snapshot) -> Arrays:
     of_arm = np.stack([(seen.event & (seen.arm == arm)).sum(axis=1) for arm in (0, 1)], axis=-1)
     per_group = [
-        [(seen.included & (seen.group == group)).sum(axis=1), (seen.event & (seen.group == group)).sum(axis=1)]
+        [(seen.entered & (seen.group == group)).sum(axis=1), (seen.event & (seen.group == group)).sum(axis=1)]
         for group in range(len(seen.groups))
     ]
     of_group = np.transpose(np.array(per_group), (2, 1, 0))

@@ -15,25 +15,30 @@ from sitewise.classical.compiled import compiled
 
 
 @compiled
-def intensity(j, t, rate, opening, ramp):  # type: ignore[no-untyped-def]
-    """Return the intensity of site j at time t and its slope, of the piece that begins at t."""
-    since = t - opening[j]
-    if since < 0.0:
+def intensity(j, t, rate, opening, full):  # type: ignore[no-untyped-def]
+    """Return the intensity of site j at time t and its slope, of the piece that begins at t.
+
+    Times are compared with the very numbers at which pieces end: opening + ramp - opening may be less than ramp.
+    """
+    if t < opening[j]:
         return 0.0, 0.0
-    if since < ramp:
-        return rate[j] * since / ramp, rate[j] / ramp
+    if t < full[j]:
+        ramp = full[j] - opening[j]
+        return rate[j] * (t - opening[j]) / ramp, rate[j] / ramp
     return rate[j], 0.0
 
 
 @compiled
-def fill_arrivals(rates, opening, ramp, cap, longest, breaks, waiting, place, enrolled, site):  # type: ignore[no-untyped-def]
+def fill_arrivals(rates, opening, full, cap, longest, breaks, waiting, place, enrolled, site):  # type: ignore[no-untyped-def]
     """Fill ``enrolled`` and ``site`` (M, N) of a Poisson process; infinite times for patients who never come.
 
     Parameters
     ----------
     rates : ndarray, shape (M, J)
         Rates of the sites when fully running.
-    opening, ramp, cap, longest
+    opening, full : ndarray, shape (J,)
+        Times at which sites open and are fully running.
+    cap, longest
         Of :class:`sitewise.trial.plan.Accrual`; no cap is a number above N, no end is infinite.
     breaks : ndarray
         Times at which intensities change their form, ascending.
@@ -58,7 +63,7 @@ def fill_arrivals(rates, opening, ramp, cap, longest, breaks, waiting, place, en
                 level, slope = 0.0, 0.0
                 for j in range(sites):
                     if count[j] < cap:
-                        own, own_slope = intensity(j, t, rate, opening, ramp)
+                        own, own_slope = intensity(j, t, rate, opening, full)
                         level += own
                         slope += own_slope
                 if end == np.inf:
@@ -83,12 +88,12 @@ def fill_arrivals(rates, opening, ramp, cap, longest, breaks, waiting, place, en
             total = 0.0
             for j in range(sites):
                 if count[j] < cap:
-                    total += intensity(j, t, rate, opening, ramp)[0]
+                    total += intensity(j, t, rate, opening, full)[0]
             wanted = place[m, i] * total
             chosen = -1
             for j in range(sites):
                 if count[j] < cap:
-                    own = intensity(j, t, rate, opening, ramp)[0]
+                    own = intensity(j, t, rate, opening, full)[0]
                     if own > 0.0:
                         chosen = j
                         wanted -= own

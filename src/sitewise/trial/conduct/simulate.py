@@ -12,7 +12,7 @@ from sitewise.trial.conduct.arrivals import fill_arms, fill_arrivals, fill_choic
 from sitewise.trial.conduct.event_times import event_times
 from sitewise.trial.conduct.streams import BLOCK, Purpose, Streams
 from sitewise.trial.conduct.trials import Trials
-from sitewise.trial.plan.accrual import Accrual, FollowUp
+from sitewise.trial.plan.accrual import MOST, Accrual, FollowUp
 from sitewise.trial.plan.arms import Arms
 from sitewise.trial.truth.truth import Truth
 
@@ -57,6 +57,10 @@ def simulate_trials(
     """
     if trials < 1 or first < 0 or seed < 0:
         raise TrialError(f"trials must be at least 1, first and seed at least 0; they are {trials}, {first} and {seed}.")
+    if not 0 < accrual_factor < np.inf:
+        raise TrialError(f"accrual_factor must be positive; it is {accrual_factor:g}.")
+    if len(truth.profiles) > MOST:
+        raise TrialError(f"The truth has {len(truth.profiles)} profiles; a trial can have {MOST} kinds of patients.")
     case_mix = enriched(truth, arms)
     blocks = range(first // BLOCK, (first + trials - 1) // BLOCK + 1)
     parts = [_block(truth, case_mix, arms, accrual, follow_up, Streams(seed, block), accrual_factor) for block in blocks]
@@ -110,7 +114,7 @@ def _block(
     if truth.effect.cured > 0:
         time[(arm == 1) & (streams.uniform(Purpose.CURE, patients) < truth.effect.cured)] = np.inf
     if follow_up.assess_every is not None:
-        time = np.ceil(time / follow_up.assess_every) * follow_up.assess_every
+        time = _found_at(time, follow_up.assess_every, follow_up.longest)
     leaves = np.full((BLOCK, patients), np.inf if follow_up.longest is None else follow_up.longest)
     if follow_up.dropout is not None:
         lost = streams.exponential(Purpose.DROPOUT, patients) ** (1 / follow_up.dropout.shape) * follow_up.dropout.scale
@@ -132,14 +136,22 @@ def _arrivals(accrual: Accrual, streams: Streams, patients: int, factor: float) 
     rates = np.broadcast_to(accrual.rates * factor, (BLOCK, sites))
     if accrual.rate_shape is not None:
         rates = rates * streams.gamma(Purpose.SITE_RATE, accrual.rate_shape, sites)
-    breaks = np.unique(np.concatenate([accrual.openings, accrual.openings + accrual.ramp]))
+    opening, full = accrual.openings, accrual.openings + accrual.ramp
+    breaks = np.unique(np.concatenate([opening, full]))
     cap = patients + 1 if accrual.cap is None else accrual.cap
     longest = np.inf if accrual.longest is None else accrual.longest
     waiting = streams.exponential(Purpose.ARRIVAL, patients)
-    fill_arrivals(
-        np.ascontiguousarray(rates), accrual.openings, accrual.ramp, cap, longest, breaks, waiting, place, enrolled, site
-    )
+    fill_arrivals(np.ascontiguousarray(rates), opening, full, cap, longest, breaks, waiting, place, enrolled, site)
     return enrolled, site
+
+
+def _found_at(time: Floats, every: float, longest: float | None) -> Floats:
+    """Return the times of the assessments at which events are found, (M, N)."""
+    found = np.ceil(time / every) * every
+    if longest is None:
+        return found
+    # Three times 1.1 is above 3.3: an assessment at the very end of follow-up is still in it.
+    return np.where(np.isclose(found, longest, rtol=1e-12, atol=0.0), longest, found)
 
 
 def _strata(

@@ -65,9 +65,14 @@ class Snapshot:
         return replace(self, **{item.name: getattr(self, item.name)[rows] for item in fields(self) if item.name not in shared})
 
     @property
+    def entered(self) -> NDArray[np.bool_]:
+        """Who has been enrolled, the patient of this very moment too, shape (M, N)."""
+        return self.enrolled <= self.calendar[:, None]
+
+    @property
     def patients(self) -> NDArray[np.int64]:
-        """Patients included, shape (M,)."""
-        return self.included.sum(axis=1)
+        """Patients enrolled, shape (M,)."""
+        return self.entered.sum(axis=1)
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -93,8 +98,9 @@ def snapshot(trials: Trials, calendar: Floats, /, *, group_of_profile: NDArray[n
     included = watched > 0
     known = np.where(included, watched, 0.0)
     observed = trials.observed
-    time = np.minimum(observed, known)
-    ended = included & (observed <= known)
+    # Compared as calendar times, of which a look's own is one: of 1.7 + 3.1 - 1.7 one cannot say whether 3.1 is reached.
+    ended = included & (trials.enrolled + observed <= calendar[:, None])
+    time = np.where(ended, observed, known)
     return Snapshot(
         number=trials.number,
         calendar=calendar,

@@ -196,4 +196,5 @@ def predictive_probability(estimate: Floats, sd: Floats, criterion: Criterion, s
     part = np.clip(share, 0.0, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         needed = sign * (bound - estimate) - ndtri(threshold) * np.sqrt(part) * sd
-        return np.asarray(np.where(part < 1, ndtr(needed / (np.sqrt(1 - part) * sd)), (needed > 0).astype(float)))
+        found = np.where(part < 1, ndtr(needed / (np.sqrt(1 - part) * sd)), (needed > 0).astype(float))
+    return np.where(np.isnan(needed), np.nan, found)

@@ -12,6 +12,8 @@ from sitewise.problems import Problems, TrialError, plural
 from sitewise.records import Record, positive, tidied
 
 Floats = NDArray[np.float64]
+MOST = int(np.iinfo(np.int16).max)
+"""Most sites, and most kinds of patients: their numbers are kept in two bytes."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ class Accrual(Record):
     def __post_init__(self) -> None:
         problems = tidied(self, TrialError, "The accrual")
         rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
-        if self.sites < 1:
-            problems.add("sites", f"must be at least 1; it is {self.sites}")
+        if not 1 <= self.sites <= MOST:
+            problems.add("sites", f"must be 1 to {MOST}; it is {self.sites}")
         if any(not rate > 0 for rate in rates):
             problems.add("rate", f"must be positive; it is {', '.join(f'{rate:g}' for rate in rates)}")
         if isinstance(self.rate, tuple) and len(self.rate) != self.sites:

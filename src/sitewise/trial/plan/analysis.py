@@ -13,9 +13,9 @@ from sitewise.records import Record, positive, tidied
 class NormalPrior(Record):
     """A normal prior."""
 
-    mean: float = 0.0
+    mean: float
     """Mean."""
-    sd: float = 1.0
+    sd: float
     """Standard deviation."""
 
     def __post_init__(self) -> None:

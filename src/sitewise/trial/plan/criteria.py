@@ -68,6 +68,12 @@ class Criterion(Record):
             least = 0.0 if self.against == "value" else -1.0
             if not least < value < 1:
                 problems.add("above, below", f"must be inside ({least:g}, 1) for survival; it is {value:g}")
+        if value is not None and self.estimand == "rmst" and self.at is not None:
+            least = 0.0 if self.against == "value" else -self.at
+            if not least < value < self.at:
+                problems.add(
+                    "above, below", f"must be inside ({least:g}, {self.at:g}) for this restricted mean; it is {value:g}"
+                )
         if self.predictive and self.role != "futility":
             problems.add("predictive", "is of futility criteria only")
         problems.raise_if_any(TrialError, f"Criterion '{self.name}'")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from sitewise.problems import Problems, TrialError, listed, nearest
-from sitewise.records import Record, read_record, read_toml, record_hash, tidied
+from sitewise.records import Record, plain, read_record, read_toml, record_hash, tidied
 from sitewise.trial.plan.accrual import Accrual, FollowUp
 from sitewise.trial.plan.analysis import AnalysisPlan
 from sitewise.trial.plan.arms import Arms
 from sitewise.trial.plan.cohorts import BenchmarkPlan, BorrowingPlan
-from sitewise.trial.plan.criteria import Criterion
+from sitewise.trial.plan.criteria import ALL, Criterion
 from sitewise.trial.plan.looks import Look, check_looks
 from sitewise.trial.plan.scenarios import TrialScenario
 from sitewise.trial.plan.simulation import CalibrationPlan, Costs, SimulationPlan
@@ -69,6 +69,7 @@ class TrialDesign(Record):
         self._check_criteria(problems)
         self._check_cohorts(problems)
         self._check_scenarios(problems)
+        self._check_groups(problems)
         if self.accrual.cap is not None and self.accrual.cap * self.accrual.sites < self.arms.patients:
             most = self.accrual.cap * self.accrual.sites
             problems.add("accrual cap", f"allows {most} patients at all sites together; the trial wants {self.arms.patients}")
@@ -105,10 +106,11 @@ class TrialDesign(Record):
         longest = self.follow_up.longest
         if longest is not None and at > longest:
             problems.add(where, f"is about time {at:g}, and patients are followed for {longest:g} at most")
-        elif at > self.follow_up.close:
-            problems.add(where, f"is about time {at:g}, and the trial closes at {self.follow_up.close:g}")
+        elif at >= self.follow_up.close:
+            what = f"is about time {at:g}, and the trial closes at {self.follow_up.close:g}: nobody is followed so long"
+            problems.add(where, what)
         last = self.look[-1].when.simple if self.look else None
-        if last is not None and last[0] == "calendar" and at > last[1]:
+        if last is not None and last[0] == "calendar" and at >= last[1]:
             problems.add(where, f"is about time {at:g}, and the last look is at {last[1]:g}: nobody has been followed so long")
 
     def _check_cohorts(self, problems: Problems) -> None:
@@ -139,12 +141,31 @@ class TrialDesign(Record):
                 problems.add(where, "has the name of another")
             if item.at_bound and item.at_bound not in criteria:
                 problems.add(where, f"names criterion '{item.at_bound}'", nearest(item.at_bound, criteria))
+            for criterion in self.criterion:
+                if item.at_bound == criterion.name and criterion.predictive:
+                    problems.add(where, f"names criterion '{criterion.name}', which is predictive and has no bound")
+            if item.name == "null" and not item.null:
+                problems.add(where, "is no null", "Call it otherwise: 'null' is the name of the null that is always run.")
         if self.calibration is not None:
             success = [item.name for item in self.criterion if item.role == "success"]
             if self.calibration.criterion not in success:
                 problems.add(
                     "calibration criterion", f"is '{self.calibration.criterion}'", f"Success criteria: {listed(success)}."
                 )
+
+    def _check_groups(self, problems: Problems) -> None:
+        """Check names of risk groups where the file itself says which there are."""
+        if self.truth.point is None:
+            return
+        known = [item.name for item in self.truth.point.group]
+        used: dict[str, tuple[str, ...]] = {
+            f"criterion '{item.name}' group": (item.group,) for item in self.criterion if item.group != ALL
+        }
+        used |= {"arms enrich": self.arms.enrich, "truth case_mix": tuple(self.truth.case_mix)}
+        for where, names in used.items():
+            for name in names:
+                if name not in known:
+                    problems.add(where, f"names risk group '{name}'", nearest(name, known))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], /, *, subject: str = "The trial") -> Self:
@@ -176,7 +197,8 @@ class TrialDesign(Record):
         TrialError
             When a place does not exist, or the changed design is not possible.
         """
-        content = self.to_dict()
+        # With defaults: a table that is at its default keeps the rest of it when one of its keys changes.
+        content = plain(asdict(self))
         for place, value in changes.items():
             _set(content, place.split("."), value, place)
         return self.from_dict(content, subject=f"Trial '{self.id}' with {', '.join(changes)} changed")
@@ -196,7 +218,9 @@ def _set(content: Any, keys: list[str], value: Any, place: str) -> None:
         elif last:
             content[key] = value
         else:
-            content = content.setdefault(key, {})
+            if content.get(key) is None:
+                content[key] = {}
+            content = content[key]
             if not isinstance(content, dict | list):
                 raise TrialError(f"'{place}' names no place of the design: '{key}' is a value, not a table.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sitewise.problems import Problems, TrialError
 from sitewise.records import Record, positive, tidied
@@ -75,7 +75,7 @@ class Look(Record):
 
     name: str
     """Name in tables."""
-    when: Trigger = field(default_factory=lambda: Trigger(calendar=1.0))
+    when: Trigger
     """What it waits for."""
 
     def __post_init__(self) -> None:
@@ -94,6 +94,7 @@ def check_looks(looks: tuple[Look, ...], *, patients: int, close: float, problem
         if names.count(name) > 1:
             problems.add("look", f"'{name}' is the name of {names.count(name)} looks")
     before: dict[str, tuple[str, float]] = {}
+    followed: tuple[str, Followed] | None = None
     for look in looks:
         where = f"look '{look.name}'"
         for part in look.when.parts:
@@ -103,8 +104,16 @@ def check_looks(looks: tuple[Look, ...], *, patients: int, close: float, problem
                 problems.add(where, f"waits for {part.enrolled} of {patients} patients")
             if part.followed is not None and part.followed.patients > patients:
                 problems.add(where, f"waits for {part.followed.patients} followed of {patients} patients")
+            if part.followed is not None and part.followed.time >= close:
+                what = f"waits for patients followed for {part.followed.time:g}, and the trial closes at {close:g}"
+                problems.add(where, what)
             if part.calendar is not None and part.calendar > close:
                 problems.add(where, f"is at {part.calendar:g}, after the trial closes at {close:g}")
+        own = look.when.followed
+        if own is not None:
+            if followed is not None and own.patients <= followed[1].patients and own.time <= followed[1].time:
+                problems.add(where, f"is out of order: its followed patients and their time are not above look '{followed[0]}'")
+            followed = (look.name, own)
         if look.when.simple is None:
             continue
         kind, value = look.when.simple

@@ -155,6 +155,9 @@ class PointGroup(Record):
     log_hazard_ratio: float = 0.0
     """Log hazard ratio against the reference."""
 
+    def __post_init__(self) -> None:
+        tidied(self, TrialError, f"Risk group '{self.name}'").raise_if_any(TrialError, f"Risk group '{self.name}'")
+
 
 @dataclass(frozen=True)
 class PointTruth(Record):
@@ -218,6 +221,8 @@ class TruthPlan(Record):
             problems.add("", f"must have one of draws, fit, scenario, point; it has {', '.join(given) or 'none'}")
         if not 0 < self.discount <= 1:
             problems.add("discount", f"must be inside (0, 1]; it is {self.discount:g}")
+        elif self.discount < 1 and (self.point is not None or self.scenario):
+            problems.add("discount", "has no meaning for a truth without uncertainty", "Remove it, or use draws or fit.")
         if self.guarantee_time == "keep" and not self.guarantee_reason.strip():
             problems.add(
                 "guarantee_reason", "is missing", "Say why a trial's patients cannot die before that time, or drop it."
