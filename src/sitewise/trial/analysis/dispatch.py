@@ -6,20 +6,25 @@ from typing import Literal, assert_never
 
 from sitewise.problems import TrialError
 from sitewise.trial.analysis.analysis import Analysis
-from sitewise.trial.analysis.answers import Comparator
 from sitewise.trial.analysis.conjugate import Borrows, Conjugate
 from sitewise.trial.analysis.cox import Cox
 from sitewise.trial.analysis.log_rank import LogRank
 from sitewise.trial.plan.analysis import AnalysisPlan
+from sitewise.trial.truth.benchmark import Benchmark
 
 
 def analysis_of(
     plan: AnalysisPlan,
+    /,
     *,
-    benchmark: Comparator | None = None,
+    randomised: bool,
+    groups: tuple[str, ...],
+    sites: int,
+    time_unit: str = "months",
+    benchmark: Benchmark | None = None,
     borrowing: Borrows | None = None,
     borrow_to: Literal["experimental", "control"] = "experimental",
-    randomised: bool = True,
+    estimate: Literal["log-rank", "cox"] = "log-rank",
 ) -> Analysis:
     """Return the analysis that a plan describes.
 
@@ -27,14 +32,22 @@ def analysis_of(
     ----------
     plan : AnalysisPlan
         Method, adjustment and priors.
-    benchmark : Comparator, optional
+    randomised : bool
+        Whether there is a control arm.
+    groups : tuple of str
+        Risk groups, the reference first, as in the snapshots; of the hierarchical method, like the following two.
+    sites : int
+        Number of sites.
+    time_unit : str
+        Unit of the times.
+    benchmark : Benchmark, optional
         What a single arm is held against, or an arm borrows.
     borrowing : Borrows, optional
         How an arm borrows the benchmark's cohort; of the conjugate method.
     borrow_to : {"experimental", "control"}
         Which arm.
-    randomised : bool
-        Whether there is a control arm.
+    estimate : {"log-rank", "cox"}
+        What the likelihood of the conjugate method is made of; cox where arms are of unequal size.
 
     Raises
     ------
@@ -52,6 +65,7 @@ def analysis_of(
                 borrowing=borrowing,
                 borrow_to=borrow_to,
                 randomised=randomised,
+                estimate=estimate,
             )
         case "log-rank":
             return LogRank(adjust=plan.adjust, benchmark=benchmark, randomised=randomised)
@@ -60,6 +74,8 @@ def analysis_of(
         case "hierarchical":
             from sitewise.trial.analysis.hierarchical import Hierarchical
 
-            return Hierarchical(plan)
+            return Hierarchical(
+                plan, randomised=randomised, groups=groups, sites=sites, time_unit=time_unit, benchmark=benchmark
+            )
         case _:
             assert_never(plan.method)
