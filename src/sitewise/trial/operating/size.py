@@ -28,7 +28,7 @@ PRECISION = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """The answer to: how large?
+    """How large a trial must be, or that no size will do.
 
     Parameters
     ----------
@@ -81,8 +81,8 @@ class Solution:
 def resized(design: TrialDesign, vary: Vary, value: int, /) -> TrialDesign:
     """Return the design at another size.
 
-    Patients: looks that wait for events or patients wait for as many in proportion. Events: those of the last look, earlier ones
-    in proportion; patients stay. Sites: their number only.
+    Patients: looks that wait for events or patients wait for as many in proportion. Events: those of the last look, earlier
+    ones in proportion; patients stay. Sites: their number only.
 
     Raises
     ------
