@@ -48,8 +48,8 @@ def example_trials(results: TrialResults, decisions: Decisions, /, *, most: int 
     Returns
     -------
     DataFrame
-        A row for each trial, look that it had, and criterion: ``scenario, replicate, look, calendar, patients, events, criterion,
-        estimate, sd, probability, threshold, decision``; ``decision`` is "goes on" before the last row of a trial.
+        A row for each trial, look that it had, and criterion: ``scenario, replicate, look, calendar, patients, events,
+        criterion, estimate, sd, probability, threshold, decision``; ``decision`` is "goes on" before a trial's last row.
     """
     design, data = results.design, results.data.isel(scenario=scenario)
     stop, outcome = decisions.stop[scenario], decisions.outcome[scenario]
