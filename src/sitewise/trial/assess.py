@@ -1,4 +1,4 @@
-"""`assess`: everything that a design is worth, from one call: truths, campaign, thresholds, characteristics, agreement, sizes."""
+"""`assess`: what a design is worth, from one call: truths, trials, thresholds, characteristics, agreement, other sizes."""
 
 from __future__ import annotations
 

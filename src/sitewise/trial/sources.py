@@ -87,8 +87,8 @@ class Cohorts:
         for role, cohort in {"benchmark": self.benchmark, "history that an arm borrows from": self.history}.items():
             if cohort is not None and cohort.cohort.source_hash and cohort.cohort.source_hash == self.truth.source_hash:
                 found.append(
-                    f"The same cohort is taken as true and serves the analysis as {role}: power and assurance are then optimistic "
-                    "if the cohort is. The type I error in the null scenarios does not rest on that, and stands beside."
+                    f"The same cohort is taken as true and serves the analysis as {role}: power and assurance are optimistic if "
+                    "the cohort is. The type I error in the null scenarios stands beside every power."
                 )
         if self.benchmark is not None and self.benchmark.known:
             found.append(
@@ -129,8 +129,8 @@ def cohorts_of(design: TrialDesign, /, *, folder: Path = Path(), report: Report 
     same = history.cohort.source_hash and history.cohort.source_hash == truth.source_hash
     if same and design.borrowing.arm != truth.cohort_arm:
         raise TrialError(
-            f"borrowing.arm is '{design.borrowing.arm}', and the cohort's patients were treated as the {truth.cohort_arm} arm: they "
-            "are no history of the other arm."
+            f"borrowing.arm is '{design.borrowing.arm}', and the cohort's patients were treated as the {truth.cohort_arm} arm: "
+            "they are no history of the other arm."
         )
     return Cohorts(truth, benchmark, history, History(method_of(design.borrowing), history.log_hazard_sd))
 
@@ -151,7 +151,15 @@ def _cohort(plan: BenchmarkPlan | BorrowingPlan, design: TrialDesign, truth: Tru
     lacking = [name for name in truth.groups if name not in cohort.groups]
     if lacking:
         raise TrialError(f"The analysis's cohort has no risk group {listed(lacking)}; it has {listed(cohort.groups)}.")
-    return Benchmark(cohort, known=plan.known if isinstance(plan, BenchmarkPlan) else False)
+    return Benchmark(in_order(cohort, truth.groups), known=plan.known if isinstance(plan, BenchmarkPlan) else False)
+
+
+def in_order(cohort: Truth, groups: tuple[str, ...], /) -> Truth:
+    """Return a cohort whose risk groups are in the order of the trial's, other groups last: positions then mean the same."""
+    rank = {name: place for place, name in enumerate((*groups, *(name for name in cohort.groups if name not in groups)))}
+    order = np.argsort([rank[profile.group] for profile in cohort.profiles], kind="stable")
+    profiles = tuple(cohort.profiles[place] for place in order)
+    return replace(cohort, profiles=profiles, index=cohort.index[:, order], shares=cohort.shares[:, order])
 
 
 def method_of(plan: BorrowingPlan, /) -> Borrowing:

@@ -57,8 +57,8 @@ def thresholds_for(results: TrialResults, /, *, validation: TrialResults | None 
     results : TrialResults
         With all null scenarios.
     validation : TrialResults, optional
-        The same null scenarios with another seed: thresholds that were found on trials hold alpha on these trials by construction,
-        and only other ones say what they are worth.
+        The same null scenarios with another seed: thresholds that were found on trials hold alpha on these by construction, and
+        only other ones say what they are worth.
 
     Raises
     ------

@@ -39,8 +39,8 @@ class CalibrationPlan(Record):
     """Largest type I error, one-sided, over all null scenarios."""
     method: Literal["simulated", "spending"] = "simulated"
     """simulated: the smallest threshold that holds alpha in every null scenario. spending: the thresholds that equal bounds of
-    a spending function, which hold alpha where the estimate is normal and its prior is flat; the simulation then shows what they
-    come to."""
+    a spending function, which hold alpha where the estimate is normal and its prior is flat; the simulation then shows what
+    they come to."""
     shape: Literal["constant", "obrien-fleming"] = "constant"
     """Of simulated: how thresholds go over looks: all equal, or as an O'Brien-Fleming bound, whose normal quantile is in
     proportion to the inverse root of the information."""
