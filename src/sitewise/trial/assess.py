@@ -21,7 +21,7 @@ from sitewise.trial.forecast import Forecast, forecast
 from sitewise.trial.operating.calibrated import Thresholds, thresholds_for
 from sitewise.trial.operating.characteristics import operating_characteristics
 from sitewise.trial.operating.decide import Decisions, Outcome, decide
-from sitewise.trial.operating.size import Vary, resized, success_ceiling
+from sitewise.trial.operating.size import Evaluate, Vary, resized, success_ceiling
 from sitewise.trial.operating.traces import example_trials
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.sources import Cohorts, cohorts_of
@@ -237,6 +237,26 @@ def success_by_size(
             share = float(success.mean())
             rows.append((differ, value, share, float(np.sqrt(share * (1 - share) / trials)), ceiling))
     return pd.DataFrame(rows, columns=["sites_differ", "patients", "success", "mcse", "ceiling"])
+
+
+def evaluator(found: Assessment, /, *, workers: int = 1, executor: Executor | None = None) -> Evaluate:
+    """Return what simulates other sizes of an assessed design, for :func:`sitewise.trial.operating.size.smallest_size`.
+
+    The planned scenario, the design's thresholds, and its number of trials.
+    """
+    base = found.design
+
+    def evaluate(design: TrialDesign) -> tuple[float, float, float]:
+        cohorts = found.cohorts
+        run = _Runner(analysis_for(design, cohorts), workers, executor, silent)
+        world = worlds_of(design, cohorts.truth, benchmark=cohorts.benchmark)[0]
+        results = run(design, [world], trials=base.simulation.trials, seed=base.simulation.seed)
+        success = decide(results, thresholds=found.thresholds.values).outcome[0] == Outcome.SUCCESS
+        share = float(success.mean())
+        mcse = float(np.sqrt(share * (1 - share) / success.size))
+        return share, mcse, success_ceiling(design.criterion, world.true_values)
+
+    return evaluate
 
 
 def _agreement(design: TrialDesign, world: World, analysis: Analysis, report: Report) -> pd.DataFrame:

@@ -87,8 +87,8 @@ class Cohorts:
         for role, cohort in {"benchmark": self.benchmark, "history that an arm borrows from": self.history}.items():
             if cohort is not None and cohort.cohort.source_hash and cohort.cohort.source_hash == self.truth.source_hash:
                 found.append(
-                    f"The same cohort is taken as true and serves the analysis as {role}: power and assurance are optimistic if "
-                    "the cohort is. The type I error in the null scenarios stands beside every power."
+                    f"The same cohort is taken as true and serves the analysis as {role}: power and assurance are optimistic "
+                    "if the cohort is. The type I error in the null scenarios stands beside every power."
                 )
         if self.benchmark is not None and self.benchmark.known:
             found.append(
