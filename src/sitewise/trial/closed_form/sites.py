@@ -10,9 +10,10 @@ import numpy as np
 from sitewise.problems import TrialError
 from sitewise.trial.closed_form.checks import not_negative, positive
 
-NODES = 200
-FEWER_NODES = 160
-WORST_DIFFERENCE = 1e-9
+NODES = np.linspace(-10.0, 10.0, 4001)
+WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
+LARGEST_SITE_SD = 20.0
+"""Up to here the rule below is exact to rounding; hazards of sites do not differ by a factor of exp(20)."""
 
 
 def frailty_survival(cumulative_hazard: float, *, frailty_variance: float) -> float:
@@ -55,7 +56,9 @@ class SurvivalOverSites:
 def new_site_survival(cumulative_hazard: float, *, site_sd: float) -> SurvivalOverSites:
     """Return mean and sd over new sites of exp(-H exp(b)) with b normal of mean 0 and sd ``site_sd``.
 
-    By Gauss-Hermite quadrature with 200 nodes, compared with 160.
+    By the trapezoidal rule at steps of .005 standard deviations. The integrand is analytic and bounded in a strip of half-width
+    pi / (2 site_sd), so that the error falls as exp(-pi^2 / (step site_sd)) (Trefethen & Weideman 2014, SIAM Review 56:385);
+    Gauss-Hermite quadrature, the usual choice, needs hundreds of nodes as soon as the sd is above 2.
 
     Parameters
     ----------
@@ -67,23 +70,12 @@ def new_site_survival(cumulative_hazard: float, *, site_sd: float) -> SurvivalOv
     Raises
     ------
     TrialError
-        When the two quadratures differ by more than 1e-9, as they do for very large site effects.
+        When the sd is above 20.
     """
     hazard, sd = not_negative("cumulative_hazard", cumulative_hazard), not_negative("site_sd", site_sd)
-    found = _moments(hazard, sd, NODES)
-    doubt = np.abs(np.subtract(found, _moments(hazard, sd, FEWER_NODES))).max()
-    if doubt > WORST_DIFFERENCE:
-        raise TrialError(
-            f"Survival over sites with an sd of {site_sd} is known to {doubt:.1g} only, which is not enough. "
-            "Such sites have nothing in common; look at the sd."
-        )
-    return SurvivalOverSites(float(found[0]), math.sqrt(found[1]))
-
-
-def _moments(hazard: float, sd: float, nodes: int) -> tuple[float, float]:
-    """Return mean and variance; the variance as a mean of squares, so that it cannot come out negative."""
-    effects, weights = np.polynomial.hermite_e.hermegauss(nodes)
-    weights = weights / weights.sum()
-    survival = np.exp(-hazard * np.exp(sd * effects))
-    mean = float(weights @ survival)
-    return mean, float(weights @ (survival - mean) ** 2)
+    if sd > LARGEST_SITE_SD:
+        raise TrialError(f"site_sd is {site_sd}. Give the sd of log hazard ratios, at most {LARGEST_SITE_SD:g}.")
+    with np.errstate(under="ignore", over="ignore"):
+        survival = np.exp(-hazard * np.exp(sd * NODES))
+    mean = float(WEIGHTS @ survival)
+    return SurvivalOverSites(mean, math.sqrt(float(WEIGHTS @ (survival - mean) ** 2)))
