@@ -1,0 +1,1 @@
+"""Looks at the accumulating data: bounds and predictive probabilities, calibrated thresholds, and what is decided when."""
