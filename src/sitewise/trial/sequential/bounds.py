@@ -77,16 +77,14 @@ def _solved(looks: Floats, spent: Floats, lower: Floats) -> Floats:
         if not bounds[look] > -np.inf:
             raise TrialError(f"At look {look + 1} futility has stopped so many trials that alpha cannot be spent.")
         if look + 1 < looks.size:
-            state = state.next(
-                information, lower=lower[look], upper=bounds[look], following=looks[look + 1], means=np.zeros(1)
-            )
+            state = state.next(information, lower=lower[look], upper=bounds[look], following=looks[look + 1], means=np.zeros(1))
     return bounds
 
 
 def wang_tsiatis_bounds(
     information: ArrayLike, /, *, alpha: float, exponent: float, futility: ArrayLike | None = None
 ) -> Floats:
-    """Return bounds C t^(exponent - 1/2) of one constant C, t the information fraction (Wang & Tsiatis 1987, Biometrics 43:193).
+    """Return bounds C t^(exponent - 1/2) of one constant C (Wang & Tsiatis 1987, Biometrics 43:193); t is the fraction.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ class Decisions:
         return np.asarray(self.reason == SUCCESS)
 
     def shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the share of trials that stop at each look for each reason, and its Monte Carlo standard error, both (L, 4)."""
+        """Return the share of trials that stop at each look for each reason, and its standard error, both (L, 4)."""
         counts = np.zeros((self.looks, len(REASONS)))
         np.add.at(counts, (self.look, self.reason), 1.0)
         share = counts / self.look.size
@@ -60,7 +60,9 @@ def below(probability: ArrayLike, threshold: ArrayLike, /) -> Flags:
 
 
 def all_of(criteria: Sequence[ArrayLike], /, *, active: ArrayLike | None = None) -> Flags:
-    """Return where all criteria hold together: dual criteria, or more (Roychoudhury, Scheuer & Neuenschwander 2018).
+    """Return where all criteria hold together: dual criteria, or more.
+
+    Dual criteria: Roychoudhury, Scheuer & Neuenschwander 2018 (Clinical Trials 15:452).
 
     Parameters
     ----------

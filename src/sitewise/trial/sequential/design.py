@@ -137,9 +137,7 @@ def group_sequential(
     return GroupSequential(looks, upper, lower, alpha, power, binding, drift)
 
 
-def _both(
-    looks: Floats, upper: Floats | None, spent: Floats, lost: Floats, drift: float
-) -> tuple[Floats, Floats, float]:
+def _both(looks: Floats, upper: Floats | None, spent: Floats, lost: Floats, drift: float) -> tuple[Floats, Floats, float]:
     """Return efficacy and futility bounds and the power when futility spends ``lost`` under a drift.
 
     Without ``upper``, efficacy is solved for among the trials that futility leaves.

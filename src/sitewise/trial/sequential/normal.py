@@ -1,7 +1,7 @@
 """An effect that is estimated with a normal error and has a normal prior: what rules are made of on this level.
 
-For a log hazard ratio the information is the inverse of the squared standard error of its estimate: a quarter of the events with
-equal arms (Schoenfeld 1981, Biometrika 68:316). Of one arm's log hazard under an exponential model it is the events.
+For a log hazard ratio the information is the inverse of the squared standard error of its estimate: a quarter of the events
+with equal arms (Schoenfeld 1981, Biometrika 68:316). Of one arm's log hazard under an exponential model it is the events.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def conditional_power(
     effect: ArrayLike,
     benefit: Benefit = "less",
 ) -> Floats:
-    """Return the probability that the final analysis succeeds if the effect is as given (Jennison & Turnbull 2000, section 10.2).
+    """Return the probability that the final analysis succeeds if the effect is as given.
+
+    Jennison & Turnbull 2000, Group Sequential Methods, section 10.2.
 
     Parameters
     ----------
@@ -132,8 +134,8 @@ def averaged_crossing(
     """Return the prior predictive probabilities to cross each bound first: the assurance of a group-sequential trial.
 
     The crossing probabilities under each effect (:func:`crossing_probabilities`) are averaged over the prior by quadrature.
-    Given that no bound was crossed by look k, the probability of success is ``efficacy[k + 1:].sum()`` over one less all that is
-    crossed up to k: what not stopping at a blinded look teaches (Rufibach, Jordan & Abt 2016, Journal of Biopharmaceutical
+    Given that no bound was crossed by look k, the probability of success is ``efficacy[k + 1:].sum()`` over one less all that
+    is crossed up to k: what not stopping at a blinded look teaches (Rufibach, Jordan & Abt 2016, Journal of Biopharmaceutical
     Statistics 26:191).
 
     Parameters

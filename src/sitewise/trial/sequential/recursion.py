@@ -78,7 +78,7 @@ class Continuation:
         return np.asarray((self.masses(drift) * ndtr(self._standardised(information, bound, drift))).sum(axis=-1))
 
     def upper_bound(self, information: float, probability: float, /, *, drift: float = 0.0) -> float:
-        """Return the bound above which z lies with ``probability``: infinite for 0, minus infinity when even that is too low."""
+        """Return the bound above which z lies with ``probability``: infinite for 0, minus infinity when less is left."""
         if probability <= 0:
             return np.inf
         masses = self.masses(np.asarray(drift))
@@ -87,7 +87,7 @@ class Continuation:
         return _root(lambda bound: self._tail(information, bound, drift, masses, -1.0), probability, masses)
 
     def lower_bound(self, information: float, probability: float, /, *, drift: float) -> float:
-        """Return the bound below which z lies with ``probability``: minus infinity for 0, infinite when there is not as much."""
+        """Return the bound below which z lies with ``probability``: minus infinity for 0, infinite when less is left."""
         if probability <= 0:
             return -np.inf
         masses = self.masses(np.asarray(drift))
@@ -98,7 +98,9 @@ class Continuation:
     def _tail(self, information: float, bound: float, drift: float, masses: Floats, sign: float) -> float:
         return float((masses * ndtr(sign * self._standardised(information, bound, np.asarray(drift)))).sum())
 
-    def next(self, information: float, /, *, lower: float, upper: float, following: float | None, means: Floats) -> Continuation:
+    def next(
+        self, information: float, /, *, lower: float, upper: float, following: float | None, means: Floats
+    ) -> Continuation:
         """Return the state after a look at which trials outside ``lower`` to ``upper`` stop.
 
         Parameters

@@ -6,7 +6,7 @@ All are one-sided: ``total`` is the error of one bound. The same functions spend
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,7 +35,7 @@ def _shares(fraction: ArrayLike, total: float) -> Floats:
         raise TrialError("Information fractions must be positive numbers.")
     if not 0 < total < 1:
         raise TrialError(f"The error to be spent must lie between 0 and 1; it is {total:g}.")
-    return np.minimum(shares, 1.0)
+    return cast(Floats, np.minimum(shares, 1.0))
 
 
 @dataclass(frozen=True)
