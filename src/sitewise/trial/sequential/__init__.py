@@ -2,7 +2,8 @@
 
 ``spending``, ``bounds``, ``crossing`` and ``design`` are group-sequential theory, by the integration of ``recursion``;
 ``normal``, ``posterior_bounds`` and ``predictive`` are Bayesian rules on the normal level; ``imputed`` completes trials for any
-analysis; ``shapes`` and ``calibration`` choose thresholds; ``decision_tables`` applies rules to many trials.
+analysis; ``shapes`` and ``calibration`` choose thresholds and ``type_one_errors`` checks them; ``decision_tables`` applies
+rules to many trials.
 """
 
 from sitewise.trial.sequential.bounds import (
@@ -11,7 +12,7 @@ from sitewise.trial.sequential.bounds import (
     pocock_bounds,
     wang_tsiatis_bounds,
 )
-from sitewise.trial.sequential.calibration import Calibration, TypeOneErrors, calibrate, validate
+from sitewise.trial.sequential.calibration import Calibration, calibrate
 from sitewise.trial.sequential.crossing import Crossing, crossing_probabilities, drift_for_power, fixed_drift
 from sitewise.trial.sequential.decision_tables import (
     FAILED,
@@ -45,6 +46,7 @@ from sitewise.trial.sequential.spending import (
     Spending,
     StatedSpending,
 )
+from sitewise.trial.sequential.type_one_errors import TypeOneErrors, validate
 
 __all__ = [
     "FAILED",

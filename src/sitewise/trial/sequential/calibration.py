@@ -1,8 +1,8 @@
-"""Thresholds of a posterior probability that hold a type I error over a null space, and an honest check of them.
+"""Thresholds of a posterior probability that hold a type I error over a null space.
 
 A null space is a set of scenarios without a benefit: baselines, accrual, site spreads, drifts. The thresholds are the smallest
 of their shape under which the largest type I error of the scenarios is at most alpha. A trial succeeds if and only if the
-largest of its looks' scalars (:mod:`sitewise.trial.sequential.shapes`) is above the scalar, so the answer is an order statistic.
+largest of its looks' scalars (:mod:`sitewise.trial.sequential.shapes`) is above the scalar: the answer is an order statistic.
 """
 
 from __future__ import annotations
@@ -12,59 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta
 
 from sitewise.problems import Problems, TrialError
 from sitewise.trial.sequential.shapes import ConstantThreshold, ThresholdShape
+from sitewise.trial.sequential.type_one_errors import SURE, TypeOneErrors, counted_looks, errors_of, probabilities_of
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-TWO_SIDED = 0.95
-SURE = 1.959963984540054
-"""Standard errors of a two-sided 95 % interval."""
-
-
-@dataclass(frozen=True, eq=False)
-class TypeOneErrors:
-    """Type I errors of given thresholds in S null scenarios.
-
-    Parameters
-    ----------
-    type_one_error, standard_error : ndarray, shape (S,)
-        Share of replicates that succeed, of all that were asked for, and its Monte Carlo standard error.
-    lower, upper : ndarray, shape (S,)
-        Exact 95 % limits (Clopper & Pearson 1934, Biometrika 26:404).
-    if_failed_succeed : ndarray, shape (S,)
-        What it would be if every replicate with a failed analysis and without success had succeeded.
-    failed : ndarray of int, shape (S,)
-        Replicates in which an analysis that was asked failed. A failed analysis shows no success.
-    requested : int
-        Replicates of each scenario.
-    worst : int
-        Scenario with the largest type I error.
-    worst_is_certain : bool
-        Whether it is larger than that of every other scenario by more than 1.96 standard errors of their difference.
-    """
-
-    type_one_error: Floats
-    standard_error: Floats
-    lower: Floats
-    upper: Floats
-    if_failed_succeed: Floats
-    failed: NDArray[np.int64]
-    requested: int
-    worst: int
-    worst_is_certain: bool
-
-    def verdict(self, alpha: float, /) -> str:
-        """Return whether alpha holds: ``holds`` when every upper limit is at most alpha, ``exceeds`` when a lower one is above.
-
-        Anything else is ``undecided``: more replicates, or a stricter threshold, would decide. The limits are those of one
-        scenario each.
-        """
-        if np.all(self.upper <= alpha):
-            return "holds"
-        return "exceeds" if np.any(self.lower > alpha) else "undecided"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +36,8 @@ class Calibration:
     threshold_low, threshold_high : ndarray, shape (L,)
         Distribution-free 95 % limits of the thresholds: those of the alpha quantile in the worst scenario.
     errors : TypeOneErrors
-        Type I errors on the very replicates that gave the thresholds, at most alpha by construction: see :func:`validate`.
+        Type I errors on the very replicates that gave the thresholds, at most alpha by construction: see
+        :func:`sitewise.trial.sequential.validate`.
     """
 
     thresholds: Floats
@@ -137,7 +92,7 @@ def calibrate(
     """
     values, asked, times = _checked(probability, alpha, shape, fractions, looks)
     form = shape if shape is not None else ConstantThreshold()
-    counted = _counted(values, asked, futility)
+    counted = counted_looks(values, asked, futility)
     most = int(np.floor(alpha * values.shape[1] + 1e-9))
     if most < 1:
         raise TrialError(
@@ -156,7 +111,7 @@ def calibrate(
     last = values.shape[1] - 1
     strict = float(best[worst, max(int(np.floor(most - spread)), 0)])
     loose = float(best[worst, min(int(np.ceil(most + spread)), last)])
-    errors = _errors(values, _spread(thresholds, asked), asked, futility)
+    errors = errors_of(values, _spread(thresholds, asked), asked, futility)
     return Calibration(
         _spread(thresholds, asked),
         scalar,
@@ -165,26 +120,6 @@ def calibrate(
         _spread(form.thresholds(strict, times[asked]), asked),
         errors,
     )
-
-
-def validate(thresholds: ArrayLike, probability: ArrayLike, /, *, futility: ArrayLike | None = None) -> TypeOneErrors:
-    """Return the type I errors of thresholds on other replicates than those that gave them.
-
-    Parameters
-    ----------
-    thresholds : array-like, shape (L,)
-        Success is a posterior probability strictly above; NaN at looks that are not asked.
-    probability : array-like, shape (S, R, L)
-        Posterior probabilities of an independent simulation of the null space; NaN where the analysis failed.
-    futility : array-like of bool, shape (S, R, L), optional
-        Where trials stop for binding futility.
-    """
-    levels = np.atleast_1d(np.asarray(thresholds, dtype=float))
-    values = _probabilities(probability)
-    asked = ~np.isnan(levels)
-    if levels.shape != values.shape[2:] or not asked.any() or np.any((levels < 0) | (levels > 1)):
-        raise TrialError(f"There must be a threshold between 0 and 1 for each of {values.shape[2]} looks; they are {levels}.")
-    return _errors(values, levels, asked, futility)
 
 
 def _kept(form: ThresholdShape, scalar: float, times: Floats, counted: Floats, most: int) -> tuple[float, Floats]:
@@ -199,61 +134,10 @@ def _kept(form: ThresholdShape, scalar: float, times: Floats, counted: Floats, m
         step = max(10 * step, 1e-15)
 
 
-def _errors(values: Floats, levels: Floats, asked: Flags, futility: ArrayLike | None) -> TypeOneErrors:
-    counted = _counted(values, asked, futility)
-    with np.errstate(invalid="ignore"):
-        success = (counted > levels[asked]).any(axis=-1)
-    broken = np.isnan(values[..., asked]).any(axis=-1)
-    replicates = values.shape[1]
-    count = success.sum(axis=1)
-    share = count / replicates
-    error = np.sqrt(share * (1 - share) / replicates)
-    tail = (1 - TWO_SIDED) / 2
-    lower = np.where(count > 0, beta.ppf(tail, np.maximum(count, 1), replicates - count + 1), 0.0)
-    upper = np.where(count < replicates, beta.ppf(1 - tail, count + 1, np.maximum(replicates - count, 1)), 1.0)
-    worst = int(np.argmax(share))
-    others = np.delete(np.arange(len(share)), worst)
-    gap = share[worst] - share[others] > SURE * np.hypot(error[worst], error[others])
-    return TypeOneErrors(
-        share,
-        error,
-        lower,
-        upper,
-        (success | broken).mean(axis=1),
-        broken.sum(axis=1).astype(np.int64),
-        replicates,
-        worst,
-        bool(gap.all()),
-    )
-
-
-def _counted(values: Floats, asked: Flags, futility: ArrayLike | None) -> Floats:
-    """Return the probabilities of the looks that are asked, NaN after a binding stop for futility, (S, R, asked looks)."""
-    if futility is None:
-        return values[..., asked]
-    stops = np.asarray(futility, dtype=bool)
-    if stops.shape != values.shape:
-        raise TrialError(
-            f"futility has shape {stops.shape} and probability {values.shape}. Both are scenario, replicate, look."
-        )
-    # At the look of the stop itself success is asked first.
-    before = np.concatenate([np.zeros_like(stops[..., :1]), np.logical_or.accumulate(stops, axis=-1)[..., :-1]], axis=-1)
-    return np.where(before, np.nan, values)[..., asked]
-
-
 def _spread(thresholds: Floats, asked: Flags) -> Floats:
     levels = np.full(asked.shape, np.nan)
     levels[asked] = thresholds
     return levels
-
-
-def _probabilities(probability: ArrayLike) -> Floats:
-    values = np.asarray(probability, dtype=float)
-    if values.ndim != 3 or 0 in values.shape:
-        raise TrialError(f"Posterior probabilities are scenario, replicate, look; they have shape {values.shape}.")
-    if np.any((values < 0) | (values > 1)):
-        raise TrialError("Posterior probabilities lie between 0 and 1, or are NaN where the analysis failed.")
-    return values
 
 
 def _checked(
@@ -263,7 +147,7 @@ def _checked(
     fractions: ArrayLike | None,
     looks: Sequence[bool] | None,
 ) -> tuple[Floats, Flags, Floats]:
-    values = _probabilities(probability)
+    values = probabilities_of(probability)
     problems = Problems()
     if not 0 < alpha < 1:
         problems.add("alpha", f"must lie between 0 and 1; it is {alpha:g}")

@@ -21,6 +21,8 @@ from sitewise.trial.sequential.recursion import Continuation
 from sitewise.trial.sequential.spending import Spending
 
 Floats = NDArray[np.float64]
+NARROWEST = 1e-6
+"""Room between the bounds of an interim look, in z, below which no trial really goes on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +133,8 @@ def group_sequential(
             raise TrialError("No size of the trial gives the power with these futility bounds. Spend less beta early.")
     drift = float(brentq(excess, low, high, xtol=1e-12)) if excess(low) < 0 else low
     upper, lower, _ = _both(looks, None if binding else upper, spent, lost, drift)
-    crossed = np.flatnonzero(~(lower[:-1] < upper[:-1]))
+    # Where the solution is a continuation region of no width, rounding leaves a little.
+    crossed = np.flatnonzero(~(lower[:-1] < upper[:-1] - NARROWEST))
     if crossed.size or not np.all(np.isfinite(upper[-1:])):
         raise TrialError("The futility bounds reach the efficacy bounds before the last look. Spend less beta early.")
     return GroupSequential(looks, upper, lower, alpha, power, binding, drift)

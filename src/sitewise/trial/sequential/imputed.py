@@ -96,9 +96,9 @@ def impute_remaining(
         Whether the patient is still followed (or still to enter). Neither event nor followed is dropped out: that time stays.
     family : Family
         Baseline of the model.
-    log_scale : array-like, shape (S,) or (S, ...)
-        Draws of the log scale.
-    shape : tuple of array-like, shape (S,) or (S, ...)
+    log_scale : array-like, shape (S, ...)
+        Draws of the log scale: (S,) when ``elapsed`` is (n,), (S, M) when it is (M, n).
+    shape : tuple of array-like, shape (S, ...)
         Draws of each shape parameter of the family, in its order.
     linear_predictor : array-like, shape (S, ..., n) or (..., n)
         Each patient's linear predictor: covariates, site and arm. What it does is said by ``metric``.
@@ -166,6 +166,9 @@ def _check(
             problems.add("elapsed", "has times that are negative or no numbers")
         if np.any(seen & going):
             problems.add("followed", "is set for patients who have had the event", "Those are followed no longer.")
+    if scale.ndim != time.ndim + 1:
+        what = f"has {scale.ndim - 1} dimension{'s' if scale.ndim != 2 else ''}; it must have {time.ndim}"
+        problems.add("log_scale", what, "The draws come first, then what elapsed has before its patients.")
     if len(shapes) != len(family.shape_parameters):
         problems.add("shape", f"has {len(shapes)} parameters; {family.name} has {len(family.shape_parameters)}")
     if not all(np.all(np.isfinite(item)) for item in (scale, predictor, *shapes)):

@@ -83,12 +83,12 @@ class PosteriorRule(Record):
         counted from the margin, so that the bound is (z(threshold) sqrt(P) - m / sd^2) / sqrt(I) (Zhou & Ji 2024, New England
         Journal of Statistics in Data Science 2:136).
         """
-        information = positive_information(information)
+        information, sign = positive_information(information), sign_of(benefit)
         quantile = float(ndtri(self.threshold))
         if self.prior is None:
             return np.full(information.shape, quantile)
         weight = self.prior.sd**-2
-        ahead = sign_of(benefit) * (self.prior.mean - self.margin)
+        ahead = sign * (self.prior.mean - self.margin)
         return np.asarray((quantile * np.sqrt(weight + information) - ahead * weight) / np.sqrt(information))
 
 

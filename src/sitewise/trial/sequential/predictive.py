@@ -16,7 +16,9 @@ from sitewise.trial.sequential.crossing import checked_bounds, crossing_probabil
 from sitewise.trial.sequential.normal import Benefit, NormalPrior, PosteriorRule, ZRule, positive_information, sign_of
 
 Floats = NDArray[np.float64]
-PANELS_OF = np.polynomial.legendre.leggauss(12)
+POINTS, WEIGHTS = np.polynomial.legendre.leggauss(12)
+REACH, MOST_PANELS = 9.0, 4000
+"""Standard deviations of the prior that are integrated over, and the panels, two standard errors wide, that this may take."""
 
 
 def predictive_probability(
@@ -155,11 +157,11 @@ def averaged_crossing(
     looks, upper, lower = checked_bounds(information, efficacy, futility)
     centre = sign_of(benefit) * (prior.mean - margin)
     # Crossing probabilities change over a standard error of the last look, the prior over its own standard deviation.
-    narrow = min(1.0, 1.0 / (prior.sd * float(np.sqrt(looks[-1]))))
-    panels = int(np.ceil(18.0 / max(narrow, 18.0 / 4000)))
-    half = 9.0 / panels
-    points, weights = PANELS_OF
-    standard = (-9.0 + half * (2 * np.arange(panels) + 1)[:, None] + half * points).ravel()
-    weight = np.tile(half * weights, panels) * np.exp(-0.5 * standard**2) / np.sqrt(2 * np.pi)
+    panels = int(np.ceil(REACH * max(1.0, prior.sd * float(np.sqrt(looks[-1])))))
+    if panels > MOST_PANELS:
+        raise TrialError(f"The prior is too wide to average over: its sd is {prior.sd:g}. Give one that is a belief.")
+    half = REACH / panels
+    standard = (-REACH + half * (2 * np.arange(panels) + 1)[:, None] + half * POINTS).ravel()
+    weight = np.tile(half * WEIGHTS, panels) * np.exp(-0.5 * standard**2) / np.sqrt(2 * np.pi)
     found = crossing_probabilities(looks, upper, drift=centre + prior.sd * standard, futility=lower)
     return np.asarray(weight @ found.efficacy), np.asarray(weight @ found.futility)
