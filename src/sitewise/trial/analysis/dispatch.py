@@ -24,6 +24,7 @@ def analysis_of(
     benchmark: Benchmark | None = None,
     borrowing: Borrows | None = None,
     borrow_to: Literal["experimental", "control"] = "experimental",
+    history: Benchmark | None = None,
     estimate: Literal["log-rank", "cox"] = "log-rank",
 ) -> Analysis:
     """Return the analysis that a plan describes.
@@ -41,11 +42,13 @@ def analysis_of(
     time_unit : str
         Unit of the times.
     benchmark : Benchmark, optional
-        What a single arm is held against, or an arm borrows.
+        What a single arm is held against.
     borrowing : Borrows, optional
-        How an arm borrows the benchmark's cohort; of the conjugate method.
+        How an arm borrows a cohort; of the conjugate method.
     borrow_to : {"experimental", "control"}
         Which arm.
+    history : Benchmark, optional
+        The cohort that it borrows; absent: the benchmark.
     estimate : {"log-rank", "cox"}
         What the likelihood of the conjugate method is made of; cox where arms are of unequal size.
 
@@ -64,6 +67,7 @@ def analysis_of(
                 benchmark=benchmark,
                 borrowing=borrowing,
                 borrow_to=borrow_to,
+                history=history,
                 randomised=randomised,
                 estimate=estimate,
             )

@@ -124,6 +124,20 @@ def test_borrowing_nothing_is_the_difference_of_the_arms(book):
         np.testing.assert_allclose(found.more["information"][[0, 2]], [spread[0] ** -2.0, 0.0], rtol=1e-12)
 
 
+def test_the_history_need_not_be_the_benchmark(book):
+    seen = book.simulated()
+    seen.event[3] &= seen.arm[3] == 1
+    cohort, other = book.WeibullBenchmark([0.09, 0.05]), book.WeibullBenchmark([0.02, 0.01], drawn=(0.4,))
+    against = Criterion("s", "survival", above=0.0, at=5.0, against="benchmark")
+    criteria = [BETTER, against]
+    apart = Conjugate(benchmark=other, history=cohort, borrowing=TwoParts()).analyse(seen, criteria)
+    one = Conjugate(benchmark=cohort, borrowing=TwoParts()).analyse(seen, criteria)
+    np.testing.assert_array_equal(apart.probability[:, 0], one.probability[:, 0])
+    np.testing.assert_allclose(apart.estimate[:, 1], one.estimate[:, 1] - 0.4, rtol=1e-12)
+    assert np.isnan(one.probability[3, 0])
+    assert np.isfinite(one.probability[3, 1])
+
+
 def test_statements_together_and_a_predictive_one(book):
     """A trial that cannot answer one statement keeps the other; the predictive one is of no consequence here."""
     seen = book.simulated()
@@ -174,7 +188,7 @@ def test_what_cannot_borrow_is_refused(book):
     way, benchmark = TwoParts(), book.WeibullBenchmark([0.1])
     with pytest.raises(TrialError, match="single arm cannot borrow the cohort that it is held against"):
         Conjugate(benchmark=benchmark, borrowing=way, randomised=False)
-    with pytest.raises(TrialError, match="needs the cohort as benchmark"):
+    with pytest.raises(TrialError, match="needs the cohort as history or benchmark"):
         Conjugate(borrowing=way)
     with pytest.raises(TrialError, match="borrow_to is 'both'"):
         Conjugate(benchmark=benchmark, borrowing=way, borrow_to="both")
