@@ -25,7 +25,6 @@ def analysis_of(
     borrowing: Borrows | None = None,
     borrow_to: Literal["experimental", "control"] = "experimental",
     history: Benchmark | None = None,
-    estimate: Literal["log-rank", "cox"] = "log-rank",
 ) -> Analysis:
     """Return the analysis that a plan describes.
 
@@ -49,8 +48,6 @@ def analysis_of(
         Which arm.
     history : Benchmark, optional
         The cohort that it borrows; absent: the benchmark.
-    estimate : {"log-rank", "cox"}
-        What the likelihood of the conjugate method is made of; cox where arms are of unequal size.
 
     Raises
     ------
@@ -69,7 +66,7 @@ def analysis_of(
                 borrow_to=borrow_to,
                 history=history,
                 randomised=randomised,
-                estimate=estimate,
+                estimate=plan.estimate,
             )
         case "log-rank":
             return LogRank(adjust=plan.adjust, benchmark=benchmark, randomised=randomised)
