@@ -98,7 +98,7 @@ def scalar_posterior(estimate, se, centre, sd):
 
 
 @pytest.mark.parametrize("design", [EXPERIMENTAL, CONTROL], ids=lambda design: design.borrowed_arm)
-@pytest.mark.parametrize("drift", [-0.5, 0.0, 0.3])
+@pytest.mark.parametrize("drift", [-0.5, 0.3])
 def test_robust_borrowing_by_integrals_of_the_decision(design, drift):
     """The boundary of success is found for each estimate by scipy's root finder; the arm's truth, not the cohort, is moved."""
     own, other, sd = (events**-0.5 for events in (design.borrowed_events, design.other_events, design.historical_events))

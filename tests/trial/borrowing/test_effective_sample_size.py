@@ -131,9 +131,18 @@ def test_events_borrowed():
         np.testing.assert_allclose(borrowed_events(pooled, se=0.2, definition=definition), 100, rtol=1e-10)
         np.testing.assert_allclose(borrowed_events(none, se=0.2, definition=definition), 0, atol=1e-10)
         found = borrowed_events(robust, se=0.2, definition=definition)
+        assert found[0] > found[1] > 0
         # In full conflict the vague part alone is left, worth one event.
-        assert found[0] > 90
         assert found[2] == pytest.approx(1, rel=1e-6)
+
+
+def test_events_borrowed_of_a_matching_cohort_in_closed_form():
+    """Both parts keep their mean 0, so that the variance is the weighted sum of theirs."""
+    weight = np.array([0.8, 0.2]) * np.array([0.2**2 + 0.1**2, 0.2**2 + 1.0]) ** -0.5
+    variances = 1 / (0.2**-2 + np.array([0.1, 1.0]) ** -2)
+    robust = borrowed(RobustMap(0.8, 1.0), estimate=0.0, se=0.2, historical_sd=0.1)
+    expected = weight.sum() / (weight @ variances) - 25
+    assert borrowed_events(robust, se=0.2, definition="moment")[0] == pytest.approx(expected, rel=1e-12)
 
 
 def test_trials_without_an_estimate_are_nan():

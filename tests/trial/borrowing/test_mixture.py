@@ -113,7 +113,8 @@ def test_rbest_conjugate_posteriors():
     assert interim.mean()[0] == pytest.approx(-0.1851865, abs=5e-8)
     assert interim.sd()[0] == pytest.approx(0.1566521, abs=5e-8)
     boundary = borrowed(vague, estimate=-0.2017185, se=np.sqrt(4 / 379), historical_sd=1.0)
-    assert boundary.quantile(0.975)[0] == pytest.approx(0.0, abs=1e-7)
+    # RBesT finds its boundary by R's uniroot, whose default tolerance is 1.22e-4.
+    assert boundary.quantile(0.975)[0] == pytest.approx(0.0, abs=1.22e-4)
 
 
 def test_trials_without_an_estimate_are_nan_and_leave_the_others_alone():
@@ -128,7 +129,7 @@ def test_a_flat_distribution_has_no_mean_but_can_be_updated():
     flat = Mixture.of([1.0], [0.0], sds=[np.inf])
     assert np.isnan([flat.mean()[0], flat.probability_below(0.0)[0], flat.quantile(0.5)[0]]).all()
     posterior = updated(flat, estimate=[0.3, -0.1], se=0.2)
-    np.testing.assert_array_equal(posterior.mean(), [0.3, -0.1])
+    np.testing.assert_allclose(posterior.mean(), [0.3, -0.1], rtol=1e-15)
     np.testing.assert_allclose(posterior.sd(), 0.2, rtol=1e-15)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from functools import cache
 
 import numpy as np
 import pytest
@@ -43,27 +45,26 @@ def posterior_of(method, case, **options):
     return borrowed(method, estimate=y, se=se, historical_mean=mean, historical_sd=sd, **options)
 
 
+def normal(x, mean, sd):
+    return np.exp(-0.5 * ((x - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi))
+
+
 def integrated(joint, y, se, *, pieces, below):
-    """Return mean, sd, P(< below) and the hyperparameter's mean by two integrals, the inner one over the log hazard.
+    """Return mean, sd, P(< below) and the hyperparameter's mean by two integrals: Gauss over the log hazard, adaptive over h.
 
     ``joint(psi, h)`` is the prior density of both; ``pieces`` are the intervals of the hyperparameter h.
     """
 
-    def outer(function, upper=None):
-        def inner(h):
-            end = y + 12 * se if upper is None else upper
-            inside = [point for point in (y - se, y, y + se) if y - 12 * se < point < end]
-            return quad(
-                lambda psi: function(psi, h) * norm.pdf(y, psi, se) * joint(psi, h),
-                y - 12 * se,
-                end,
-                points=inside,
-                epsabs=1e-13,
-                epsrel=1e-10,
-                limit=200,
-            )[0]
+    places, weights = np.polynomial.legendre.leggauss(600)
 
-        return sum(quad(inner, low, high, epsabs=1e-12, epsrel=1e-9, limit=200)[0] for low, high in pieces)
+    def outer(function, upper=None):
+        start, end = y - 12 * se, y + 12 * se if upper is None else upper
+        psi = start + (end - start) * (1 + places) / 2
+
+        def inner(h):
+            return float((function(psi, h) * normal(y, psi, se) * joint(psi, h)) @ weights) * (end - start) / 2
+
+        return sum(quad(inner, low, high, epsabs=1e-13, epsrel=1e-9, limit=200)[0] for low, high in pieces)
 
     whole = outer(lambda psi, h: 1.0)
     mean = outer(lambda psi, h: psi) / whole
@@ -89,15 +90,15 @@ def test_normalised_power_prior_by_integration(case, shape):
     def constant(power):
         # The width of the likelihood to a power, for the range of its integral only.
         reach = 12 * sd / np.sqrt(power)
-        return 2 * quad(lambda x: np.exp(-0.5 * x * x / sd**2) ** power, 0, reach, epsrel=1e-11)[0]
+        return 2 * quad(lambda x: math.exp(-0.5 * power * x * x / sd**2), 0, reach, epsrel=1e-11)[0]
 
-    constants = {}
+    @cache
+    def of_power(root):
+        # By its root: the power's density times 2 root.
+        return beta.pdf(root**2, *shape) * 2 * root / constant(root**2)
 
     def joint(psi, root):
-        if root not in constants:
-            constants[root] = constant(root**2)
-        # By its root: the power's density times 2 root.
-        return np.exp(-0.5 * (psi - centre) ** 2 / sd**2) ** root**2 / constants[root] * beta.pdf(root**2, *shape) * 2 * root
+        return np.exp(-0.5 * root**2 * (psi - centre) ** 2 / sd**2) * of_power(root)
 
     mean, sd_found, probability, _ = integrated(joint, y, se, pieces=[(0, 0.5), (0.5, 1)], below=0.1)
     agrees(posterior_of(NormalisedPowerPrior(*shape), case), (mean, sd_found, probability, None), 0.1)
@@ -121,7 +122,7 @@ def test_commensurate_prior_by_integration(case, scale):
     y, se, centre, sd = case
 
     def joint(psi, tau):
-        return norm.pdf(psi, centre, np.hypot(sd, tau)) * halfnorm.pdf(tau, scale=scale)
+        return normal(psi, centre, np.hypot(sd, tau)) * halfnorm.pdf(tau, scale=scale)
 
     pieces = [(0, 0.5 * scale), (0.5 * scale, 2 * scale), (2 * scale, 9 * scale)]
     agrees(posterior_of(Commensurate(scale), case), integrated(joint, y, se, pieces=pieces, below=0.1), 0.1)
@@ -132,10 +133,12 @@ def test_the_cohorts_own_log_hazard_integrates_out():
     y, se, centre, sd = CASES[0]
     tau = 1 / np.sqrt(30.0)
 
-    def prior(psi):
-        return quad(lambda x: norm.pdf(psi, x, tau) * norm.pdf(x, centre, sd), centre - 2, centre + 2, epsrel=1e-10)[0]
+    cohort = np.linspace(centre - 1.5, centre + 1.5, 2001)
 
-    whole, below = (quad(lambda psi: prior(psi) * norm.pdf(y, psi, se), -2.5, end, epsrel=1e-9)[0] for end in (2.5, 0.1))
+    def prior(psi):
+        return np.trapezoid(normal(psi, cohort, tau) * normal(cohort, centre, sd), cohort)
+
+    whole, below = (quad(lambda psi: prior(psi) * normal(y, psi, se), -2.5, end, epsrel=1e-9)[0] for end in (2.5, 0.1))
     found = posterior_of(SpikeAndSlab(1.0, 30.0, (0.1, 0.2)), CASES[0])
     assert found.probability_below(0.1)[0] == pytest.approx(below / whole, rel=1e-7)
 
@@ -261,11 +264,9 @@ def test_many_trials_at_once_are_each_alone(method):
         assert together.quantile(0.9)[row] == pytest.approx(alone.quantile(0.9)[0], rel=1e-10)
 
 
-@pytest.mark.parametrize("method", EACH, ids=repr)
+@pytest.mark.parametrize("method", [EACH[0], *EACH[2:]], ids=repr)
 def test_the_posterior_follows_when_everything_moves(method):
     """But for a vague prior at a stated place, only differences of log hazards count."""
-    if isinstance(method, NoBorrowing) and method.sd:
-        pytest.skip("its mean is a place")
     y, se, mean, sd = CASES[1]
     moved = posterior_of(method, (y + 0.37, se, mean + 0.37, sd))
     assert moved.mean()[0] == pytest.approx(posterior_of(method, CASES[1]).mean()[0] + 0.37, rel=1e-12)
