@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 LARGEST = 2_000_000
 """Numbers of one array at most, where there is no compiled average."""
-NODES, LATER_NODES = 64, 32
+NODES, LATER_NODES = 48, 32
 """Of Gauss-Legendre quadrature over time: until the first change of the effect, and between changes."""
 EARLY, LATE = 1e-9, 1e-200
 """Shares dead and alive at least where a log cumulative hazard is taken from an averaged curve."""
@@ -256,7 +256,7 @@ def _rule(sd: float) -> tuple[Floats, Floats]:
     if sd == 0:
         return np.zeros(1), np.ones(1)
     nodes, weights = normal_rule(sd)
-    kept = weights > 1e-13 * weights.max()
+    kept = weights > 1e-11 * weights.max()
     return nodes[kept] / sd, weights[kept] / weights[kept].sum()
 
 
