@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
+from sitewise.families import Weibull
 from sitewise.simulate.parts import Baseline
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.truth import Effect, PointGroup, PointTruth
 from sitewise.trial.truth import Benchmark, Profile, TrueEffect, Truth
 from sitewise.trial.truth.averages import AveragedCurve
-from sitewise.families import Weibull
 
 GROUPS = (PointGroup("good", 0.6), PointGroup("poor", 0.4, 0.8))
 

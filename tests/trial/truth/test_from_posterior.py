@@ -11,7 +11,7 @@ from sitewise.problems import SitewiseError, TrialError
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.truth import Bias, Effect
 from sitewise.trial.truth import Truth
-from sitewise.trial.truth.changes import thinned, with_discount, without_guarantee_time
+from sitewise.trial.truth.changes import thinned, with_discount, with_drift, without_guarantee_time
 from sitewise.trial.truth.true_values import true_value
 
 EFFECT = Effect(0.7)
@@ -89,6 +89,7 @@ def test_bias_moves_all_patients_and_discount_widens(fit, truth):
     assert moved[:, 0].mean() == pytest.approx(0.2, abs=3.3 * 0.1 / np.sqrt(rows))
     assert moved[:, 0].std() == pytest.approx(0.1, rel=3.3 / np.sqrt(2 * rows))
     assert any("fitter patients come" in note for note in biased.notes)
+    np.testing.assert_allclose(with_drift(truth, 0.3).index - truth.index, 0.3, rtol=1e-12)
     wide = with_discount(truth, 0.25)
     for one, two in (
         (np.log(truth.shape[0]), np.log(wide.shape[0])),

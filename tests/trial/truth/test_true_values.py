@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from sitewise.trial.truth.hazards import cumulative_hazard
 from sitewise.trial.truth.true_values import no_true_value, true_value
 
 NONE = Effect(1.0)
+EVERYBODY = (PointGroup("everybody", 1.0),)
 COURSES = {
     "proportional": Effect(0.7),
     "delay": Effect(0.7, delay=3.0),
@@ -30,7 +32,7 @@ COURSES = {
 }
 
 
-def weibull(median, shape, *, site_sd=0.0, group=(PointGroup("everybody", 1.0),), effect=NONE, arm="control", **more):
+def weibull(median, shape, *, site_sd=0.0, group=EVERYBODY, effect=NONE, arm="control", **more):
     point = PointTruth(Baseline(median=median, parameters={"shape": shape}), site_sd, tuple(group))
     return Truth.point(point, cohort_arm=arm, effect=effect, **more)
 
@@ -63,9 +65,7 @@ MEDIAN = Criterion("median", "median", above=10.0)
 
 
 # Reference file of the project, line 14: log-normal site effect, mean of S over new sites.
-@pytest.mark.parametrize(
-    ("site_sd", "hazard", "mean"), [(0.5, 0.5, 0.590105), (0.5, 1.0, 0.369874), (1.0, 1.0, 0.381756)]
-)
+@pytest.mark.parametrize(("site_sd", "hazard", "mean"), [(0.5, 0.5, 0.590105), (0.5, 1.0, 0.369874), (1.0, 1.0, 0.381756)])
 def test_survival_at_new_sites(site_sd, hazard, mean):
     truth = weibull(np.log(2) / hazard, 1.0, site_sd=site_sd)
     assert true_value(truth, survival(1.0))[0] == pytest.approx(mean, abs=5e-7)
@@ -83,7 +83,7 @@ def test_restricted_means_and_medians_of_weibull_curves(shape, median, horizon, 
     assert true_value(truth, MEDIAN)[0] == pytest.approx(median, rel=1e-10)
 
 
-def hazard_of(effect, own, log_ratio, *, cohort_arm, arm, time, end):
+def hazard_of(effect, own, log_ratio, *, cohort_arm, arm, time):
     """The hazard of an arm from the words of the effect: nothing before the delay, then whole, then waning in steps."""
     if arm == cohort_arm:
         return own(time)
@@ -105,13 +105,14 @@ def test_cumulative_hazards_are_integrals_of_piecewise_hazards(course, cohort_ar
     times = np.array([1.0, 4.0, 9.3, 30.0])
     found = cumulative_hazard(truth, times[None], arm=arm, added=added, effect_added=more)[0]
     edges = sorted({0.0, effect.delay, *np.linspace(6, 18, 13)})
+
+    def rate(time):
+        return hazard_of(effect, own, np.log(0.7) + more, cohort_arm=cohort_arm, arm=arm, time=time)
+
     for time, value in zip(times, found, strict=True):
         pieces = [edge for edge in edges if edge < time] + [time]
         exact = 0.0
-        for begin, end in zip(pieces, pieces[1:], strict=False):
-            rate = lambda t: hazard_of(  # noqa: E731
-                effect, own, np.log(0.7) + more, cohort_arm=cohort_arm, arm=arm, time=t, end=end  # noqa: B023
-            )
+        for begin, end in pairwise(pieces):
             exact += quad(rate, begin, end, epsabs=1e-13)[0]
         assert value == pytest.approx(exact, rel=1e-8)
 
@@ -132,7 +133,9 @@ def test_the_averaged_curve_of_an_affected_arm(course):
         ends = [*start[1:], np.inf]
         grown = np.array([own(min(time, end)) - own(min(time, begin)) for begin, end in zip(start, ends, strict=True)])
         hazard = (np.exp(np.outer(np.log(0.7) + 0.3 * node, weight)) * grown).sum(axis=1)
-        each = [share * np.exp(-np.exp(add + 0.5 * node[:, None]) * hazard) for add, share in zip((0, 0.8), shares, strict=True)]
+        each = [
+            share * np.exp(-np.exp(add + 0.5 * node[:, None]) * hazard) for add, share in zip((0, 0.8), shares, strict=True)
+        ]
         return 0.1 + 0.9 * float(mass @ sum(each) @ mass)
 
     assert true_value(truth, survival(20.0))[0] == pytest.approx(alive(20.0), rel=1e-7)
@@ -256,6 +259,6 @@ def test_a_bound_out_of_reach_is_refused():
     truth = weibull(14.0, 1.3, effect=Effect(0.7, cured=0.4))
     with pytest.raises(TrialError, match="no multiple of the hazards"):
         shift_to_bound(truth, Criterion("low", "survival", above=0.3, at=24.0))
+    grouped = weibull(14.0, 1.3, group=(PointGroup("good", 0.6), PointGroup("poor", 0.4, 0.8)))
     with pytest.raises(TrialError, match="Did you mean 'poor'"):
-        groups = (PointGroup("good", 0.6), PointGroup("poor", 0.4, 0.8))
-        true_value(weibull(14.0, 1.3, group=groups), survival(12.0, group="por"))
+        true_value(grouped, survival(12.0, group="por"))

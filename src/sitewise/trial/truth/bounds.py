@@ -13,7 +13,6 @@ from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.truth.averages import AveragedCurve, root_of
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.changes import require_hazards
-from sitewise.trial.truth.hazards import is_affected
 from sitewise.trial.truth.true_values import benchmark_values, log_ratio_to_benchmark, no_true_value, of_curve
 from sitewise.trial.truth.truth import Truth
 
@@ -58,14 +57,12 @@ def shift_to_bound(truth: Truth, criterion: Criterion, /, *, benchmark: Benchmar
     curve = AveragedCurve.of(truth, arm="experimental", group=criterion.group)
     if criterion.against == "control":
         control = AveragedCurve.of(truth, arm="control", group=criterion.group)
-        both = is_affected(truth, "control")
 
         def difference(added: Floats, rows: Rows) -> Floats:
             own = of_curve(curve, criterion, rows=rows, effect_shift=added)
             return np.asarray(own - of_curve(control, criterion, rows=rows, effect_shift=added) - bound)
 
-        centre = -truth.effect.log_hazard_ratio * (0.0 if both else 1.0)
-        added = _solved(difference, centre, criterion)
+        added = _solved(difference, -truth.effect.log_hazard_ratio, criterion)
         return _with_log_ratio(truth, truth.effect.log_hazard_ratio + added)
     target = np.full(truth.rows, bound)
     if criterion.against == "benchmark":

@@ -79,6 +79,21 @@ def with_bias(truth: Truth, bias: Bias, /, *, seed: int = 0) -> Truth:
     return replace(truth, index=truth.index + moved[:, None], notes=(*truth.notes, _sentence(note)))
 
 
+def with_drift(truth: Truth, log_hazard_ratio: float, /) -> Truth:
+    """Return the truth with the log hazards of all patients, in every arm, moved by one number.
+
+    Raises
+    ------
+    TrialError
+        Where what is added to the index is no log hazard ratio.
+    """
+    if not log_hazard_ratio:
+        return truth
+    require_hazards(truth, "A drift is a log hazard ratio")
+    note = f"Log hazards moved by a drift of {log_hazard_ratio:g}."
+    return replace(truth, index=truth.index + log_hazard_ratio, notes=(*truth.notes, note))
+
+
 def with_discount(truth: Truth, discount: float, /) -> Truth:
     """Return the truth with the posterior's covariance divided by the discount: the share of information that is trusted.
 

@@ -66,7 +66,6 @@ def truth_from_posterior(
 ) -> Truth:
     """Return joint draws from a posterior; see :meth:`Truth.from_posterior`."""
     _check(fit, site_sd)
-    stacked = isinstance(fit, EvidenceFit)
     parts = _stack_parts(fit) if isinstance(fit, EvidenceFit) else [_part(item) for item in completed_fits(fit) or (fit,)]
     groups = groups if groups is not None else (fit.groups if isinstance(fit, EvidenceFit) else None)
     profiles, index, shares = _profiles(parts, groups)
@@ -103,8 +102,7 @@ def truth_from_posterior(
         source_hash=str(fit.tree.attrs["evidence_hash"]) if isinstance(fit, EvidenceFit) else fit.cohort.data_hash,
         notes=tuple(notes),
     )
-    if stacked or rows is not None:
-        truth = thinned(truth, truth.rows if rows is None else rows, seed=seed)
+    truth = thinned(truth, rows, seed=seed) if rows is not None else truth
     truth = with_discount(truth, discount)
     truth = with_case_mix(truth, case_mix) if case_mix else truth
     truth = with_bias(truth, bias, seed=seed + 1) if bias is not None else truth
@@ -154,8 +152,6 @@ def _part(fit: Fitted) -> Part:
 
 def _stack_parts(fit: EvidenceFit) -> list[Part]:
     """Return the draws of each cohort of a stack: what the cohorts have in common is all that it keeps."""
-    if fit.spec.metric == names.TIME_RATIO and not hasattr(fit.spec.family, "log_index_ratio"):
-        raise TrialError("The stack has time ratios of a family that has none.")
     parts = []
     for member in fit.in_stack:
         own = fit.posterior.sel({COHORT: member.place})
