@@ -202,11 +202,17 @@ VALUES = {
     "benchmark": ({"draws": "krog-20-04"}, "is of single-arm trials; this one has a control arm"),
     "benchmark ": ({}, "must have one of draws, fit; it has none"),
     "benchmark  ": ({"draws": "a", "fit": "b"}, "must have one of draws, fit; it has draws, fit"),
-    "borrowing": ({"arm": "control", "method": "pooled", "draws": "a"}, "goes with the analysis 'conjugate', not 'hierarchical'"),
+    "borrowing": (
+        {"arm": "control", "method": "pooled", "draws": "a"},
+        "goes with the analysis 'conjugate', not 'hierarchical'",
+    ),
     "borrowing ": ({"arm": "control", "method": "pooled"}, "must have one of draws, fit; it has none"),
     "borrowing  ": ({"arm": "control", "method": "power-prior", "draws": "a", "power": 1.2}, "power: must be inside [0, 1]"),
     "borrowing   ": ({"arm": "control", "method": "robust-map", "draws": "a", "weight": -1.0}, "weight: must be inside [0, 1]"),
-    "borrowing    ": ({"arm": "control", "method": "robust-map", "draws": "a", "between_sd": 0.0}, "between_sd: must be positive"),
+    "borrowing    ": (
+        {"arm": "control", "method": "robust-map", "draws": "a", "between_sd": 0.0},
+        "between_sd: must be positive",
+    ),
     "borrowing     ": ({"arm": "control", "method": "poled", "draws": "a"}, "method: is 'poled'. It can be"),
     # scenarios, simulation, calibration, costs
     "scenario": ([{"name": "a"}, {"name": "a"}], "has the name of another"),
@@ -406,9 +412,7 @@ def test_a_file_says_where_it_is_wrong(tmp_path):
     with pytest.raises(TrialError, match=r"TRIAL.toml has 1 problem:\n.*arms patients: must be at least 2"):
         read_design(path)
     path.write_text("[arms", encoding="utf-8")
-    with pytest.raises(TrialError, match="TRIAL.toml is not valid TOML"):
+    with pytest.raises(TrialError, match=r"TRIAL\.toml is not valid TOML"):
         read_design(path)
     with pytest.raises(TrialError, match="There is no file"):
         read_design(tmp_path / "none.toml")
-
-
