@@ -54,7 +54,7 @@ def run_campaign(
     seed : int
         Seed; a trial depends on it and on its own number only.
     workers : int
-        Threads, where no executor is given.
+        Threads; beside an executor, how many blocks it works on at once.
     executor : Executor, optional
         Any ``concurrent.futures.Executor``.
     folder : str or Path, optional
@@ -106,9 +106,11 @@ def fingerprint(design: TrialDesign, worlds: Sequence[World], analysis: Analysis
     for world in worlds:
         truth = world.truth
         arrays = (*truth.shape, truth.log_scale, truth.index, truth.shares, truth.site_sd, truth.effect.log_hazard_ratio)
-        found.update(f"{world.name} {world.accrual_factor} {truth.family!r} {truth.profiles} {truth.cohort_arm}".encode())
+        found.update(
+            f"{world.name} {world.null} {world.accrual_factor} {truth.family!r} {truth.profiles} {truth.cohort_arm}".encode()
+        )
         found.update(f"{truth.guarantee_time} {truth.effect.cured} {truth.effect.site_sd}".encode())
-        for array in (*arrays, truth.effect.starts, truth.effect.weights):
+        for array in (*arrays, truth.effect.starts, truth.effect.weights, world.true_values):
             found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
 
