@@ -63,6 +63,7 @@ bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py
 	$(PY) benchmarks/bench_calibration.py
 	$(PY) benchmarks/bench_fast.py
+	$(PY) benchmarks/bench_trials.py
 
 # Versions already in the lock are kept where they still fit; make lock UPGRADE=--upgrade for the newest.
 lock: setup ## resolve the dependencies anew into requirements.lock

@@ -59,20 +59,20 @@ def results(plan: TrialDesign, probability: Any, *, worlds: tuple[World, ...] = 
     """Results whose probabilities are given, (trial, look, criterion) or with scenarios first; the rest at some number."""
     probability = np.asarray(probability, dtype=float)
     probability = probability if probability.ndim == 4 else probability[None]
-    s, r, l, c = probability.shape
+    s, r, looks, c = probability.shape
     content: dict[str, Any] = {
         "probability": probability,
-        "estimate": np.full((s, r, l, c), -0.3),
-        "sd": np.full((s, r, l, c), 0.2),
-        "status": np.full((s, r, l), OK),
-        "calendar": np.broadcast_to(np.array([12.0, 24.0, 36.0])[:l], (s, r, l)),
-        "reached": np.ones((s, r, l), bool),
-        "patients": np.broadcast_to(np.array([50, 80, 100])[:l], (s, r, l)),
-        "events": np.broadcast_to(np.array([20, 40, 60])[:l], (s, r, l)),
+        "estimate": np.full((s, r, looks, c), -0.3),
+        "sd": np.full((s, r, looks, c), 0.2),
+        "status": np.full((s, r, looks), OK),
+        "calendar": np.broadcast_to(np.array([12.0, 24.0, 36.0])[:looks], (s, r, looks)),
+        "reached": np.ones((s, r, looks), bool),
+        "patients": np.broadcast_to(np.array([50, 80, 100])[:looks], (s, r, looks)),
+        "events": np.broadcast_to(np.array([20, 40, 60])[:looks], (s, r, looks)),
         "true_value": np.full((s, r, c), 0.6),
         "row": np.zeros((s, r), int),
-        "patients_of_group": np.ones((s, r, l, 2), int),
-        "events_of_group": np.ones((s, r, l, 2), int),
+        "patients_of_group": np.ones((s, r, looks, 2), int),
+        "events_of_group": np.ones((s, r, looks, 2), int),
     }
     for name, value in given.items():
         content[name] = np.broadcast_to(np.asarray(value), content[name].shape)
@@ -85,7 +85,7 @@ def results(plan: TrialDesign, probability: Any, *, worlds: tuple[World, ...] = 
     usual = ("scenario", "replicate", "look")
     data = xr.Dataset(
         {name: (dims.get(name, usual), value) for name, value in content.items()},
-        coords={"scenario": [each.name for each in worlds], "look": list(LOOKS[:l]), "risk_group": ["good", "poor"]},
+        coords={"scenario": [each.name for each in worlds], "look": list(LOOKS[:looks]), "risk_group": ["good", "poor"]},
     )
     return TrialResults(plan, worlds, data, "by hand")
 

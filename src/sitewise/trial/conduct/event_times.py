@@ -8,9 +8,12 @@ time at which H is reached.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
+from sitewise.classical.compiled import compiled
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.trial.truth.truth import Truth
 
@@ -57,29 +60,46 @@ def _before_effect(
     truth: Truth, row: Codes, added: Floats, log_ratio: Floats, affected: NDArray[np.bool_], exponential: Floats
 ) -> Floats:
     """Return the cohort's own cumulative hazard at which each patient has the event, shape (M, N)."""
-    shape = tuple(item[row, None] for item in truth.shape)
-    log_scale = truth.log_scale[row, None]
-    need = exponential.copy()
-    found = np.zeros_like(exponential)
-    begun = np.zeros_like(exponential)
-    pieces = truth.effect.starts.size
-    open_ = np.ones(exponential.shape, dtype=bool)
-    for piece in range(pieces):
-        ratio = np.where(affected, np.exp(truth.effect.weights[piece] * log_ratio), 1.0)
-        if piece + 1 < pieces:
-            until = truth.effect.starts[piece + 1] - truth.guarantee_time
-            if until > 0:
-                log_until = np.full((row.size, 1), np.log(until))
-                ended = np.exp(truth.family.log_cumulative_hazard_of(added, log_until, log_scale, shape))
-            else:
-                ended = np.zeros_like(exponential)
-        else:
-            ended = np.full_like(exponential, np.inf)
-        own = begun + need / ratio
-        here = open_ & (own <= ended)
-        found[here] = own[here]
-        open_ &= ~here
-        with np.errstate(invalid="ignore"):
-            need = np.where(open_, need - ratio * (ended - begun), need)
-        begun = ended
+    trial, patient = np.nonzero(affected)
+    until = truth.effect.starts[1:] - truth.guarantee_time
+    log_until = np.log(np.where(until > 0, until, 1.0))
+    if truth.family.standard == EXTREME_VALUE:
+        shape = tuple(item[row, None] for item in truth.shape)
+        own = truth.family.log_cumulative_hazard(log_until, truth.log_scale[row, None], shape)
+        ended = np.exp(own)[trial] * np.exp(added[trial, patient])[:, None]
+    else:
+        shape = tuple(item[row[trial], None] for item in truth.shape)
+        scale = truth.log_scale[row[trial], None]
+        ended = np.exp(truth.family.log_cumulative_hazard_of(added[trial, patient][:, None], log_until, scale, shape))
+    reached = exponential[trial, patient]
+    pieces_undone(reached, log_ratio[trial, patient], np.where(until > 0, ended, 0.0), truth.effect.weights)
+    found = exponential.copy()
+    found[trial, patient] = reached
     return found
+
+
+@compiled
+def pieces_undone(reached, log_ratio, ended, weights):  # type: ignore[no-untyped-def]
+    """Turn the cumulative hazards G of affected patients (K,) into the cohort's own H, in place.
+
+    Parameters
+    ----------
+    reached : ndarray, shape (K,)
+        G at the event, then H.
+    log_ratio : ndarray, shape (K,)
+        Log of what multiplies the hazard while the effect is whole.
+    ended : ndarray, shape (K, B - 1)
+        H at the end of each piece but the last.
+    weights : ndarray, shape (B,)
+        Share of the log ratio in each piece.
+    """
+    last = weights.size - 1
+    for k in range(reached.size):
+        need, begun = reached[k], 0.0
+        for piece in range(last + 1):
+            ratio = math.exp(weights[piece] * log_ratio[k])
+            if piece == last or begun + need / ratio <= ended[k, piece]:
+                reached[k] = begun + need / ratio
+                break
+            need -= ratio * (ended[k, piece] - begun)
+            begun = ended[k, piece]

@@ -70,10 +70,9 @@ class Criterion(Record):
                 problems.add("above, below", f"must be inside ({least:g}, 1) for survival; it is {value:g}")
         if value is not None and self.estimand == "rmst" and self.at is not None:
             least = 0.0 if self.against == "value" else -self.at
-            if not least < value < self.at:
-                problems.add(
-                    "above, below", f"must be inside ({least:g}, {self.at:g}) for this restricted mean; it is {value:g}"
-                )
+            if not least <= value < self.at:
+                within = f"[{least:g}, {self.at:g})"
+                problems.add("above, below", f"must be inside {within} for this restricted mean; it is {value:g}")
         if self.predictive and self.role != "futility":
             problems.add("predictive", "is of futility criteria only")
         problems.raise_if_any(TrialError, f"Criterion '{self.name}'")

@@ -221,8 +221,6 @@ class TruthPlan(Record):
             problems.add("", f"must have one of draws, fit, scenario, point; it has {', '.join(given) or 'none'}")
         if not 0 < self.discount <= 1:
             problems.add("discount", f"must be inside (0, 1]; it is {self.discount:g}")
-        elif self.discount < 1 and (self.point is not None or self.scenario):
-            problems.add("discount", "has no meaning for a truth without uncertainty", "Remove it, or use draws or fit.")
         if self.guarantee_time == "keep" and not self.guarantee_reason.strip():
             problems.add(
                 "guarantee_reason", "is missing", "Say why a trial's patients cannot die before that time, or drop it."
