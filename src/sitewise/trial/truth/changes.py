@@ -165,6 +165,44 @@ def dropped_note(guarantee_time: float, time_unit: str) -> str:
     )
 
 
+def rows_of(truth: Truth, cohort: Truth, /) -> NDArray[np.int64] | None:
+    """Return the row of a cohort's joint draws that each row of a truth was made from, shape (R,); None where it was not.
+
+    Rows are told by their log scales and shapes; rows that share these are copies of one draw.
+    """
+    if truth.family != cohort.family or truth.guarantee_time != cohort.guarantee_time:
+        return None
+    order = np.argsort(cohort.log_scale, kind="stable")
+    place = np.searchsorted(cohort.log_scale[order], truth.log_scale)
+    rows = order[np.minimum(place, cohort.rows - 1)]
+    pairs = [(truth.log_scale, cohort.log_scale), *zip(truth.shape, cohort.shape, strict=True)]
+    return rows if all(np.array_equal(own, other[rows]) for own, other in pairs) else None
+
+
+def beside(cohort: Truth, truth: Truth, /) -> Truth:
+    """Return a cohort's joint draws with the profiles and the case mix of a trial's truth: its benchmark, or its history.
+
+    Where the truth was made from these draws, row by row; else with the mean case mix of the truth's risk groups.
+
+    Raises
+    ------
+    TrialError
+        When the cohort lacks a risk group of the truth.
+    """
+    rows = rows_of(truth, cohort)
+    if rows is not None and set(truth.profiles) <= set(cohort.profiles):
+        columns = [cohort.profiles.index(item) for item in truth.profiles]
+        chosen = taken(cohort, rows)
+        return replace(chosen, profiles=truth.profiles, index=chosen.index[:, columns], shares=truth.shares)
+    places = truth.group_of_profile
+    mix = {name: float(truth.shares[:, places == place].sum(axis=1).mean()) for place, name in enumerate(truth.groups)}
+    found = with_case_mix(cohort, {name: share / sum(mix.values()) for name, share in mix.items()})
+    rank = {name: place for place, name in enumerate(truth.groups)}
+    order = np.argsort([rank[item.group] for item in found.profiles], kind="stable")
+    profiles = tuple(found.profiles[place] for place in order)
+    return replace(found, profiles=profiles, index=found.index[:, order], shares=found.shares[:, order])
+
+
 def require_hazards(truth: Truth, what: str, /) -> None:
     """Refuse a family whose index is no log hazard."""
     if truth.family.standard != EXTREME_VALUE:

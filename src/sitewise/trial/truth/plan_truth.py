@@ -1,22 +1,17 @@
-"""From the words of TRIAL.toml to joint draws: the truth, and a benchmark's or a history's cohort."""
+"""From the words of TRIAL.toml to joint draws."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from sitewise.estimands import RiskGroups
 from sitewise.inference import load
 from sitewise.problems import SitewiseError, TrialError
 from sitewise.simulate.packaged import PACKAGED as SCENARIOS
 from sitewise.simulate.packaged import load_scenario
-from sitewise.trial.plan.cohorts import BenchmarkPlan
-from sitewise.trial.plan.truth import Effect, TruthPlan
-from sitewise.trial.truth.benchmark import Benchmark
+from sitewise.trial.plan.truth import TruthPlan
 from sitewise.trial.truth.changes import (
-    taken,
     thinned,
     with_bias,
     with_case_mix,
@@ -92,83 +87,6 @@ def truth_of(plan: TruthPlan, /, *, folder: Path, time_unit: str, seed: int = 0,
     truth = with_discount(truth, plan.discount)
     truth = with_case_mix(truth, plan.case_mix) if plan.case_mix else truth
     return with_bias(truth, plan.bias, seed=seed + 1).with_effect(plan.effect, seed=seed)
-
-
-def cohort_truth(
-    *,
-    draws: str,
-    fit: str,
-    risk_groups: dict[str, tuple[str, ...]],
-    folder: Path,
-    time_unit: str,
-    like: Truth,
-    seed: int = 0,
-) -> Truth:
-    """Return the joint draws of a cohort alone, for a benchmark or a history: no bias, no discount, an effect of nothing.
-
-    Parameters
-    ----------
-    draws, fit : str
-        Of which one is given: joint draws, or a fit, as in a :class:`TruthPlan`.
-    risk_groups : dict
-        Favourable levels of covariates, of a fit.
-    folder : Path
-        Relative paths are relative to it.
-    time_unit : str
-        The trial's unit of time.
-    like : Truth
-        The trial's truth: whose endpoint it has, and whose case mix where it has the same risk groups in every row.
-    seed : int
-        Of thinning.
-    """
-    plan = TruthPlan(
-        cohort_arm="control",
-        effect=Effect(1.0),
-        endpoint=like.endpoint,
-        draws=draws,
-        fit=fit,
-        risk_groups=risk_groups,
-    )
-    found = truth_of(plan, folder=folder, time_unit=time_unit, seed=seed)
-    aligned = _aligned(found, like)
-    if aligned is not None:
-        return aligned
-    places = like.group_of_profile
-    mix = {name: float(like.shares[:, places == place].sum(axis=1).mean()) for place, name in enumerate(like.groups)}
-    if set(mix) <= set(found.groups):
-        found = with_case_mix(found, {name: share / sum(mix.values()) for name, share in mix.items()})
-    return found
-
-
-def benchmark_of(plan: BenchmarkPlan, /, *, like: Truth, folder: Path, time_unit: str, seed: int = 0) -> Benchmark:
-    """Return the benchmark that a record describes; parameters are those of :func:`cohort_truth`."""
-    cohort = cohort_truth(
-        draws=plan.draws,
-        fit=plan.fit,
-        risk_groups=plan.risk_groups,
-        folder=folder,
-        time_unit=time_unit,
-        like=like,
-        seed=seed,
-    )
-    return Benchmark(cohort, known=plan.known)
-
-
-def _aligned(found: Truth, like: Truth) -> Truth | None:
-    """Return a cohort's draws row by row beside a truth that was made from them, with its profiles and shares; else None.
-
-    Rows are told by their log scales; rows that share one are copies of one draw.
-    """
-    if found.family != like.family or not set(like.profiles) <= set(found.profiles):
-        return None
-    order = np.argsort(found.log_scale, kind="stable")
-    place = np.minimum(np.searchsorted(found.log_scale[order], like.log_scale), found.rows - 1)
-    rows = order[place]
-    if not np.array_equal(found.log_scale[rows], like.log_scale):
-        return None
-    chosen = taken(found, rows)
-    columns = [found.profiles.index(item) for item in like.profiles]
-    return replace(chosen, profiles=like.profiles, index=chosen.index[:, columns], shares=like.shares)
 
 
 def _of_fit(plan: TruthPlan, folder: Path, seed: int, rows: int | None) -> Truth:
