@@ -144,7 +144,76 @@ class Against:
     log_hazard_sd: float = 0.0
 
     @property
-    def moments(found: Floats, weights: Floats, against: Against, /) -> tuple[float, float]:
+    def moments(self) -> tuple[float, float]:
+        """What is taken from the estimand's mean, and the sd that is added to its own."""
+        if self.draws is not None:
+            return float(self.draws.mean()), float(self.draws.std())
+        return 0.0, self.log_hazard_sd
+
+
+NOTHING = Against()
+
+
+def values(criterion: Criterion, draws: TrialDraws, /, *, patients: Patients, groups: tuple[str, ...]) -> Floats:
+    """Return a criterion's estimand in each draw, without the benchmark's part, shape (S,).
+
+    The hazard ratio of a randomised trial is the model's coefficient. That of a single arm is on the scale of the one-sample
+    log-rank test (Breslow 1975, Int Stat Rev 43:45): the patients' cumulative hazards at the times to which they have been
+    followed, summed, over the sum of the benchmark's. Under proportional hazards it is the hazard ratio, and it asks for no
+    time that nobody has reached. The posterior's cumulative hazard -log S is of each patient's risk group and averaged over
+    sites, as the benchmark's is. Not a number where the criterion is about a risk group without patients.
+    """
+    chosen = np.full(patients.group.size, True)
+    if criterion.group != ALL:
+        chosen = patients.group == groups.index(criterion.group)
+    if criterion.estimand == "hazard_ratio":
+        if patients.expected is None:
+            return draws.treatment
+        if not chosen.any():
+            return np.full(draws.shape.size, np.nan)
+        summed = np.empty(draws.shape.size)
+        marginal_cumulative_hazard(
+            patients.log_time[chosen],
+            patients.group[chosen],
+            draws.index(0.0, EXPERIMENTAL),
+            draws.shape,
+            draws.spread(EXPERIMENTAL),
+            summed,
+        )
+        return np.asarray(np.log(summed) - np.log(patients.expected[chosen].sum()))
+    if criterion.group == ALL:
+        share = np.bincount(patients.group, minlength=len(groups)) / patients.group.size
+    else:
+        share = np.zeros(len(groups))
+        share[groups.index(criterion.group)] = 1.0
+    found = draws.average(criterion, EXPERIMENTAL, share)
+    return found - draws.average(criterion, CONTROL, share) if criterion.against == "control" else found
+
+
+def holds(criterion: Criterion, found: Floats, against: Against, /) -> Floats:
+    """Return the probability of a criterion's statement given each draw of its estimand, shape (S,).
+
+    It is 0 or 1, or where the estimand is held against an uncertain benchmark the share of the benchmark's draws, which are
+    independent of the trial's, under which the statement holds.
+    """
+    bound = criterion.bound
+    if criterion.estimand in ("hazard_ratio", "median"):
+        bound = float(np.log(bound))
+    beyond = bound - found if criterion.wants_less else found - bound
+    if against.draws is not None:  # estimand - benchmark below, or above, the bound
+        draws = against.draws
+        if criterion.wants_less:
+            held = 1 - np.searchsorted(draws, -beyond, side="right") / draws.size
+        else:
+            held = np.searchsorted(draws, beyond, side="left") / draws.size
+    elif against.log_hazard_sd > 0:
+        held = ndtr(beyond / against.log_hazard_sd)
+    else:
+        held = (beyond > 0).astype(float)
+    return np.where(np.isnan(found), np.nan, held)
+
+
+def moments(found: Floats, weights: Floats, against: Against, /) -> tuple[float, float]:
     """Return posterior mean and sd of the estimand, the benchmark's part taken away and its variance added."""
     offset, added = against.moments
     mean = float(weights @ found)
