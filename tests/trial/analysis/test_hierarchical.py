@@ -463,6 +463,15 @@ def test_criteria_that_the_model_cannot_answer_are_refused(criterion, made_with,
         made(**made_with).analyse(simulated(1, 40), [criterion], seed=1, look=0)
 
 
+def test_a_benchmark_without_numbers_is_refused():
+    benchmark = Exponential(0.05)
+    benchmark.draws = lambda criterion: np.array([0.4, np.nan])
+    with pytest.raises(TrialError, match="no finite numbers"):
+        made(randomised=False, benchmark=benchmark).analyse(
+            simulated(1, 40, single=True), [replace(CRITERIA[1], against="benchmark")], seed=1, look=0
+        )
+
+
 def test_trials_of_other_sites_or_groups_are_refused():
     seen = simulated(1, 40)
     for other in (replace(seen, sites=9), replace(seen, groups=("good", "poor", "middle"))):
