@@ -1,0 +1,178 @@
+"""Spreading blocks over workers, keeping them on disk, going on after an interruption, and telling how it goes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise.inference.engine import Report, silent
+from sitewise.problems import TrialError
+from sitewise.trial.analysis.analysis import Analysis
+from sitewise.trial.campaign.block import Arrays, BlockJob, do_block, jobs_of
+from sitewise.trial.campaign.results import TrialResults, results_of
+from sitewise.trial.campaign.worlds import World
+from sitewise.trial.plan.design import TrialDesign
+
+RECORD = "campaign.json"
+WAITING = 2
+"""Blocks that wait for each worker: memory does not grow with the campaign but by what is kept of it."""
+
+
+def run_campaign(
+    design: TrialDesign,
+    worlds: Sequence[World],
+    /,
+    *,
+    analysis: Analysis,
+    trials: int,
+    seed: int,
+    workers: int = 1,
+    executor: Executor | None = None,
+    folder: str | Path | None = None,
+    report: Report = silent,
+) -> TrialResults:
+    """Simulate and analyse trials of a design in some worlds.
+
+    Parameters
+    ----------
+    design : TrialDesign
+        What is done.
+    worlds : sequence of World
+        What is true.
+    analysis : Analysis
+        How looks are analysed.
+    trials : int
+        Trials of each world.
+    seed : int
+        Seed; a trial depends on it and on its own number only.
+    workers : int
+        Threads, where no executor is given.
+    executor : Executor, optional
+        Any ``concurrent.futures.Executor``.
+    folder : str or Path, optional
+        Where finished blocks are kept; a campaign that was interrupted goes on from them. Another one's folder is refused.
+    report : callable
+        Told the progress.
+
+    Returns
+    -------
+    TrialResults
+
+    Raises
+    ------
+    TrialError
+        When the folder holds another campaign.
+    """
+    jobs = [job for world in worlds for job in jobs_of(design, world, analysis, trials=trials, seed=seed)]
+    places = {id(job): number for number, job in enumerate(jobs)}
+    path = Path(folder) if folder is not None else None
+    if path is not None:
+        _claim(path, fingerprint(design, worlds, analysis, trials=trials, seed=seed))
+    done: dict[int, Arrays] = {}
+    for number in range(len(jobs)):
+        kept = _read(path, number)
+        if kept is not None:
+            done[number] = kept
+    if done:
+        report(f"{len(done)} of {len(jobs)} blocks are on disk already")
+    left = [job for number, job in enumerate(jobs) if number not in done]
+    total, finished, started = sum(job.stop - job.start for job in left), 0, time.perf_counter()
+    with _pool(executor, workers) as pool:
+        for job, arrays in _in_turn(pool, left, WAITING * max(workers, 1)):
+            number = places[id(job)]
+            done[number] = arrays
+            _write(path, number, arrays)
+            finished += job.stop - job.start
+            rate = finished / (time.perf_counter() - started)
+            report(f"{finished} of {total} trials, {rate:.0f} a second, {(total - finished) / rate:.0f} s left")
+    each = len(jobs) // len(worlds)
+    by_world = [[done[number] for number in range(place * each, (place + 1) * each)] for place in range(len(worlds))]
+    return results_of(design, worlds, by_world, analysis=analysis.name, seed=seed)
+
+
+def fingerprint(design: TrialDesign, worlds: Sequence[World], analysis: Analysis, *, trials: int, seed: int) -> str:
+    """Return what tells a campaign from others: design, truths, analysis, number and seed."""
+    found = hashlib.sha256()
+    for text in (design.hash, repr(type(analysis)), analysis.name, str(trials), str(seed)):
+        found.update(text.encode())
+    for world in worlds:
+        truth = world.truth
+        arrays = (*truth.shape, truth.log_scale, truth.index, truth.shares, truth.site_sd, truth.effect.log_hazard_ratio)
+        found.update(f"{world.name} {world.accrual_factor} {truth.family!r} {truth.profiles} {truth.cohort_arm}".encode())
+        found.update(f"{truth.guarantee_time} {truth.effect.cured} {truth.effect.site_sd}".encode())
+        for array in (*arrays, truth.effect.starts, truth.effect.weights):
+            found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+@contextmanager
+def _pool(executor: Executor | None, workers: int) -> Iterator[Executor | None]:
+    if executor is not None or workers <= 1:
+        yield executor
+    else:
+        with ThreadPoolExecutor(workers) as threads:
+            yield threads
+
+
+def _in_turn(pool: Executor | None, jobs: Sequence[BlockJob], most: int) -> Iterator[tuple[BlockJob, Arrays]]:
+    """Yield blocks as they are done, with at most ``most`` handed out."""
+    if pool is None:
+        for job in jobs:
+            yield job, do_block(job)
+        return
+    running: dict[Future[Arrays], BlockJob] = {}
+    for job in jobs:
+        running[pool.submit(do_block, job)] = job
+        if len(running) >= most:
+            yield from _finished(running)
+    while running:
+        yield from _finished(running)
+
+
+def _finished(running: dict[Future[Arrays], BlockJob]) -> Iterator[tuple[BlockJob, Arrays]]:
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(future), future.result()
+
+
+def _claim(folder: Path, mark: str) -> None:
+    """Write down whose folder this is, or check that it is this campaign's."""
+    path = folder / RECORD
+    if path.is_file():
+        if json.loads(path.read_text(encoding="utf-8")).get("fingerprint") != mark:
+            raise TrialError(
+                f"{folder} holds the trials of another campaign: another design, truth, analysis, number of trials or seed. "
+                "Give an empty folder, or remove this one."
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"fingerprint": mark}) + "\n", encoding="utf-8")
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"block-{number:06d}.npz"
+
+
+def _write(folder: Path | None, number: int, arrays: Arrays) -> None:
+    """Write a block, whole or not at all."""
+    if folder is None:
+        return
+    unfinished = folder / f"block-{number:06d}.part"
+    with unfinished.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    unfinished.replace(_path(folder, number))
+
+
+def _read(folder: Path | None, number: int) -> Arrays | None:
+    if folder is None or not _path(folder, number).is_file():
+        return None
+    with np.load(_path(folder, number), allow_pickle=False) as file:
+        found: dict[str, NDArray[np.generic]] = {name: file[name] for name in file.files}
+    return found

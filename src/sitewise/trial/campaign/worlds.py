@@ -1,0 +1,109 @@
+"""Worlds of a campaign: the planned truth, nulls, and the other scenarios of the design."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise.problems import TrialError
+from sitewise.trial.plan.criteria import Criterion
+from sitewise.trial.plan.design import TrialDesign
+from sitewise.trial.plan.scenarios import TrialScenario
+from sitewise.trial.plan.truth import Effect
+from sitewise.trial.truth.benchmark import Benchmark
+from sitewise.trial.truth.true_values import shift_to_bound, true_value
+from sitewise.trial.truth.truth import Truth
+
+Floats = NDArray[np.float64]
+PLANNED, NULL = "planned", "null"
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """One scenario, ready to be simulated.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    truth : Truth
+        What is true in it.
+    null : bool
+        Whether success in it is a type I error.
+    accrual_factor : float
+        Multiplies the rates of all sites.
+    true_values : ndarray, shape (R, C)
+        True estimand of each criterion in each row; not a number where it has no one value (hazards that are not proportional).
+    """
+
+    name: str
+    truth: Truth
+    null: bool = False
+    accrual_factor: float = 1.0
+    true_values: Floats = field(default_factory=lambda: np.empty((0, 0)))
+
+
+def scenarios_of(design: TrialDesign) -> tuple[TrialScenario, ...]:
+    """Return the planned scenario, a null, and those of the design.
+
+    Where the design names no null, one is added: no effect; or, where success is not about a comparison, hazards at the bound
+    of the first success criterion.
+    """
+    own = design.scenario
+    first = () if any(item.name == PLANNED for item in own) else (TrialScenario(PLANNED),)
+    if any(item.null for item in own):
+        return (*first, *own)
+    success = next(item for item in design.criterion if item.role == "success")
+    if success.estimand == "hazard_ratio" or success.against != "value":
+        null = TrialScenario(NULL, null=True, hazard_ratio=1.0)
+    else:
+        null = TrialScenario(NULL, null=True, at_bound=success.name)
+    return (*first, null, *own)
+
+
+def worlds_of(design: TrialDesign, truth: Truth, *, benchmark: Benchmark | None = None) -> tuple[World, ...]:
+    """Return the worlds of a design under its truth.
+
+    Raises
+    ------
+    TrialError
+        When a scenario cannot be made of the truth.
+    """
+    return tuple(world_of(design, truth, item, benchmark=benchmark) for item in scenarios_of(design))
+
+
+def world_of(design: TrialDesign, truth: Truth, scenario: TrialScenario, *, benchmark: Benchmark | None = None) -> World:
+    """Return one scenario's world."""
+    made = truth
+    if scenario.hazard_ratio is not None:
+        planned = design.truth.effect
+        effect = replace(planned, hazard_ratio=scenario.hazard_ratio, sd=0.0, published=None)
+        made = made.with_effect(Effect(hazard_ratio=1.0) if scenario.hazard_ratio == 1.0 else effect)
+    if scenario.site_sd is not None:
+        made = made.with_site_sd(scenario.site_sd)
+    if scenario.drift:
+        made = replace(made, index=made.index + scenario.drift, notes=(*made.notes, f"Drift of {scenario.drift:g} added."))
+    if scenario.at_bound:
+        criterion = next(item for item in design.criterion if item.name == scenario.at_bound)
+        if criterion.estimand == "hazard_ratio":
+            raise TrialError(
+                f"Scenario '{scenario.name}' puts '{criterion.name}', a hazard ratio, at its bound: give hazard_ratio = "
+                f"{criterion.bound:g} instead."
+            )
+        made = shift_to_bound(made, criterion, benchmark=benchmark)
+    values = [_true(made, item, benchmark) for item in design.criterion]
+    return World(scenario.name, made, scenario.null, scenario.accrual_factor, np.column_stack(values))
+
+
+def _true(truth: Truth, criterion: Criterion, benchmark: Benchmark | None) -> Floats:
+    if criterion.predictive:
+        return np.full(truth.rows, np.nan)
+    return true_value(truth, criterion, benchmark=benchmark)
+
+
+def null_worlds(worlds: Sequence[World], /) -> tuple[World, ...]:
+    """Return the worlds in which success is a type I error."""
+    return tuple(world for world in worlds if world.null)

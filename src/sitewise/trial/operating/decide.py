@@ -1,0 +1,199 @@
+"""`decide`: thresholds applied to what every look showed: where each trial stops, and why.
+
+A look succeeds when every success criterion that counts there holds; a trial that has not, stops for futility when one futility
+criterion holds. What could not be estimated is no success and no futility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from sitewise.problems import TrialError, nearest
+from sitewise.trial.analysis.analysis import FAILED
+from sitewise.trial.campaign.block import NOT_HELD
+from sitewise.trial.campaign.results import TrialResults
+from sitewise.trial.plan.criteria import Criterion
+from sitewise.trial.plan.design import TrialDesign
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+SUCCESS, FUTILITY = "success", "futility"
+
+
+class Outcome(IntEnum):
+    """How a trial ends."""
+
+    NONE = 0
+    SUCCESS = 1
+    FUTILITY = 2
+    FAILED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Decisions:
+    """Where and how trials end.
+
+    Parameters
+    ----------
+    stop : ndarray of int, shape (S, R)
+        Position of the look at which the trial ends.
+    outcome : ndarray of int, shape (S, R)
+        :class:`Outcome`. FAILED: the analysis of the look at which it would have been decided did not succeed.
+    thresholds : ndarray, shape (L, C)
+        What was applied; not a number where a criterion does not count.
+    predicted : ndarray, shape (S, R, L, C)
+        Predictive probabilities of the predictive criteria, not a number elsewhere.
+    """
+
+    stop: NDArray[np.int64]
+    outcome: NDArray[np.int64]
+    thresholds: Floats
+    predicted: Floats
+
+
+def thresholds_of(design: TrialDesign, changes: Mapping[str, float | Floats] | None = None, /) -> Floats:
+    """Return the probability that each criterion needs at each look, shape (L, C); not a number where it does not count.
+
+    Parameters
+    ----------
+    design : TrialDesign
+        The design.
+    changes : mapping of str to float or ndarray, shape (L,), optional
+        Other thresholds, by the criteria's names.
+
+    Raises
+    ------
+    TrialError
+        When a name is unknown or a threshold is not inside (0, 1).
+    """
+    names = [item.name for item in design.criterion]
+    found = np.full((len(design.look), len(names)), np.nan)
+    for place, item in enumerate(design.criterion):
+        for number, look in enumerate(design.look):
+            by_default = item.role == SUCCESS or number + 1 < len(design.look)
+            if look.name in item.looks if item.looks else by_default:
+                found[number, place] = item.probability
+    for name, value in (changes or {}).items():
+        if name not in names:
+            raise TrialError(f"There is no criterion '{name}'. {nearest(name, names)}")
+        own = np.broadcast_to(np.asarray(value, dtype=float), (len(design.look),))
+        if not ((own > 0) & (own <= 1)).all():
+            raise TrialError(f"A threshold of '{name}' is not inside (0, 1): {', '.join(f'{each:g}' for each in own)}.")
+        place = names.index(name)
+        found[:, place] = np.where(np.isnan(found[:, place]), np.nan, own)
+    return found
+
+
+def decide(results: TrialResults, /, *, thresholds: Floats | None = None) -> Decisions:
+    """Return where and how every trial ends.
+
+    Parameters
+    ----------
+    results : TrialResults
+        What every look showed.
+    thresholds : ndarray, shape (L, C), optional
+        Default: the design's own.
+    """
+    design = results.design
+    wanted = thresholds_of(design) if thresholds is None else thresholds
+    data = results.data
+    status = data["status"].to_numpy()
+    probability = data["probability"].to_numpy()
+    predicted = _predicted(results, wanted)
+    shape = status.shape
+    success, futility = np.zeros(shape, bool), np.zeros(shape, bool)
+    for look in range(shape[2]):
+        active = ~np.isnan(wanted[look])
+        roles = [item.role for item in design.criterion]
+        own = [place for place, role in enumerate(roles) if role == SUCCESS and active[place]]
+        if own:
+            success[..., look] = (probability[..., look, own] > wanted[look, own]).all(axis=-1)
+        for place, item in enumerate(design.criterion):
+            if item.role == FUTILITY and active[place]:
+                values = (predicted if item.predictive else probability)[..., look, place]
+                futility[..., look] |= values < wanted[look, place]
+    held = status != NOT_HELD
+    ends = held & (success | futility)
+    ends[..., -1] = True
+    stop = np.argmax(ends, axis=-1)
+    outcome = np.full(stop.shape, int(Outcome.NONE))
+    outcome[_at(futility & held, stop)] = Outcome.FUTILITY
+    outcome[_at(success & held, stop)] = Outcome.SUCCESS
+    outcome[_at(status == FAILED, stop)] = Outcome.FAILED
+    return Decisions(stop, outcome, wanted, predicted)
+
+
+def _at(flags: Flags, stop: NDArray[np.int64]) -> Flags:
+    return np.asarray(np.take_along_axis(flags, stop[..., None], axis=-1)[..., 0])
+
+
+def _predicted(results: TrialResults, thresholds: Floats) -> Floats:
+    """Return the predictive probability of each predictive criterion at each look, shape (S, R, L, C)."""
+    design, data = results.design, results.data
+    found = np.full(data["probability"].shape, np.nan)
+    predictive = [place for place, item in enumerate(design.criterion) if item.predictive]
+    if not predictive:
+        return found
+    final = [
+        (place, item)
+        for place, item in enumerate(design.criterion)
+        if item.role == SUCCESS and not np.isnan(thresholds[-1, place])
+    ]
+    events = data["events"].to_numpy().astype(float)
+    planned = _planned_events(results)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.maximum(events / planned, 0.0)
+    each = [
+        predictive_probability(
+            data["estimate"].to_numpy()[..., place],
+            data["sd"].to_numpy()[..., place],
+            item,
+            share,
+            float(thresholds[-1, place]),
+        )
+        for place, item in final
+    ]
+    if each:
+        found[..., predictive] = np.min(each, axis=0)[..., None]
+    return found
+
+
+def _planned_events(results: TrialResults) -> float:
+    """Return the number of events that the last look is planned to have: its trigger's, or the planned world's mean."""
+    simple = results.design.look[-1].when.simple
+    if simple is not None and simple[0] == "events":
+        return simple[1]
+    return float(results.data["events"].isel(look=-1, scenario=0).mean())
+
+
+def predictive_probability(estimate: Floats, sd: Floats, criterion: Criterion, share: Floats, threshold: float) -> Floats:
+    """Return the probability, given a look, that a criterion holds at the last look.
+
+    The posterior at the look is N(m, s^2). With a share f of the information it will be N(m', f s^2) at the end, and m' itself
+    is N(m, (1 - f) s^2) given what is known now (Spiegelhalter, Abrams & Myles 2004, section 6.6.3). The criterion then holds
+    when m' is beyond its bound by z sqrt(f) s.
+
+    Parameters
+    ----------
+    estimate, sd : ndarray
+        Posterior mean and sd at the look, on the scale on which the criterion's bound is (log for ratios and medians).
+    criterion : Criterion
+        A success criterion.
+    share : ndarray
+        Share of the final information that the look has: events over the planned number.
+    threshold : float
+        Probability that the criterion needs at the end.
+    """
+    logarithmic = criterion.estimand in ("hazard_ratio", "median")
+    bound = np.log(criterion.bound) if logarithmic else criterion.bound
+    sign = 1.0 if criterion.wants_less else -1.0
+    part = np.clip(share, 0.0, 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = sign * (bound - estimate) - ndtri(threshold) * np.sqrt(part) * sd
+        return np.asarray(np.where(part < 1, ndtr(needed / (np.sqrt(1 - part) * sd)), (needed > 0).astype(float)))
