@@ -94,11 +94,12 @@ def test_bias_moves_all_patients_and_discount_widens(fit, truth):
     for one, two in (
         (np.log(truth.shape[0]), np.log(wide.shape[0])),
         (truth.log_scale, wide.log_scale),
-        (np.log(truth.site_sd), np.log(wide.site_sd)),
         (truth.index[:, 0], wide.index[:, 0]),
     ):
         assert two.mean() == pytest.approx(one.mean(), abs=1e-12)
         assert two.std() == pytest.approx(2 * one.std(), rel=1e-9)
+    mean = truth.site_sd.mean()
+    np.testing.assert_allclose(wide.site_sd, np.abs(mean + 2 * (truth.site_sd - mean)), atol=1e-12)
     joint = np.cov(np.column_stack([truth.log_scale, truth.index]).T)
     np.testing.assert_allclose(np.cov(np.column_stack([wide.log_scale, wide.index]).T), joint / 0.25, rtol=1e-9)
 

@@ -98,7 +98,8 @@ def with_discount(truth: Truth, discount: float, /) -> Truth:
     """Return the truth with the posterior's covariance divided by the discount: the share of information that is trusted.
 
     Deviations from the mean are multiplied by 1 / sqrt(discount): of the log scale, of what profiles add, of the shape
-    parameters (logs of positive ones, log odds of shares) and of the log of the sites' sd.
+    parameters (logs of positive ones, log odds of shares), and of the sites' sd, where what falls below zero is reflected. Not
+    of its log: few sites leave the posterior of a spread much mass near zero, whose logs, widened, would make other draws huge.
 
     Raises
     ------
@@ -122,7 +123,6 @@ def with_discount(truth: Truth, discount: float, /) -> Truth:
             shape.append(expit(wider(logit(values))))
         else:
             shape.append(wider(values))
-    site_sd = np.exp(wider(np.log(truth.site_sd))) if (truth.site_sd > 0).all() else truth.site_sd
     share = f"{100 * discount:g} %"
     note = f"Only {share} of the cohort's information is trusted: the posterior's covariance is divided by {discount:g}."
     return replace(
@@ -130,7 +130,7 @@ def with_discount(truth: Truth, discount: float, /) -> Truth:
         shape=tuple(shape),
         log_scale=wider(truth.log_scale),
         index=wider(truth.index),
-        site_sd=site_sd,
+        site_sd=np.abs(wider(truth.site_sd)),
         notes=(*truth.notes, note),
     )
 
