@@ -175,6 +175,22 @@ def test_what_cannot_be_taken_as_true_is_refused(fit, lung):
         Truth.from_posterior(replace(fit, spec=student), cohort_arm="control", effect=EFFECT)
 
 
+def test_completed_cohorts_each_with_their_own_case_mix(make_frame, read):
+    frame = make_frame(120, seed=3)
+    frame.loc[:15, "ecog"] = None
+    spec = sw.ModelSpec.from_formula("Surv(months, died) ~ ecog + (1 | hospital)")
+    imputations = sw.impute(spec, read(frame, missing="keep", covariates=["ecog"]), imputations=3, sweeps=5, seed=1)
+    fit = sw.fit_imputed(imputations, engine=sw.NestedLaplace(draws=200))
+    groups = sw.RiskGroups.count_favourable(ecog="0")
+    own = Truth.from_posterior(fit, cohort_arm="control", effect=EFFECT, groups=groups)
+    expected = sw.survival(fit, groups=groups, sites=sw.Marginal(), times=[12.0])
+    for group in own.groups:
+        found = true_value(own, survival(12.0, group), arm="control")
+        np.testing.assert_allclose(found, expected.sel(group=group).values.ravel(), atol=2e-6)
+    assert len(np.unique(own.shares, axis=0)) > 1
+    assert any("3 completed cohorts" in note for note in own.notes)
+
+
 def test_the_sentence_says_which_arm_the_cohort_describes(truth, fit):
     assert "who have the control treatment" in truth.sentence
     assert "in the experimental arm are these multiplied" in truth.sentence
