@@ -19,8 +19,9 @@ from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.truth import Effect, PointGroup, PointTruth
 from sitewise.trial.truth import Benchmark, Profile, TrueEffect, Truth
 from sitewise.trial.truth.averages import AveragedCurve
+from sitewise.trial.truth.bounds import shift_to_bound
 from sitewise.trial.truth.hazards import cumulative_hazard
-from sitewise.trial.truth.true_values import no_true_value, shift_to_bound, true_value
+from sitewise.trial.truth.true_values import no_true_value, true_value
 
 NONE = Effect(1.0)
 EVERYBODY = (PointGroup("everybody", 1.0),)
