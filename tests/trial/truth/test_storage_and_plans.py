@@ -11,11 +11,12 @@ import sitewise as sw
 from sitewise.families import GeneralisedGamma, MixtureCure, PiecewiseExponential
 from sitewise.problems import TrialError
 from sitewise.simulate.parts import Baseline, Categorical, Censoring, Numeric, Sites
+from sitewise.trial.plan.cohorts import BenchmarkPlan
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.truth import Bias, Effect, PointGroup, PointTruth, Published, TruthPlan
 from sitewise.trial.truth import Benchmark, Profile, TrueEffect, Truth
 from sitewise.trial.truth.changes import beside, thinned
-from sitewise.trial.truth.plan_truth import truth_of
+from sitewise.trial.truth.plan_truth import benchmark_of, truth_of
 from sitewise.trial.truth.true_values import true_value
 
 EFFECT = Effect(0.7)
@@ -232,7 +233,10 @@ def test_a_plan_reads_a_fit_and_its_benchmark_is_row_by_row_the_same(tmp_path, l
     )
     assert truth.groups == ("2 of 2 favourable",)
     cohort = of(plan(fit="results", risk_groups=groups), tmp_path)
-    benchmark = Benchmark(beside(cohort, truth))
+    benchmark = benchmark_of(
+        BenchmarkPlan(fit="results", risk_groups=groups, known=True), like=truth, folder=tmp_path, time_unit="months"
+    )
+    assert benchmark.known
     assert benchmark.cohort.groups == truth.groups
     ratio = Criterion("ratio", "hazard_ratio", below=1.0)
     np.testing.assert_allclose(true_value(truth, ratio, benchmark=benchmark), 0.7 * np.exp(0.2), rtol=1e-9)

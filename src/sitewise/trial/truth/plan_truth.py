@@ -1,4 +1,4 @@
-"""From the words of TRIAL.toml to joint draws."""
+"""From the words of TRIAL.toml to joint draws: the truth, and the cohorts of the analysis."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from sitewise.inference import load
 from sitewise.problems import SitewiseError, TrialError
 from sitewise.simulate.packaged import PACKAGED as SCENARIOS
 from sitewise.simulate.packaged import load_scenario
-from sitewise.trial.plan.truth import TruthPlan
+from sitewise.trial.plan.cohorts import BenchmarkPlan
+from sitewise.trial.plan.truth import Effect, TruthPlan
+from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.changes import (
+    beside,
     thinned,
     with_bias,
     with_case_mix,
@@ -87,6 +90,62 @@ def truth_of(plan: TruthPlan, /, *, folder: Path, time_unit: str, seed: int = 0,
     truth = with_discount(truth, plan.discount)
     truth = with_case_mix(truth, plan.case_mix) if plan.case_mix else truth
     return with_bias(truth, plan.bias, seed=seed + 1).with_effect(plan.effect, seed=seed)
+
+
+def cohort_truth(
+    *,
+    draws: str,
+    fit: str,
+    risk_groups: dict[str, tuple[str, ...]],
+    folder: Path,
+    time_unit: str,
+    like: Truth,
+    seed: int = 0,
+) -> Truth:
+    """Return the joint draws of a cohort of the analysis, a benchmark or a history: no bias, no discount, no effect.
+
+    Parameters
+    ----------
+    draws, fit : str
+        Of which one is given: joint draws, or a fit, as in a :class:`TruthPlan`.
+    risk_groups : dict
+        Favourable levels of covariates, of a fit.
+    folder : Path
+        Relative paths are relative to it.
+    time_unit : str
+        The trial's unit of time.
+    like : Truth
+        The trial's truth: its endpoint, whether a guarantee time is kept, and its case mix where the cohort has its risk groups
+        (:func:`sitewise.trial.truth.changes.beside`).
+    seed : int
+        Of thinning.
+    """
+    plan = TruthPlan(
+        cohort_arm="control",
+        effect=Effect(1.0),
+        endpoint=like.endpoint,
+        draws=draws,
+        fit=fit,
+        risk_groups=risk_groups,
+        guarantee_time="keep" if like.guarantee_time else "drop",
+        guarantee_reason="as in the truth" if like.guarantee_time else "",
+    )
+    found = truth_of(plan, folder=folder, time_unit=time_unit, seed=seed)
+    return beside(found, like) if set(like.groups) <= set(found.groups) else found
+
+
+def benchmark_of(plan: BenchmarkPlan, /, *, like: Truth, folder: Path, time_unit: str, seed: int = 0) -> Benchmark:
+    """Return the benchmark that a record describes; parameters are those of :func:`cohort_truth`."""
+    cohort = cohort_truth(
+        draws=plan.draws,
+        fit=plan.fit,
+        risk_groups=plan.risk_groups,
+        folder=folder,
+        time_unit=time_unit,
+        like=like,
+        seed=seed,
+    )
+    return Benchmark(cohort, known=plan.known)
 
 
 def _of_fit(plan: TruthPlan, folder: Path, seed: int, rows: int | None) -> Truth:
