@@ -11,7 +11,7 @@ from sitewise.problems import SitewiseError, TrialError
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.truth import Bias, Effect
 from sitewise.trial.truth import Truth
-from sitewise.trial.truth.changes import thinned, with_discount, with_drift, without_guarantee_time
+from sitewise.trial.truth.changes import restricted, thinned, with_discount, with_drift, without_guarantee_time
 from sitewise.trial.truth.true_values import true_value
 
 EFFECT = Effect(0.7)
@@ -73,6 +73,11 @@ def test_case_mix_enriches_and_restricts(fit, truth):
     each = [true_value(truth, survival(12.0, group), arm="control") for group in good.groups]
     np.testing.assert_allclose(true_value(good, survival(12.0), arm="control"), 0.7 * each[0] + 0.3 * each[1], rtol=1e-9)
     assert any("70 %" in note for note in good.notes)
+    some = restricted(truth, ("2 of 2 favourable", "1 of 2 favourable"))
+    places = truth.group_of_profile
+    share = truth.shares[0, places == 0].sum() / truth.shares[0, places < 2].sum()
+    mixed = share * each[0] + (1 - share) * each[1]
+    np.testing.assert_allclose(true_value(some, survival(12.0), arm="control"), mixed, rtol=1e-9)
     with pytest.raises(TrialError, match="Did you mean '2 of 2 favourable'"):
         truth.with_case_mix({"2 of 2 favorable": 1.0})
     with pytest.raises(TrialError, match="sum 1"):

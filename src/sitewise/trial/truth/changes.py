@@ -5,7 +5,7 @@ Each change is noted in :attr:`Truth.notes`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from sitewise.families.base import EXTREME_VALUE
-from sitewise.problems import TrialError, nearest, plural
+from sitewise.problems import TrialError, listed, nearest, plural
 from sitewise.trial.plan.truth import Bias
 from sitewise.trial.truth.truth import TrueEffect, Truth
 
@@ -60,6 +60,31 @@ def with_case_mix(truth: Truth, case_mix: Mapping[str, float], /) -> Truth:
         index=np.ascontiguousarray(chosen.index[:, kept]),
         shares=np.ascontiguousarray(shares[:, kept] / shares[:, kept].sum(axis=1, keepdims=True)),
         notes=(*truth.notes, *notes),
+    )
+
+
+def restricted(truth: Truth, groups: Sequence[str], /) -> Truth:
+    """Return the truth of some risk groups' patients only, with their relative shares in each row: what enrichment does.
+
+    Raises
+    ------
+    TrialError
+        When there is no such group, or in no row any patient of them.
+    """
+    for name in groups:
+        if name not in truth.groups:
+            raise TrialError(f"There is no risk group '{name}' to restrict to. {nearest(name, truth.groups)}")
+    kept = np.array([item.group in groups for item in truth.profiles])
+    total = truth.shares[:, kept].sum(axis=1)
+    if not (total > 0).any():
+        raise TrialError(f"No row of the truth has patients of {listed(groups)}.")
+    chosen = taken(truth, np.flatnonzero(total > 0))
+    return replace(
+        chosen,
+        profiles=tuple(item for item, own in zip(truth.profiles, kept, strict=True) if own),
+        index=np.ascontiguousarray(chosen.index[:, kept]),
+        shares=chosen.shares[:, kept] / total[total > 0, None],
+        notes=(*truth.notes, f"Only patients of {listed(groups)} enter."),
     )
 
 
