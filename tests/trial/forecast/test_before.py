@@ -130,7 +130,7 @@ def test_events_of_a_randomised_trial(kit):
     dates = found.event_date([100, 150])
     final = found.milestones.set_index("milestone").loc["final"]
     assert dates["median"].iloc[1] == final["median"]
-    # The date is near normal: its error by the delta method, with 1.5 % for the curve's bend between the expected and the median.
+    # The median date is not the date of the expected number: the curve's bend between them is below 1.5 %.
     assert dates["median"].iloc[1] == pytest.approx(23.7566, rel=0.015)
     below = found.events_at(float(dates["median"].iloc[1])) >= 150
     assert abs(below.mean() - 0.5) < 1e-3

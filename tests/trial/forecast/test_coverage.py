@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -90,3 +92,26 @@ def test_the_table_covers_as_its_order_statistics_do(forecasts):
     """The 80 % limits are draws 20 and 180 of 199: a right forecast covers with probability 160 / 200."""
     fewest, most = binom.ppf([ERROR / 2, 1 - ERROR / 2], TRIALS, 0.8)
     assert fewest <= forecasts["interval"].sum() <= most
+
+
+def test_rates_that_are_taken_as_known_give_intervals_that_are_too_narrow(kit):
+    """Trials of uncertain rates, forecast as if the planned rates were the sites' own: the band would not hold them."""
+    truth, accrual, opening = settings(kit, "drawn")
+    made = simulate_trials(truth, arms=ARMS, accrual=accrual, follow_up=FOLLOW_UP, trials=TRIALS, seed=11)
+    inside = 0
+    for number in range(TRIALS):
+        found = forecast_from(
+            truth,
+            kit.cut_of(made, number, CUT, truth=truth, opened=list(opening)),
+            arms=ARMS,
+            accrual=replace(accrual, rate_shape=None),
+            follow_up=FOLLOW_UP,
+            looks=LOOKS,
+            trials=DRAWS,
+            seed=number,
+            survival="prior",
+            times=[CUT],
+        )
+        draws, came = found.patients_at(LATER), (made.enrolled[number] <= LATER).sum()
+        inside += np.quantile(draws, 0.1) <= came <= np.quantile(draws, 0.9)
+    assert inside < binom.ppf(ERROR / 2, TRIALS, 0.8)

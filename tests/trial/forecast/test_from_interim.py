@@ -292,7 +292,9 @@ def test_enriched_patients_to_come_and_allocation(kit):
 
 def test_the_seed_decides_everything(kit):
     truth, data, _, _ = conjugate(kit, np.random.default_rng(5), rows=2000)
-    first, again, other = (run(kit, truth, data, patients=60, trials=100, seed=seed).trials.event_calendar for seed in (1, 1, 2))
+    first, again, other = (
+        run(kit, truth, data, patients=60, trials=100, seed=seed).trials.event_calendar for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 

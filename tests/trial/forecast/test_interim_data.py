@@ -88,7 +88,10 @@ def test_all_problems_are_named_at_once_and_columns_must_be_there(kit):
         ({"accrual": Accrual(sites=3, rate=1.0, longest=3.0)}, "somebody came after accrual.longest, 3"),
         ({"accrual": Accrual(sites=3, rate=1.0, pattern="uniform")}, "cannot be updated by data"),
         ({"follow_up": FollowUp(close=30.0, longest=2.0)}, "an event comes after the longest follow-up of a patient, 2"),
-        ({"follow_up": FollowUp(close=6.0), "looks": (Look("final", Trigger(calendar=5.0)),)}, "must come before the trial closes"),
+        (
+            {"follow_up": FollowUp(close=6.0), "looks": (Look("final", Trigger(calendar=5.0)),)},
+            "must come before the trial closes",
+        ),
         ({"survival": "both"}, "survival is 'both'"),
         ({"trials": 0}, "trials must be at least 1"),
     ],
@@ -100,7 +103,7 @@ def test_data_and_design_must_go_together(kit, changes, message):
 
 def test_groups_and_arms_must_be_of_the_trial(kit):
     truth = kit.truth_of(log_scale=3.0, groups=("good", "poor"), log_hazard_ratio=(0.0, 0.5), shares=(0.5, 0.5))
-    with pytest.raises(TrialError, match="risk_group: 'god' is no group of patients who may enter. Did you mean 'good'"):
+    with pytest.raises(TrialError, match=r"risk_group: 'god' is no group of patients who may enter. Did you mean 'good'"):
         run(kit, read(kit, risk_group=["god", "good", "poor"]), truth)
     with pytest.raises(TrialError, match="'poor' is no group of patients who may enter"):
         run(kit, read(kit, risk_group=["good", "good", "poor"]), truth, arms=Arms("single-arm", 20, enrich=("good",)))

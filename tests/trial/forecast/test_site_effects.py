@@ -154,7 +154,7 @@ def test_patients_to_come_share_the_effect_of_their_site(kit):
 
 
 def test_treatment_effects_of_sites_are_weighted_too(kit):
-    """The site's log hazard ratio is normal around its mean: its mean given the data of experimental patients, by quadrature."""
+    """The site's log hazard ratio is normal around its mean: the chance of an event given the data, by quadrature."""
     truth = kit.truth_of(log_scale=np.log(9.0), effect=-0.3, effect_site_sd=0.8)
     time = np.linspace(1.0, 9.0, 24)
     event = (np.arange(24) % 3 == 0).astype(int)

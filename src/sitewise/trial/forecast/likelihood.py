@@ -23,8 +23,10 @@ from sitewise.trial.truth.truth import Truth
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
-CELLS = 2_000_000
-"""Numbers of an array that are worked on at once."""
+CELLS = 300_000
+"""Numbers of an array that are worked on at once: what a processor keeps near."""
+IMPOSSIBLE = -1e200
+"""Log likelihood that stands for minus infinity, so that sums and products stay numbers."""
 ON_TIME = 1e-9
 """Share of the time between assessments by which a time may miss one."""
 
@@ -141,20 +143,28 @@ class Likelihood:
 
     def of_sites(self, draws: Codes, site_added: Floats) -> Floats:
         """Return the log likelihood of each site's patients at site effects, shape (B, J, Q)."""
-        nodes = site_added.shape[2]
+        nodes, patients = site_added.shape[2], len(self.data)
         belongs = (self.data.site[:, None] == np.arange(len(self.data.sites))).astype(float)
         found = np.empty(site_added.shape)
-        step = max(1, CELLS // max(1, len(self.data) * nodes))
+        step = max(1, CELLS // max(1, patients * nodes))
         for begin in range(0, draws.size, step):
             some = slice(begin, begin + step)
-            total = np.full((draws[some].size, len(self.data), nodes), -np.inf)
+            total = np.zeros((draws[some].size, patients, nodes))
+            begun = np.zeros(patients, dtype=bool)
             for kind in self.kinds:
-                own = self.of_kind(kind, draws[some], site_added[some])
-                total[:, kind.patients, :] = np.logaddexp(total[:, kind.patients, :], own)
-            # Impossible data are minus infinity; in a product with zeros that would be no number.
-            least = np.maximum(total, -1e300 / max(1, len(self.data)))
-            found[some] = np.einsum("bnq,nj->bjq", least, belongs, optimize=True)
-        return np.where(found < -1e200, -np.inf, found)
+                own = np.maximum(self.of_kind(kind, draws[some], site_added[some]), IMPOSSIBLE)
+                before = begun[kind.patients]
+                if before.any():
+                    own[:, before] = _log_sum(own[:, before], total[:, kind.patients[before]])
+                total[:, kind.patients] = own
+                begun[kind.patients] = True
+            found[some] = np.matmul(belongs.T, total)
+        return np.where(found <= IMPOSSIBLE / 2, -np.inf, found)
+
+
+def _log_sum(one: Floats, other: Floats) -> Floats:
+    """Return log(exp(one) + exp(other)) of finite numbers; much faster than NumPy's own."""
+    return np.asarray(np.maximum(one, other) + np.log(1 + np.exp(-np.abs(one - other))))
 
 
 def _kinds(truth: Truth, data: InterimData, arms: Arms) -> Iterator[Kind]:
