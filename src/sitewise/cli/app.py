@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from sitewise.cli.design_command import design
 from sitewise.cli.flags import AllowFail, Chains, Draws, Engine, FamilyName, NoReport, Out, Prob, ProductName, Seed, Ties
 
 SELDOM = 500_000
@@ -270,6 +271,9 @@ def check(
     raise typer.Exit(
         run_check(fit, config, out, Asked(replicates, tuple(time or ()), workers, seed, prob, families, subgroups))
     )
+
+
+app.command()(design)
 
 
 def main() -> None:

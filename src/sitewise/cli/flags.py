@@ -32,6 +32,14 @@ class ProductName(StrEnum):
     RECONSTRUCT = "reconstruct"
 
 
+class VaryName(StrEnum):
+    """What the size of a trial can be found in."""
+
+    PATIENTS = "patients"
+    EVENTS = "events"
+    SITES = "sites"
+
+
 class FamilyName(StrEnum):
     """Families of a baseline that a calibration can assume."""
 

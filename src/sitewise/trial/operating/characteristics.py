@@ -67,9 +67,9 @@ def operating_characteristics(results: TrialResults, /, *, decisions: Decisions 
     Of trials: ``success`` (power; assurance where the truth is uncertain; type I error where ``null``), ``futility``, ``no
     decision``, ``trials requested``, ``trials analysed``, ``trials failed``, ``trials not estimable``. Of looks: ``success at
     look``, ``futility at look``, ``look held``, ``look reached``. Expected: ``patients``, ``events``, ``duration``, ``cost``,
-    ``patients of group``, ``events of group``. Of criteria, where trials end: ``bias``, ``bias given success``, ``squared error``,
-    and ``coverage`` of the estimate plus and minus 1.96 sd. ``ceiling`` is the share of truths in which the success criteria are
-    true, and ``success and true`` with the three others splits trials by that.
+    ``patients of group``, ``events of group``. Of criteria, where trials end: ``bias``, ``bias given success``, ``squared
+    error``, and ``coverage`` of the estimate plus and minus 1.96 sd. ``ceiling`` is the share of truths in which the success
+    criteria are true, and ``success and true`` with the three others splits trials by that.
     """
     made = decide(results) if decisions is None else decisions
     rows: list[dict[str, Any]] = []

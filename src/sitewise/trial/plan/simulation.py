@@ -37,14 +37,24 @@ class CalibrationPlan(Record):
     """Name of the success criterion whose threshold is found."""
     alpha: float = 0.025
     """Largest type I error, one-sided, over all null scenarios."""
+    method: Literal["simulated", "spending"] = "simulated"
+    """simulated: the smallest threshold that holds alpha in every null scenario. spending: the thresholds that equal bounds of
+    a spending function, which hold alpha where the estimate is normal and its prior is flat; the simulation then shows what
+    they come to."""
     shape: Literal["constant", "obrien-fleming"] = "constant"
-    """How thresholds go over looks: all equal, or as an O'Brien-Fleming bound: the normal quantile in proportion to the
-    inverse root of the information."""
+    """Of simulated: how thresholds go over looks: all equal, or as an O'Brien-Fleming bound, whose normal quantile is in
+    proportion to the inverse root of the information."""
+    spending: Literal["obrien-fleming", "pocock", "power", "gamma"] = "obrien-fleming"
+    """Of spending: the function: Lan & DeMets's two, Kim & DeMets's power, Hwang, Shih & De Cani's gamma."""
+    parameter: float = 3.0
+    """Of power: the exponent; of gamma: gamma."""
 
     def __post_init__(self) -> None:
         problems = tidied(self, TrialError, "The calibration")
         if not 0 < self.alpha < 1:
             problems.add("alpha", f"must be inside (0, 1); it is {self.alpha:g}")
+        if self.spending == "power" and self.parameter <= 0:
+            problems.add("parameter", f"must be positive for the power function; it is {self.parameter:g}")
         problems.raise_if_any(TrialError, "The calibration")
 
 
