@@ -7,7 +7,7 @@ import pytest
 
 from sitewise.families import Exponential, LogLogistic, LogNormal, MixtureCure, Weibull
 from sitewise.trial.conduct.event_times import event_times
-from sitewise.trial.forecast.hazards import cumulative_hazard, log_hazard
+from sitewise.trial.forecast.hazards import hazard_until, log_hazard
 from sitewise.trial.forecast.likelihood import Likelihood
 from sitewise.trial.plan import Arms, FollowUp
 
@@ -28,33 +28,37 @@ def effect_of(pieces):
 @pytest.mark.parametrize("pieces", [False, True])
 @pytest.mark.parametrize(("family", "shape"), FAMILIES, ids=lambda item: getattr(item, "name", ""))
 def test_event_times_and_hazards_are_inverse(kit, family, shape, pieces):
-    truth = kit.truth_of(log_scale=np.log([5.0, 9.0]), family=family, shape=shape, guarantee_time=0.5, **effect_of(pieces))
+    truth = kit.truth_of(
+        log_scale=np.log([5.0, 9.0]), family=family, shape=shape, guarantee_time=0.5, effect=np.log(0.6), **effect_of(pieces)
+    )
     rng = np.random.default_rng(1)
     need = rng.exponential(size=(2, 200)).clip(1e-4, 1.0)
-    about = {
-        "added": rng.normal(0.0, 0.3, need.shape),
-        "log_ratio": np.full(need.shape, np.log(0.6)),
-        "affected": rng.random(need.shape) < 0.5,
-    }
+    added, more = rng.normal(0.0, 0.3, need.shape), rng.normal(0.0, 0.2, need.shape)
+    arm = (rng.random(need.shape) < 0.5).astype(int)
     row = np.arange(2)
-    time = event_times(truth, row, about["added"], about["log_ratio"], about["affected"], need)
+    time = event_times(truth, row, added, np.log(0.6) + more, arm == 1, need)
+
+    def by_arm(function, at):
+        own = [function(truth, row, at, arm=name, added=added, effect_added=more) for name in ("control", "experimental")]
+        return np.where(arm == 1, own[1], own[0])
+
     reached = np.isfinite(time)
     assert reached.all() == (family.name != "mixture-cure")
-    at = cumulative_hazard(truth, row, time, **about)
+    at = by_arm(hazard_until, time)
     np.testing.assert_allclose(at[reached], need[reached], rtol=1e-9)
     assert (at[~reached] < need[~reached]).all()
     # The hazard is the slope of the cumulative hazard, away from the ends of pieces.
     inside = np.abs(time[..., None] - np.array([2.0, 5.0])).min(axis=-1) > 1e-3
     time = np.where(reached, time, 50.0)
     step = 1e-5 * time
-    up, down = (cumulative_hazard(truth, row, time + sign * step, **about) for sign in (1, -1))
+    up, down = (by_arm(hazard_until, time + sign * step) for sign in (1, -1))
     slope = (up - down) / (2 * step)
     far = inside & reached & (time > 0.6)
-    np.testing.assert_allclose(np.exp(log_hazard(truth, row, time, **about))[far], slope[far], rtol=1e-5)
+    np.testing.assert_allclose(np.exp(by_arm(log_hazard, time))[far], slope[far], rtol=1e-5)
     assert far.sum() > 100
     early = np.full(need.shape, 0.4)
-    assert (cumulative_hazard(truth, row, early, **about) == 0).all()
-    assert np.isneginf(log_hazard(truth, row, early, **about)).all()
+    assert (by_arm(hazard_until, early) == 0).all()
+    assert np.isneginf(by_arm(log_hazard, early)).all()
 
 
 def log_likelihood(kit, truth, table, *, follow_up=None, arms=None):

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sitewise.trial.conduct.arrivals import fill_arms, fill_choices
 from sitewise.trial.conduct.event_times import event_times
 from sitewise.trial.conduct.trials import Trials
-from sitewise.trial.forecast.hazards import cumulative_hazard
+from sitewise.trial.forecast.hazards import hazard_until
+from sitewise.trial.forecast.interim import ARMS
 from sitewise.trial.forecast.likelihood import Likelihood
 from sitewise.trial.plan.accrual import FollowUp
 from sitewise.trial.plan.arms import Arms
@@ -68,7 +69,8 @@ def completed(
     log_ratio = np.where(arm == 1, log_ratio, -log_ratio)
     affected = (arm == 1) == (truth.cohort_arm == "control")
     free = np.concatenate([likelihood.free, np.zeros(later.shape[1])])
-    begun = cumulative_hazard(truth, row, free[None, :], added=added, log_ratio=log_ratio, affected=affected)
+    by_arm = [hazard_until(truth, row, free[None, :], arm=own, added=added, effect_added=own_effect) for own in ARMS]
+    begun = np.where(arm == 1, by_arm[1], by_arm[0])
     time = event_times(truth, row, added, log_ratio, affected, begun + rng.standard_exponential(begun.shape))
     if truth.effect.cured > 0:
         cured = truth.effect.cured

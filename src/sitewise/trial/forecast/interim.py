@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from sitewise.problems import Problems, TrialError, listed, nearest
 from sitewise.trial.plan.accrual import Accrual
+from sitewise.trial.truth.hazards import Arm
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 UNKNOWN = -1
 """Code of an arm that the table does not say."""
-ARMS = ("control", "experimental")
+ARMS: tuple[Arm, Arm] = ("control", "experimental")
+"""By code."""
 NEEDED = ("site", "enrolled", "time", "event", "ended")
 ROUNDING = 1e-9
 """By how much, relative to the data cut, sums of times may exceed it."""

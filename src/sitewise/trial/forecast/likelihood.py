@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.trial.conduct.simulate import enriched
-from sitewise.trial.forecast.hazards import cumulative_hazard, log_hazard
-from sitewise.trial.forecast.interim import UNKNOWN, InterimData
+from sitewise.trial.forecast.hazards import hazard_until, log_hazard
+from sitewise.trial.forecast.interim import ARMS, UNKNOWN, InterimData
 from sitewise.trial.plan.accrual import FollowUp
 from sitewise.trial.plan.arms import Arms
 from sitewise.trial.truth.truth import Truth
@@ -96,12 +96,6 @@ class Likelihood:
         kinds = tuple(_kinds(truth, data, arms))
         return cls(truth, data, enriched(truth, arms), kinds, free, step is None, row, effect_added)
 
-    def log_ratio(self, draws: Codes, arm: int) -> tuple[Floats, bool]:
-        """Return the log of what multiplies hazards in an arm, shape (D, J), and whether it is not the cohort's arm."""
-        log_ratio = self.truth.effect.log_hazard_ratio[self.row[draws], None] + self.effect_added[draws]
-        affected = ("control", "experimental")[arm] != self.truth.cohort_arm
-        return (log_ratio if arm == 1 else -log_ratio), affected
-
     def of_kind(self, kind: Kind, draws: Codes, site_added: Floats) -> Floats:
         """Return the log likelihood of a kind's patients, with the kind's share.
 
@@ -120,20 +114,17 @@ class Likelihood:
         """
         row, who = self.row[draws], kind.patients
         site = self.data.site[who]
-        log_ratio, affected = self.log_ratio(draws, kind.arm)
-        about = {
-            "added": site_added[:, site, :] + self.truth.index[row, kind.profile][:, None, None],
-            "log_ratio": log_ratio[:, site, None],
-        }
+        added = site_added[:, site, :] + self.truth.index[row, kind.profile][:, None, None]
+        more, arm = self.effect_added[draws][:, site, None], ARMS[kind.arm]
         time, free = self.data.time[None, who, None], self.free[None, who, None]
         event = self.data.event[None, who, None]
         cured = self.truth.effect.cured if kind.arm == 1 else 0.0
-        hazard = cumulative_hazard(self.truth, row, free, affected=affected, **about)
+        hazard = hazard_until(self.truth, row, free, arm=arm, added=added, effect_added=more)
         with np.errstate(divide="ignore", invalid="ignore"):
             if self.exact:
-                happened = log_hazard(self.truth, row, time, affected=affected, **about) - hazard
+                happened = log_hazard(self.truth, row, time, arm=arm, added=added, effect_added=more) - hazard
             else:
-                until = cumulative_hazard(self.truth, row, time, affected=affected, **about)
+                until = hazard_until(self.truth, row, time, arm=arm, added=added, effect_added=more)
                 # Where survival is zero already the difference is of two infinite numbers.
                 within = np.where(until > hazard, until - hazard, 0.0)
                 happened = np.log(-np.expm1(-within)) - hazard
