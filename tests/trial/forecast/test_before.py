@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom, gamma, nbinom, poisson
@@ -215,6 +217,13 @@ def test_site_spread_widens_the_interval_of_events(kit):
     kit.near(counts, mean)
     variance_near(kit, counts, variance)
     assert variance > 3 * mean * (1 - mean / 50)
+
+
+def test_extrapolation_is_noted(kit):
+    truth = replace(rate_truth(kit), follow_up=25.0)
+    good = {"arms": Arms("single-arm", 20), "accrual": Accrual(sites=1, rate=1.0), "looks": FINAL, "trials": 20, "seed": 1}
+    noted = [forecast(truth, follow_up=FollowUp(close=30.0, longest=longest), **good).notes for longest in (None, 26.0, 25.0)]
+    assert [any("later than 25 months after enrolment" in note for note in notes) for notes in noted] == [True, True, False]
 
 
 def test_what_is_impossible_is_refused(kit):

@@ -71,7 +71,7 @@ def forecast(
         times=moments,
         prob=prob,
         time_unit=truth.time_unit,
-        notes=truth.notes,
+        notes=notes_of(truth, follow_up),
     )
 
 
@@ -80,3 +80,14 @@ def checked_looks(looks: tuple[Look, ...], arms: Arms, follow_up: FollowUp) -> N
     problems = Problems()
     check_looks(looks, patients=arms.patients, close=follow_up.close, problems=problems)
     problems.raise_if_any(TrialError, "The forecast")
+
+
+def notes_of(truth: Truth, follow_up: FollowUp) -> tuple[str, ...]:
+    """Return what was done to the truth, and whether survival is extrapolated beyond what its cohort showed."""
+    longest = follow_up.close if follow_up.longest is None else min(follow_up.close, follow_up.longest)
+    if longest <= truth.follow_up:
+        return truth.notes
+    beyond = (
+        f"Events later than {truth.follow_up:g} {truth.time_unit} after enrolment are extrapolated: no patient of the cohort"
+    )
+    return (*truth.notes, f"{beyond} was observed so long.")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sitewise.problems import TrialError
 from sitewise.trial.conduct.held import look_times
-from sitewise.trial.forecast.before import checked_looks
+from sitewise.trial.forecast.before import checked_looks, notes_of
 from sitewise.trial.forecast.completion import completed
 from sitewise.trial.forecast.interim import InterimData
 from sitewise.trial.forecast.likelihood import Likelihood
@@ -119,7 +119,7 @@ def forecast_from(
         cut=data.cut,
         effective_sample_size=ess,
         site_rates=rates_table(accrual, data, patients=arms.patients, prob=prob),
-        notes=(*truth.notes, *_notes(data, survival)),
+        notes=(*notes_of(truth, follow_up), *_notes(data, survival)),
     )
 
 
