@@ -37,9 +37,11 @@ def fill_arrivals(rates, opening, full, cap, longest, breaks, waiting, place, en
     rates : ndarray, shape (M, J)
         Rates of the sites when fully running.
     opening, full : ndarray, shape (J,)
-        Times at which sites open and are fully running.
-    cap, longest
-        Of :class:`sitewise.trial.plan.Accrual`; no cap is a number above N, no end is infinite.
+        Times at which sites open and are fully running; negative of sites that are already.
+    cap : ndarray of int, shape (J,)
+        Most patients of each site; no cap is a number above N.
+    longest : float
+        Of :class:`sitewise.trial.plan.Accrual`; no end is infinite.
     breaks : ndarray
         Times at which intensities change their form, ascending.
     waiting, place : ndarray, shape (M, N)
@@ -62,7 +64,7 @@ def fill_arrivals(rates, opening, full, cap, longest, breaks, waiting, place, en
                 end = breaks[piece] if piece < breaks.size else np.inf
                 level, slope = 0.0, 0.0
                 for j in range(sites):
-                    if count[j] < cap:
+                    if count[j] < cap[j]:
                         own, own_slope = intensity(j, t, rate, opening, full)
                         level += own
                         slope += own_slope
@@ -87,12 +89,12 @@ def fill_arrivals(rates, opening, full, cap, longest, breaks, waiting, place, en
                 continue
             total = 0.0
             for j in range(sites):
-                if count[j] < cap:
+                if count[j] < cap[j]:
                     total += intensity(j, t, rate, opening, full)[0]
             wanted = place[m, i] * total
             chosen = -1
             for j in range(sites):
-                if count[j] < cap:
+                if count[j] < cap[j]:
                     own = intensity(j, t, rate, opening, full)[0]
                     if own > 0.0:
                         chosen = j

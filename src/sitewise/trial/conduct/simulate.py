@@ -138,7 +138,7 @@ def _arrivals(accrual: Accrual, streams: Streams, patients: int, factor: float) 
         rates = rates * streams.gamma(Purpose.SITE_RATE, accrual.rate_shape, sites)
     opening, full = accrual.openings, accrual.openings + accrual.ramp
     breaks = np.unique(np.concatenate([opening, full]))
-    cap = patients + 1 if accrual.cap is None else accrual.cap
+    cap = np.full(sites, patients + 1 if accrual.cap is None else accrual.cap)
     longest = np.inf if accrual.longest is None else accrual.longest
     waiting = streams.exponential(Purpose.ARRIVAL, patients)
     fill_arrivals(np.ascontiguousarray(rates), opening, full, cap, longest, breaks, waiting, place, enrolled, site)
