@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -52,7 +54,7 @@ def agreement_of(
         model = analysis
         if not isinstance(model, Hierarchical):
             model = Hierarchical(
-                design.analysis,
+                replace(design.analysis, method="hierarchical"),
                 randomised=design.arms.randomised,
                 groups=groups,
                 sites=design.accrual.sites,

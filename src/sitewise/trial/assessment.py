@@ -20,7 +20,7 @@ from sitewise.trial.campaign.worlds import World, null_worlds, worlds_of
 from sitewise.trial.forecast import Forecast, forecast
 from sitewise.trial.operating.calibrated import Thresholds, thresholds_for
 from sitewise.trial.operating.characteristics import operating_characteristics
-from sitewise.trial.operating.decide import Decisions, Outcome, decide
+from sitewise.trial.operating.decisions import Decisions, Outcome, decide
 from sitewise.trial.operating.size import Evaluate, Vary, resized, success_ceiling
 from sitewise.trial.operating.traces import example_trials
 from sitewise.trial.plan.design import TrialDesign

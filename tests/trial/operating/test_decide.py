@@ -16,7 +16,7 @@ from sitewise.trial.analysis.analysis import FAILED, NOT_ESTIMABLE, OK
 from sitewise.trial.campaign import TrialResults, World
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.operating import Outcome, decide, operating_characteristics, thresholds_of
-from sitewise.trial.operating.decide import predictive_probability
+from sitewise.trial.operating.decisions import predictive_probability
 from sitewise.trial.plan import Criterion
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.plan.truth import Effect

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 from sitewise.problems import TrialError
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
-from sitewise.trial.operating.decide import SUCCESS, thresholds_of
+from sitewise.trial.operating.decisions import SUCCESS, thresholds_of
 from sitewise.trial.plan.simulation import CalibrationPlan
 from sitewise.trial.sequential.bounds import efficacy_bounds
 from sitewise.trial.sequential.calibration import Calibration, calibrate

@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from sitewise.trial.analysis.analysis import NOT_ESTIMABLE
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
-from sitewise.trial.operating.decide import Decisions, Outcome, decide
+from sitewise.trial.operating.decisions import Decisions, Outcome, decide
 from sitewise.trial.plan.criteria import Criterion
 
 Floats = NDArray[np.float64]

@@ -7,7 +7,7 @@ import pandas as pd
 
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
-from sitewise.trial.operating.decide import Decisions, Outcome
+from sitewise.trial.operating.decisions import Decisions, Outcome
 
 COLUMNS = (
     "scenario",
