@@ -134,6 +134,5 @@ def _show(console: Console, found: Assessment) -> None:
 
 
 def _cell(own: pd.DataFrame, name: str) -> str:
-    row = own.loc[name]
-    value, mcse = float(row["value"]), float(row["mcse"])
+    value, mcse = (float(own[column].to_dict()[name]) for column in ("value", "mcse"))
     return f"{value:.3f} ({mcse:.3f})" if name in ("success", "futility") else f"{value:.1f}"

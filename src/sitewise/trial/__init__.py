@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sitewise.trial.conduct import Trials as Trials
     from sitewise.trial.conduct import look_times as look_times
     from sitewise.trial.conduct import simulate_trials as simulate_trials
-    from sitewise.trial.conduct import snapshot as snapshot
+    from sitewise.trial.conduct.snapshot import snapshot as snapshot
     from sitewise.trial.forecast import Forecast as Forecast
     from sitewise.trial.forecast import InterimData as InterimData
     from sitewise.trial.forecast import forecast_from as forecast_from
