@@ -148,7 +148,8 @@ def _effective(table: pd.DataFrame) -> StackCheck:
 
 
 def _divergences(members: Sequence[Member]) -> StackCheck:
-    shares = [member.verdict[DIVERGENCES].value for member in members if member.verdict is not None]
+    verdicts = [member.verdict for member in members if member.verdict is not None]
+    shares = [check.value for verdict in verdicts for check in verdict.checks if check.name == DIVERGENCES]  # of NUTS only
     value = float(np.mean(shares)) if shares else 0.0
     level = THRESHOLDS[DIVERGENCES].level(value)
     text = f"{100 * value:.2g} % of draws diverged."

@@ -25,6 +25,7 @@ from sitewise.trial.plan.cohorts import BorrowingPlan
 from sitewise.trial.plan.criteria import ALL
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.truth.benchmark import Benchmark
+from sitewise.trial.truth.changes import restricted
 from sitewise.trial.truth.plan_truth import benchmark_of, cohort_truth, truth_of
 from sitewise.trial.truth.truth import Truth
 
@@ -112,19 +113,20 @@ def cohorts_of(design: TrialDesign, /, *, folder: Path = Path(), report: Report 
     """
     seed = design.simulation.seed
     truth = truth_of(design.truth, folder=folder, time_unit=design.time_unit, seed=seed)
-    for item in design.criterion:
-        if item.group != ALL and item.group not in truth.groups:
-            raise TrialError(
-                f"Criterion '{item.name}' is about risk group '{item.group}', which the truth has not. "
-                f"{nearest(item.group, truth.groups)}"
-            )
     unknown = [name for name in design.arms.enrich if name not in truth.groups]
     if unknown:
         raise TrialError(f"arms.enrich names {listed(unknown)}, which the truth has not. {nearest(unknown[0], truth.groups)}")
+    if design.arms.enrich:
+        truth = restricted(truth, design.arms.enrich)
+    for item in design.criterion:
+        if item.group != ALL and item.group not in truth.groups:
+            raise TrialError(
+                f"Criterion '{item.name}' is about risk group '{item.group}', which the trial has not. "
+                f"{nearest(item.group, truth.groups)}"
+            )
     benchmark = None
     if design.benchmark is not None:
-        read = benchmark_of(design.benchmark, like=truth, folder=folder, time_unit=design.time_unit, seed=seed)
-        benchmark = replace(read, cohort=_with_groups(read.cohort, truth))
+        benchmark = benchmark_of(design.benchmark, like=truth, folder=folder, time_unit=design.time_unit, seed=seed)
     if design.borrowing is None:
         return Cohorts(truth, benchmark)
     history = _history(design.borrowing, design, truth, folder)
@@ -148,18 +150,7 @@ def _history(plan: BorrowingPlan, design: TrialDesign, truth: Truth, folder: Pat
         like=truth,
         seed=design.simulation.seed,
     )
-    return Benchmark(_with_groups(cohort, truth))
-
-
-def _with_groups(cohort: Truth, truth: Truth) -> Truth:
-    """Return a cohort whose risk groups are in the trial's order, others last, so that positions mean the same in both."""
-    lacking = [name for name in truth.groups if name not in cohort.groups]
-    if lacking:
-        raise TrialError(f"The analysis's cohort has no risk group {listed(lacking)}; it has {listed(cohort.groups)}.")
-    names = (*truth.groups, *(name for name in cohort.groups if name not in truth.groups))
-    order = np.argsort([names.index(profile.group) for profile in cohort.profiles], kind="stable")
-    profiles = tuple(cohort.profiles[place] for place in order)
-    return replace(cohort, profiles=profiles, index=cohort.index[:, order], shares=cohort.shares[:, order])
+    return Benchmark(cohort)
 
 
 def method_of(plan: BorrowingPlan, /) -> Borrowing:

@@ -9,17 +9,23 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.inference.engine import Report, silent
+from sitewise.inference.result import installed_versions
 from sitewise.problems import TrialError
 from sitewise.trial.analysis.analysis import Analysis
 from sitewise.trial.campaign.block import Arrays, BlockJob, do_block, jobs_of
 from sitewise.trial.campaign.results import TrialResults, results_of
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.plan.design import TrialDesign
+from sitewise.trial.truth.truth import Truth
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
 
 RECORD = "campaign.json"
 WAITING = 2
@@ -99,20 +105,30 @@ def run_campaign(
 
 
 def fingerprint(design: TrialDesign, worlds: Sequence[World], analysis: Analysis, *, trials: int, seed: int) -> str:
-    """Return what tells a campaign from others: design, truths, analysis, number and seed."""
+    """Return what tells a campaign from others: version, design, truths, analysis and its cohorts, number and seed."""
     found = hashlib.sha256()
-    for text in (design.hash, repr(type(analysis)), analysis.name, str(trials), str(seed)):
+    for text in (installed_versions().get("sitewise", ""), design.hash, analysis.name, str(trials), str(seed)):
         found.update(text.encode())
     for world in worlds:
-        truth = world.truth
-        arrays = (*truth.shape, truth.log_scale, truth.index, truth.shares, truth.site_sd, truth.effect.log_hazard_ratio)
-        found.update(
-            f"{world.name} {world.null} {world.accrual_factor} {truth.family!r} {truth.profiles} {truth.cohort_arm}".encode()
-        )
-        found.update(f"{truth.guarantee_time} {truth.effect.cured} {truth.effect.site_sd}".encode())
-        for array in (*arrays, truth.effect.starts, truth.effect.weights, world.true_values):
-            found.update(np.ascontiguousarray(array).tobytes())
+        found.update(f"{world.name} {world.null} {world.accrual_factor}".encode())
+        _add(found, world.truth)
+        found.update(np.ascontiguousarray(world.true_values).tobytes())
+    for role in ("benchmark", "history"):
+        cohort = getattr(analysis, role, None)
+        if cohort is not None:
+            found.update(f"{role} {cohort.known}".encode())
+            _add(found, cohort.cohort)
     return found.hexdigest()
+
+
+def _add(found: Hash, truth: Truth) -> None:
+    """Add all that makes a truth to a hash."""
+    found.update(f"{truth.family!r} {truth.profiles} {truth.cohort_arm} {truth.guarantee_time}".encode())
+    effect = truth.effect
+    found.update(f"{effect.cured} {effect.site_sd}".encode())
+    arrays = (*truth.shape, truth.log_scale, truth.index, truth.shares, truth.site_sd)
+    for array in (*arrays, effect.log_hazard_ratio, effect.starts, effect.weights):
+        found.update(np.ascontiguousarray(array).tobytes())
 
 
 @contextmanager

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sitewise.problems import TrialError
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.plan.scenarios import TrialScenario
 from sitewise.trial.plan.truth import Effect
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.bounds import shift_to_bound
+from sitewise.trial.truth.changes import with_drift
 from sitewise.trial.truth.true_values import true_value
 from sitewise.trial.truth.truth import Truth
 
@@ -85,15 +85,9 @@ def world_of(design: TrialDesign, truth: Truth, scenario: TrialScenario, *, benc
         made = made.with_effect(Effect(hazard_ratio=1.0) if scenario.hazard_ratio == 1.0 else effect)
     if scenario.site_sd is not None:
         made = made.with_site_sd(scenario.site_sd)
-    if scenario.drift:
-        made = replace(made, index=made.index + scenario.drift, notes=(*made.notes, f"Drift of {scenario.drift:g} added."))
+    made = with_drift(made, scenario.drift)
     if scenario.at_bound:
         criterion = next(item for item in design.criterion if item.name == scenario.at_bound)
-        if criterion.estimand == "hazard_ratio":
-            raise TrialError(
-                f"Scenario '{scenario.name}' puts '{criterion.name}', a hazard ratio, at its bound: give hazard_ratio = "
-                f"{criterion.bound:g} instead."
-            )
         made = shift_to_bound(made, criterion, benchmark=benchmark)
     values = [_true(made, item, benchmark) for item in design.criterion]
     return World(scenario.name, made, scenario.null, scenario.accrual_factor, np.column_stack(values))

@@ -212,7 +212,7 @@ def test_the_analysis_of_a_plan(book, randomised):
         for method in ("conjugate", "log-rank", "cox")
     ]
     assert made == [
-        Conjugate(adjust=("site",), treatment=PRIOR, benchmark=benchmark, randomised=randomised),
+        Conjugate(adjust=("site",), treatment=PRIOR, benchmark=benchmark, randomised=randomised, estimate="cox"),
         LogRank(adjust=("site",), benchmark=benchmark, randomised=randomised),
         Cox(adjust=("site",), benchmark=benchmark, randomised=randomised),
     ]
