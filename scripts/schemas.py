@@ -8,9 +8,10 @@ from pathlib import Path
 from sitewise.evidence import Evidence
 from sitewise.records import json_schema
 from sitewise.simulate import Scenario
+from sitewise.trial import TrialDesign
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PUBLISHED = {"evidence": Evidence, "scenario": Scenario}
+PUBLISHED = {"evidence": Evidence, "scenario": Scenario, "trial": TrialDesign}
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ except PackageNotFoundError:  # a source tree that is not installed
 
 if TYPE_CHECKING:
     from sitewise import simulate as simulate
+    from sitewise import trial as trial
     from sitewise.cli.study import Study as Study
     from sitewise.cli.study import read_study as read_study
     from sitewise.cohort import Cohort as Cohort
@@ -140,7 +141,15 @@ _HOME = {
         "PiecewiseExponential",
         "Weibull",
     ),
-    "sitewise.problems": ("CohortError", "EvidenceError", "ScenarioError", "SitewiseError", "SpecError", "StudyError"),
+    "sitewise.problems": (
+        "CohortError",
+        "EvidenceError",
+        "ScenarioError",
+        "SitewiseError",
+        "SpecError",
+        "StudyError",
+        "TrialError",
+    ),
     "sitewise.models": (
         "R2D2",
         "Exchangeable",
@@ -248,12 +257,12 @@ _HOME = {
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["__version__", "simulate", *_MODULE_OF]
+__all__ = ["__version__", "simulate", "trial", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "simulate":  # a package that is also the function, see there
-        return import_module("sitewise.simulate")
+    if name in ("simulate", "trial"):  # packages; the first is also the function, see there
+        return import_module(f"sitewise.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'sitewise' has no attribute '{name}'")
     value = getattr(import_module(_MODULE_OF[name]), name)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sitewise.inference.engine import Report
-    from sitewise.trial.assess import Assessment
+    from sitewise.trial.assessment import Assessment
     from sitewise.trial.operating.size import Solution
     from sitewise.trial.plan.design import TrialDesign
 
@@ -50,7 +50,7 @@ def run_design(trial: str, out: Path, asked: Asked) -> int:
     workers = asked.workers or os.cpu_count() or 1
     with _progress(console) as report:
         from sitewise.report.trial_write import write_assessment
-        from sitewise.trial.assess import assess
+        from sitewise.trial.assessment import assess
 
         found = assess(design, folder=path.parent, workers=workers, keep=asked.keep, report=report)
         solution = _solution(found, asked, workers, report) if asked.solve is not None else None
@@ -101,7 +101,7 @@ def _value(text: str) -> Any:
 
 
 def _solution(found: Assessment, asked: Asked, workers: int, report: Report) -> Solution:
-    from sitewise.trial.assess import evaluator
+    from sitewise.trial.assessment import evaluator
     from sitewise.trial.operating.size import Vary, smallest_size
 
     design = found.design

@@ -140,6 +140,21 @@ def test_what_is_spent_is_what_was_to_be_spent():
         np.testing.assert_allclose(spent, spending.cumulative(information, total=0.02), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    ("information", "spent"),
+    [
+        ([1.0, 1.002, 2.0], (0.02, 0.02 + 1e-10, 0.025)),  # the tail of the second look is short and steep
+        ([1.0, 1.002, 1.004, 5.0], (0.3, 0.3 + 1e-30, 0.4, 0.45)),
+        ([0.01, 0.5, 1.0], (1e-250, 1e-20, 0.025)),
+        ([1.0, 2.0], (0.2, 0.999)),  # nearly everything is left to the second look
+    ],
+)
+def test_hard_tails_are_solved_for(information, spent):
+    bounds = efficacy_bounds(information, spending=StatedSpending(spent), alpha=spent[-1])
+    found = crossing_probabilities(information, bounds).efficacy
+    np.testing.assert_allclose(found, np.diff(spent, prepend=0.0), rtol=1e-8)
+
+
 def test_a_look_that_spends_nothing_has_no_bound():
     bounds = efficacy_bounds([1, 2, 3], spending=StatedSpending((0.0, 0.01, 0.025)), alpha=0.025)
     assert bounds[0] == np.inf

@@ -142,8 +142,8 @@ def test_predictive_probability_of_a_single_arm_in_closed_form(bar):
     """Exponential times, all entered together, d events in time at risk Y at the look, the end at D events, a flat prior.
 
     Spacings of ordered exponential times make the further time at risk a gamma of D - d over the rate (Epstein & Sobel 1953,
-    JASA 48:486), and the rate is a gamma of d over Y: their ratio to Y is beta prime. Success is a final posterior probability above
-    .9 of a rate below the bar.
+    JASA 48:486), and the rate is a gamma of d over Y: their ratio to Y is beta prime. Success is a final posterior
+    probability above .9 of a rate below the bar.
     """
     rng, patients, target, sets = np.random.default_rng(8), 60, 45, 8000
     time = rng.exponential(10.0, patients)

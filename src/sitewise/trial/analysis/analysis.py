@@ -25,11 +25,11 @@ class Analysed:
     ----------
     probability : ndarray, shape (M, C)
         Posterior probability of each criterion's statement, or for a classical test one minus the one-sided p value; not a
-        number where the status is not OK. Predictive criteria are not filled here.
+        number where it could not be had. Predictive criteria are not filled here.
     estimate, sd : ndarray, shape (M, C)
         Of the criterion's estimand: log hazard ratio, survival, restricted mean or log median, or the difference asked for.
     status : ndarray of int, shape (M,)
-        OK, NOT_ESTIMABLE or FAILED.
+        OK; NOT_ESTIMABLE where the data say nothing of one statement or more; FAILED where the method did not succeed.
     more : dict of str to ndarray, shape (M,)
         Further numbers of the method: ``information``, ``importance_ess``, ...
     """

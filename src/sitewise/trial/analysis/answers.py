@@ -69,7 +69,8 @@ def members(seen: Snapshot, group: str, /, *, arm: int | None = None) -> NDArray
         return chosen
     if group not in seen.groups:
         raise TrialError(f"A criterion is about the risk group '{group}'. The trial has: {listed(seen.groups)}.")
-    return np.logical_and(chosen, seen.group == seen.groups.index(group))
+    found: NDArray[np.bool_] = chosen & (seen.group == seen.groups.index(group))
+    return found
 
 
 def strata(seen: Snapshot, adjust: Sequence[str], /) -> tuple[NDArray[np.int64], int]:

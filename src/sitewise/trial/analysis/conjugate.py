@@ -13,6 +13,7 @@ from sitewise.classical.ordering import Ordered
 from sitewise.problems import TrialError
 from sitewise.trial.analysis.analysis import Analysed, Floats
 from sitewise.trial.analysis.answers import Answer, Comparator, assembled, members
+from sitewise.trial.analysis.cox import cox_log_hazard_ratio
 from sitewise.trial.analysis.kaplan_meier import curve_answer
 from sitewise.trial.analysis.log_rank import compare_arms
 from sitewise.trial.analysis.one_sample import CONTROL, EXPERIMENTAL, against_benchmark, arm_log_hazards
@@ -109,10 +110,14 @@ class LogHazardRatio:
 class Conjugate:
     """A normal prior of the log hazard ratio and a normal likelihood: Peto's (O - E) / V with standard error 1 / sqrt(V).
 
+    Peto's estimate is biased where arms are of unequal size and the ratio is far from 1
+    (:attr:`~sitewise.trial.analysis.log_rank.ArmsCompared.log_hazard_ratio`); there the estimate of Cox regression and its
+    standard error can stand in its place.
+
     A single arm's log hazard ratio is log(O / E) against the benchmark, with standard error sqrt(1 / O + sd^2) or, where the
-    benchmark is treated as known, 1 / sqrt(O). Where an arm of a randomised trial borrows, the arms' log hazards against the
-    benchmark take the place of the log-rank comparison (strata of sites are then not adjusted for; risk groups are, by the
-    benchmark), the borrowing arm's gets its mixture posterior, and the treatment prior is applied to their difference.
+    benchmark is treated as known, 1 / sqrt(O). Where an arm of a randomised trial borrows, the arms' log hazards against that
+    cohort take the place of the log-rank comparison (strata of sites are then not adjusted for; risk groups are, by the
+    cohort), the borrowing arm's gets its mixture posterior, and the treatment prior is applied to their difference.
     Survival, restricted means and medians are by Kaplan-Meier with flat priors and borrow nothing. A hazard ratio of a risk
     group is that of its patients only.
 
@@ -123,13 +128,17 @@ class Conjugate:
     treatment : NormalPrior, optional
         Prior of the log hazard ratio; absent: flat.
     benchmark : Comparator, optional
-        The cohort that an arm is held against or borrows.
+        The cohort that an arm is held against.
     borrowing : Borrows, optional
-        How an arm borrows it.
+        How an arm borrows a cohort.
     borrow_to : {"experimental", "control"}
         Which arm.
+    history : Comparator, optional
+        The cohort that it borrows; absent: the benchmark.
     randomised : bool
         Whether there is a control arm.
+    estimate : {"log-rank", "cox"}
+        What the likelihood of a randomised trial without borrowing is made of.
 
     Raises
     ------
@@ -142,15 +151,21 @@ class Conjugate:
     benchmark: Comparator | None = None
     borrowing: Borrows | None = None
     borrow_to: Literal["experimental", "control"] = "experimental"
+    history: Comparator | None = None
     randomised: bool = True
+    estimate: Literal["log-rank", "cox"] = "log-rank"
 
     def __post_init__(self) -> None:
         if self.borrow_to not in ("experimental", "control"):
             raise TrialError(f"borrow_to is {self.borrow_to!r}; it can be 'experimental' or 'control'.")
+        if self.estimate not in ("log-rank", "cox"):
+            raise TrialError(f"estimate is {self.estimate!r}; it can be 'log-rank' or 'cox'.")
         if self.borrowing is not None and not self.randomised:
             raise TrialError("A single arm cannot borrow the cohort that it is held against. Leave out the borrowing.")
-        if self.borrowing is not None and self.benchmark is None:
-            raise TrialError("An arm that borrows needs the cohort as benchmark. Give it, or leave out the borrowing.")
+        if self.borrowing is not None and self.history is None and self.benchmark is None:
+            raise TrialError(
+                "An arm that borrows needs the cohort as history or benchmark. Give it, or leave out the borrowing."
+            )
 
     @property
     def name(self) -> str:
@@ -161,8 +176,8 @@ class Conjugate:
         """Analyse trials at one look; ``seed`` and ``look`` have no influence.
 
         A trial is NOT_ESTIMABLE where the data say nothing of a statement, whatever the prior: no event with both arms at
-        risk in one stratum, a single or borrowing trial's arm without events, no events before the time asked for, or a time
-        beyond the last that was observed.
+        risk in one stratum; an arm without events where it is alone, in a trial that borrows, or in one fitted by Cox; no
+        events before the time asked for, or a time beyond the last that was observed.
 
         Raises
         ------
@@ -197,7 +212,11 @@ class Conjugate:
         """
         if self.borrowing is not None:
             return self._borrowed(seen, group, borrowing=self.borrowing)
-        if self.randomised:
+        if self.randomised and self.estimate == "cox":
+            adjust = self.adjust if group == ALL else tuple(item for item in self.adjust if item != "risk_group")
+            estimate, se = cox_log_hazard_ratio(seen, adjust=adjust, include=members(seen, group))
+            flat = _normal(estimate, se, more={"information": np.nan_to_num(se**-2.0)})
+        elif self.randomised:
             arms = compare_arms(seen, ordered, adjust=self.adjust, include=members(seen, group))
             flat = _normal(arms.log_hazard_ratio, arms.standard_error, more=arms.more)
         else:
@@ -211,7 +230,8 @@ class Conjugate:
         With the borrowing arm's log hazard psi and the log hazard ratio delta independent a priori this is exact: the other
         arm's log hazard is a shift of psi by delta, so that a flat prior of it times the prior of delta is their joint prior.
         """
-        estimates, se = arm_log_hazards(seen, self.benchmark, group=group)
+        cohort = self.benchmark if self.history is None else self.history
+        estimates, se = arm_log_hazards(seen, cohort, group=group)
         to, other, sign = (EXPERIMENTAL, CONTROL, 1.0) if self.borrow_to == "experimental" else (CONTROL, EXPERIMENTAL, -1.0)
         arm = borrowing.posterior(estimates[:, to], se[:, to])
         information = np.nan_to_num((se**2).sum(axis=1) ** -1.0)

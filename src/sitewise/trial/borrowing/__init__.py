@@ -2,8 +2,8 @@
 
 Everything is on the normal level: an arm's log hazard, estimated with a standard error, against a cohort's. ``methods``
 describes the ways of borrowing, ``priors`` makes each of them a mixture of normals, ``mixture`` updates and compares mixtures
-in thousands of trials at once, ``effective_sample_size`` counts the events they are worth, and ``design`` and ``drift`` say what becomes of
-power and error when the cohort is not what the trial's arm is.
+in thousands of trials at once, ``effective_sample_size`` counts the events they are worth, and ``design`` and ``drift`` say
+what becomes of power and error when the cohort is not what the trial's arm is.
 """
 
 from sitewise.trial.borrowing.design import BorrowingDesign, success_probability

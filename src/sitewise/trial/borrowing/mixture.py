@@ -98,7 +98,8 @@ class Mixture:
         share = np.broadcast_to(np.asarray(p, dtype=float), (len(self),))
         if not np.all((share > 0) & (share < 1)):
             raise TrialError("The share of a quantile must be inside (0, 1).")
-        each = self._centres() + self.sds * ndtri(share)[:, None]
+        with np.errstate(invalid="ignore"):  # a flat prior times 0
+            each = self._centres() + self.sds * ndtri(share)[:, None]
         if self.weights.shape[1] == 1:
             return np.asarray(each[:, 0])
         counted = self.weights > 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sitewise.trial.analysis.analysis import OK, Analysis
+from sitewise.trial.analysis.analysis import Analysis
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.conduct.held import look_times
 from sitewise.trial.conduct.simulate import simulate_trials
@@ -84,9 +84,8 @@ def do_block(job: BlockJob) -> Arrays:
         seen = snapshot(trials.some(rows), looks.calendar[rows, place], group_of_profile=group_of_profile, groups=groups)
         found = job.analysis.analyse(seen, design.criterion, seed=job.seed, look=place)
         kept["status"][rows, place] = found.status
-        good = (found.status == OK)[:, None]
         for name in ("probability", "estimate", "sd"):
-            kept[name][rows, place] = np.where(good, getattr(found, name), np.nan)
+            kept[name][rows, place] = getattr(found, name)
         for name, values in _counts(seen).items():
             kept[name][rows, place] = values
     return kept

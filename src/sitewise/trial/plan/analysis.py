@@ -53,6 +53,9 @@ class AnalysisPlan(Record):
     adjust: tuple[Literal["site", "risk_group"], ...] = ("site", "risk_group")
     """Random effects of sites and coefficients of risk groups (hierarchical); strata (log-rank, conjugate); strata of
     sites and coefficients of risk groups (cox)."""
+    estimate: Literal["cox", "log-rank"] = "cox"
+    """Of conjugate: the log hazard ratio's estimate: Cox's, or the log-rank's (O - E) / V, which is biased where the effect is
+    large and the allocation unequal."""
     treatment: NormalPrior = NormalPrior(0.0, 1.0)
     """Prior of the log hazard ratio of the treatment; not of the classical methods."""
     risk_groups: NormalPrior = NormalPrior(0.0, 1.0)

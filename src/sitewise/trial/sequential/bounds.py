@@ -9,15 +9,20 @@ from scipy.special import ndtri
 
 from sitewise.problems import TrialError
 from sitewise.trial.sequential.crossing import checked_information, crossing_probabilities
-from sitewise.trial.sequential.recursion import Continuation
+from sitewise.trial.sequential.recursion import too_close
+from sitewise.trial.sequential.recursion_kernels import POINTS, WEIGHTS, bounds_of_rows
 from sitewise.trial.sequential.spending import Spending
 
 Floats = NDArray[np.float64]
+LEAST = 1e-290
+"""Error below which a look spends nothing."""
 
 
 def increments(spending: Spending, information: Floats, /, *, total: float, planned: float) -> Floats:
-    """Return the error that each look spends, (K,); what a spending function takes back through rounding is zero."""
-    return np.maximum(np.diff(spending.cumulative(information / planned, total=total), prepend=0.0), 0.0)
+    """Return the error that each look spends, (K,); what is lost in rounding is zero."""
+    spent = np.diff(spending.cumulative(information / planned, total=total), prepend=0.0)
+    # Below the least the tail of a normal distribution is no longer a double with all its digits.
+    return np.where(spent < LEAST, 0.0, spent)
 
 
 def efficacy_bounds(
@@ -59,26 +64,19 @@ def efficacy_bounds(
     lower = np.full(looks.shape[-1], -np.inf) if futility is None else np.asarray(futility, dtype=float)
     if lower.shape != (looks.shape[-1],):
         raise TrialError(f"There are {lower.size} futility bounds for {looks.shape[-1]} looks. Give one for each look.")
+    for row in rows:
+        checked_information(row)
+    spent = np.array([increments(spending, row, total=alpha, planned=row[-1] if planned is None else planned) for row in rows])
     found = np.empty_like(rows)
-    for number, row in enumerate(rows):
-        row = checked_information(row)
-        spent = increments(spending, row, total=alpha, planned=row[-1] if planned is None else planned)
-        found[number] = _solved(row, spent, lower)
+    close = bounds_of_rows(rows, spent, lower, POINTS, WEIGHTS, found)
+    if close >= 0:
+        raise too_close(rows[close, int(np.argmin(np.diff(rows[close]) / rows[close, 1:])) + 1])
+    crossed = np.argwhere(~(found[:, :-1] > lower[:-1]))
+    if crossed.size:
+        raise TrialError(f"At look {crossed[0, 1] + 1} the futility bound lies above the efficacy bound. Lower it.")
+    if not np.all(found[:, -1] > -np.inf):
+        raise TrialError("Futility has stopped so many trials that alpha cannot be spent. Lower its bounds.")
     return np.asarray(found[place.ravel()].reshape(looks.shape))
-
-
-def _solved(looks: Floats, spent: Floats, lower: Floats) -> Floats:
-    bounds = np.empty(looks.size)
-    state = Continuation.start()
-    for look, information in enumerate(looks):
-        bounds[look] = state.upper_bound(information, spent[look])
-        if not bounds[look] > lower[look] and look + 1 < looks.size:
-            raise TrialError(f"At look {look + 1} the futility bound lies above the efficacy bound. Lower it.")
-        if not bounds[look] > -np.inf:
-            raise TrialError(f"At look {look + 1} futility has stopped so many trials that alpha cannot be spent.")
-        if look + 1 < looks.size:
-            state = state.next(information, lower=lower[look], upper=bounds[look], following=looks[look + 1], means=np.zeros(1))
-    return bounds
 
 
 def wang_tsiatis_bounds(

@@ -12,21 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from sitewise.problems import TrialError
+from sitewise.trial.sequential.recursion_kernels import (
+    MOST_PANELS,
+    POINTS,
+    REACH,
+    WEIGHTS,
+    panels_between,
+    step,
+    upper_quantile,
+)
 
 Floats = NDArray[np.float64]
-REACH = 9.0
-"""Standard deviations around the mean beyond which a normal variable is taken never to be; the mass there is 1e-19."""
-NODES, WIDTH = 12, 2.0
-"""Nodes of a panel and its width in standard deviations of the narrowest density: exact to 1e-14."""
-POINTS, WEIGHTS = np.polynomial.legendre.leggauss(NODES)
-MOST_PANELS = 400
-FARTHEST = 38.0
-"""A z statistic beyond which the tail of the normal distribution is no longer a double."""
-ROOT_2_PI = float(np.sqrt(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,24 +78,20 @@ class Continuation:
 
     def upper_bound(self, information: float, probability: float, /, *, drift: float = 0.0) -> float:
         """Return the bound above which z lies with ``probability``: infinite for 0, minus infinity when less is left."""
-        if probability <= 0:
-            return np.inf
-        masses = self.masses(np.asarray(drift))
-        if masses.sum() <= probability:
-            return -np.inf
-        return _root(lambda bound: self._tail(information, bound, drift, masses, -1.0), probability, masses)
+        return self._bound(information, probability, drift, 1.0)
 
     def lower_bound(self, information: float, probability: float, /, *, drift: float) -> float:
         """Return the bound below which z lies with ``probability``: minus infinity for 0, infinite when less is left."""
+        return -self._bound(information, probability, drift, -1.0)
+
+    def _bound(self, information: float, probability: float, drift: float, side: float) -> float:
         if probability <= 0:
-            return -np.inf
+            return np.inf
         masses = self.masses(np.asarray(drift))
         if masses.sum() <= probability:
-            return np.inf
-        return -_root(lambda bound: self._tail(information, -bound, drift, masses, 1.0), probability, masses)
-
-    def _tail(self, information: float, bound: float, drift: float, masses: Floats, sign: float) -> float:
-        return float((masses * ndtr(sign * self._standardised(information, bound, np.asarray(drift)))).sum())
+            return -np.inf
+        # The lower tail is the upper one of the mirrored statistic.
+        return float(upper_quantile(side * self.nodes, masses, self.information, information, side * drift, probability))
 
     def next(
         self, information: float, /, *, lower: float, upper: float, following: float | None, means: Floats
@@ -116,33 +111,20 @@ class Continuation:
         """
         added = information - self.information
         least = min(added, following - information) if following is not None else added
-        width = WIDTH * float(np.sqrt(least / information))
         low, high = max(lower, float(means.min()) - REACH), min(upper, float(means.max()) + REACH)
         if not low < high:
             return Continuation(information, np.zeros(0), np.zeros(0), self.reference)
-        panels = int(np.ceil((high - low) / width))
+        panels = panels_between(low, high, information, least)
         if panels > MOST_PANELS:
-            raise TrialError(
-                f"Two looks are too close: at information {information:g} one adds less than a thousandth. Join them into one."
-            )
-        half = (high - low) / panels / 2
-        centres = low + half * (2 * np.arange(panels) + 1)
-        nodes = (centres[:, None] + half * POINTS).ravel()
-        weights = np.tile(half * WEIGHTS, panels)
-        mean = (np.sqrt(self.information) * self.nodes + self.reference * added) / np.sqrt(information)
-        sd = np.sqrt(added / information)
-        density = np.exp(-0.5 * ((nodes[:, None] - mean) / sd) ** 2) @ self.mass / (sd * ROOT_2_PI)
-        return Continuation(information, nodes, weights * density, self.reference)
+            raise too_close(information)
+        nodes, mass = step(
+            self.nodes, self.mass, self.information, information, self.reference, low, high, panels, POINTS, WEIGHTS
+        )
+        return Continuation(information, nodes, mass, self.reference)
 
 
-def _root(tail, probability: float, masses: Floats) -> float:  # type: ignore[no-untyped-def]
-    """Return where a falling tail is ``probability``; on the log scale, on which tails are nearly parabolas."""
-    if masses.size == 0:
-        return np.nan
-    target = np.log(probability)
-
-    def excess(bound: float) -> float:
-        value = tail(bound)
-        return float(np.log(value) - target) if value > 0 else -1e3
-
-    return float(brentq(excess, -FARTHEST, FARTHEST, xtol=1e-13, rtol=1e-14))
+def too_close(information: float) -> TrialError:
+    """Return the error of looks that are too close to be integrated over."""
+    return TrialError(
+        f"Two looks are too close: at information {information:g} one adds less than a thousandth. Join them into one."
+    )

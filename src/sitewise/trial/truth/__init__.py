@@ -1,5 +1,10 @@
-"""What is true: joint draws of baseline, risk groups, site spread and treatment effect, or one stated truth."""
+"""What is true: joint draws of baseline, risk groups, site spread and treatment effect, or one stated truth.
 
+``from_posterior``, ``stated`` and ``storage`` make truths, ``changes`` alters them, ``plan_truth`` reads what TRIAL.toml says.
+``hazards`` and ``averages`` are their curves, from which ``true_values`` come, ``bounds`` and the ``benchmark``.
+"""
+
+from sitewise.trial.truth.benchmark import Benchmark as Benchmark
 from sitewise.trial.truth.truth import Profile as Profile
 from sitewise.trial.truth.truth import TrueEffect as TrueEffect
 from sitewise.trial.truth.truth import Truth as Truth

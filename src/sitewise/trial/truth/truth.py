@@ -2,69 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.families import Family
 from sitewise.problems import TrialError
-from sitewise.trial.plan.truth import Effect
+from sitewise.trial.plan.truth import Bias, Effect, PointTruth
+from sitewise.trial.truth.checks import check_truth
+from sitewise.trial.truth.effects import Profile as Profile
+from sitewise.trial.truth.effects import TrueEffect as TrueEffect
+
+if TYPE_CHECKING:
+    from sitewise.estimands import Population
+    from sitewise.models.fitted import Fitted
+    from sitewise.simulate import Scenario
+    from sitewise.studies.evidence_fit import EvidenceFit
 
 Floats = NDArray[np.float64]
 CohortArm = Literal["experimental", "control"]
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Patients who are alike.
-
-    Parameters
-    ----------
-    label : str
-        Their covariates in words.
-    group : str
-        Their risk group.
-    """
-
-    label: str
-    group: str
-
-
-@dataclass(frozen=True, eq=False)
-class TrueEffect:
-    """R draws of the treatment's effect, with its course in time.
-
-    Parameters
-    ----------
-    log_hazard_ratio : ndarray, shape (R,)
-        Experimental against control, where the effect is whole.
-    starts, weights : ndarray, shape (B,)
-        Times since enrolment at which pieces begin, the first 0, and the share of the log hazard ratio that acts in each.
-    cured : float
-        Share of patients whom the experimental treatment cures.
-    site_sd : float
-        Standard deviation of the log hazard ratio between sites.
-    """
-
-    log_hazard_ratio: Floats
-    starts: Floats
-    weights: Floats
-    cured: float = 0.0
-    site_sd: float = 0.0
-
-    @classmethod
-    def drawn(cls, effect: Effect, rows: int, /, *, rng: np.random.Generator) -> Self:
-        """Return draws of a described effect; without uncertainty all rows are equal."""
-        starts, weights = effect.pieces
-        standard = rng.standard_normal(rows)
-        return cls(effect.log_mean + effect.log_sd * standard, starts, weights, effect.cured, effect.site_sd)
-
-    @property
-    def proportional(self) -> bool:
-        """Whether one hazard ratio holds at all times."""
-        return bool(self.starts.size == 1 and self.weights[0] == 1 and self.cured == 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,23 +86,7 @@ class Truth:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        rows, profiles = self.log_scale.size, len(self.profiles)
-        if self.cohort_arm not in ("experimental", "control"):
-            raise TrialError(
-                f"cohort_arm is {self.cohort_arm!r}; say whose treatment the cohort's patients had: "
-                "'experimental' or 'control'."
-            )
-        shapes = {"index": self.index.shape, "shares": self.shares.shape}
-        wrong = [f"{name} {shape}" for name, shape in shapes.items() if shape != (rows, profiles)]
-        wrong += [f"shape {item.shape}" for item in self.shape if item.shape != (rows,)]
-        wrong += [f"site_sd {self.site_sd.shape}"] if self.site_sd.shape != (rows,) else []
-        wrong += [] if self.effect.log_hazard_ratio.shape == (rows,) else ["effect.log_hazard_ratio"]
-        if wrong:
-            raise TrialError(f"A truth of {rows} rows and {profiles} profiles has arrays of other sizes: {', '.join(wrong)}.")
-        if not np.allclose(self.shares.sum(axis=1), 1.0) or (self.shares < 0).any():
-            raise TrialError("The case mix of a truth must have shares of zero or more that sum to 1 in each row.")
-        if not (np.isfinite(self.log_scale).all() and np.isfinite(self.index).all() and (self.site_sd >= 0).all()):
-            raise TrialError("A truth has numbers that are not finite, or a negative site spread.")
+        check_truth(self)
 
     @property
     def rows(self) -> int:
@@ -159,6 +103,13 @@ class Truth:
         """Position of each profile's group in :attr:`groups`, shape (K,)."""
         return np.array([self.groups.index(profile.group) for profile in self.profiles])
 
+    @property
+    def sentence(self) -> str:
+        """What is taken as true, in plain words."""
+        from sitewise.trial.truth.sentences import truth_sentence
+
+        return truth_sentence(self)
+
     def with_effect(self, effect: Effect, /, *, seed: int = 0) -> Self:
         """Return the same world under another effect."""
         return replace(self, effect=TrueEffect.drawn(effect, self.rows, rng=np.random.default_rng(seed)))
@@ -168,3 +119,181 @@ class Truth:
         if site_sd < 0:
             raise TrialError(f"site_sd is {site_sd:g}; a standard deviation is zero or positive.")
         return replace(self, site_sd=np.full(self.rows, float(site_sd)))
+
+    def with_case_mix(self, case_mix: Mapping[str, float], /) -> Truth:
+        """Return the same world with stated shares of the risk groups; groups that are not named do not come."""
+        from sitewise.trial.truth.changes import with_case_mix
+
+        return with_case_mix(self, case_mix)
+
+    @classmethod
+    def from_posterior(
+        cls,
+        fit: Fitted | EvidenceFit,
+        /,
+        *,
+        cohort_arm: CohortArm,
+        effect: Effect,
+        groups: Population | None = None,
+        case_mix: Mapping[str, float] | None = None,
+        site_sd: float | None = None,
+        endpoint: str = "OS",
+        guarantee_time: Literal["drop", "keep"] = "drop",
+        guarantee_reason: str = "",
+        bias: Bias | None = None,
+        discount: float = 1.0,
+        rows: int | None = None,
+        seed: int = 0,
+    ) -> Truth:
+        """Return joint draws from the posterior of a cohort.
+
+        The effects of the cohort's own sites are left behind: a trial's sites are new ones, of which only the spread is known.
+        ``log_scale`` is that of a patient at the covariate means (of families that have no other scale there, of the reference
+        patient), and ``index`` what each profile adds to it.
+
+        Parameters
+        ----------
+        fit : FitResult or EvidenceFit
+            Of any engine; or the stacked fits of a paper's reconstructed cohorts, whose case mix then differs by row.
+        cohort_arm : {"experimental", "control"}
+            Which arm the cohort's patients are like: whose treatment they had.
+        effect : Effect
+            The experimental treatment's.
+        groups : Population, optional
+            Risk groups that divide the patients, such as ``RiskGroups.count_favourable``; default one group, ``everybody``, and
+            of stacked fits their own.
+        case_mix : mapping of str to float, optional
+            Share of each risk group among those who come; default as in the cohort.
+        site_sd : float, optional
+            Spread of the sites' log hazards; needed where the fit has no random sites, stated instead of estimated elsewhere.
+        endpoint : str
+            What the event is.
+        guarantee_time, guarantee_reason : str
+            ``"drop"``: the baseline counts from enrolment. ``"keep"`` needs the reason why nobody can have the event before.
+        bias : Bias, optional
+            How the trial's patients differ from the cohort's, on the log hazard scale.
+        discount : float
+            Share of the cohort's information that is trusted: the posterior's covariance is divided by it.
+        rows : int, optional
+            Draws, taken at random; default all.
+        seed : int
+            Of thinning, bias and effect.
+
+        Raises
+        ------
+        TrialError
+            When the fit's verdict is fail, it has parts that a truth cannot hold (slopes, shapes, further groupings, Student-t
+            sites), no spread of sites is known, or the groups do not divide the patients.
+        """
+        from sitewise.trial.truth.from_posterior import truth_from_posterior
+
+        return truth_from_posterior(
+            fit,
+            cohort_arm=cohort_arm,
+            effect=effect,
+            groups=groups,
+            case_mix=case_mix,
+            site_sd=site_sd,
+            endpoint=endpoint,
+            guarantee_time=guarantee_time,
+            guarantee_reason=guarantee_reason,
+            bias=bias,
+            discount=discount,
+            rows=rows,
+            seed=seed,
+        )
+
+    @classmethod
+    def point(
+        cls,
+        point: PointTruth,
+        /,
+        *,
+        cohort_arm: CohortArm,
+        effect: Effect,
+        endpoint: str = "OS",
+        time_unit: str = "months",
+        case_mix: Mapping[str, float] | None = None,
+        rows: int | None = None,
+        seed: int = 0,
+    ) -> Truth:
+        """Return the truth of stated numbers: 1000 rows where the effect is uncertain, else one.
+
+        Raises
+        ------
+        TrialError
+            When groups or sites have log hazard ratios and the baseline's hazards do not multiply.
+        """
+        from sitewise.trial.truth.stated import truth_of_point
+
+        return truth_of_point(
+            point,
+            cohort_arm=cohort_arm,
+            effect=effect,
+            endpoint=endpoint,
+            time_unit=time_unit,
+            case_mix=case_mix,
+            rows=rows,
+            seed=seed,
+        )
+
+    @classmethod
+    def from_scenario(
+        cls,
+        scenario: Scenario,
+        /,
+        *,
+        cohort_arm: CohortArm,
+        effect: Effect,
+        endpoint: str = "OS",
+        site_sd: float | None = None,
+        case_mix: Mapping[str, float] | None = None,
+        nodes: int = 8,
+        rows: int | None = None,
+        seed: int = 0,
+    ) -> Truth:
+        """Return the truth of a scenario's population: its combinations of levels with their shares are the profiles.
+
+        Its favourable factors define the risk groups; a numeric covariate has ``nodes`` values. ``site_sd`` stands instead of
+        the scenario's own spread of sites; ``rows`` are 1000 by default where the effect is uncertain, else one.
+
+        Raises
+        ------
+        TrialError
+            When the scenario's sites have no spread or its baseline's hazards do not multiply.
+        """
+        from sitewise.trial.truth.stated import truth_of_scenario
+
+        return truth_of_scenario(
+            scenario,
+            cohort_arm=cohort_arm,
+            effect=effect,
+            endpoint=endpoint,
+            site_sd=site_sd,
+            case_mix=case_mix,
+            nodes=nodes,
+            rows=rows,
+            seed=seed,
+        )
+
+    def save(self, path: str | Path, /) -> Path:
+        """Write the cohort's part as NetCDF: neither the effect nor the arm, which belong to a trial."""
+        from sitewise.trial.truth.storage import save_truth
+
+        return save_truth(self, path)
+
+    @classmethod
+    def load(
+        cls,
+        which: str | Path,
+        /,
+        *,
+        cohort_arm: CohortArm,
+        effect: Effect,
+        case_mix: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> Truth:
+        """Read what :meth:`save` wrote, or packaged draws by their id (``krog-20-04``); else a :class:`TrialError`."""
+        from sitewise.trial.truth.storage import load_truth
+
+        return load_truth(which, cohort_arm=cohort_arm, effect=effect, case_mix=case_mix, seed=seed)

@@ -174,7 +174,8 @@ def analysis_for(design: TrialDesign, cohorts: Cohorts, /) -> Analysis:
         groups=cohorts.truth.groups,
         sites=design.accrual.sites,
         time_unit=design.time_unit,
-        benchmark=cohorts.benchmark if cohorts.benchmark is not None else cohorts.history,
+        benchmark=cohorts.benchmark,
+        history=cohorts.history,
         borrowing=cohorts.borrows,
         borrow_to=design.borrowing.arm if design.borrowing is not None else "experimental",
     )
