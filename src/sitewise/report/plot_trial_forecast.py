@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from sitewise.report.page_parts import percent
 from sitewise.report.style import GREY, PALETTE, new_figure, plain
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 
 FANS = {"patients": PALETTE[0], "events": PALETTE[1]}
 SHOWN = ("accrual", "look")

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sitewise.report.style import GREY, PALETTE, new_figure
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.operating.size import Solution
 
 SURE = 1.96

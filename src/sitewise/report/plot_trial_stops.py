@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from sitewise.report.style import GREY, PALETTE, label_width, new_figure, plain
 from sitewise.report.trial_values import Values, nominal
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 
 GOOD, BAD, NEITHER, BROKEN = PALETTE[0], PALETTE[1], "#c9ccd0", PALETTE[6]
 SETS = {

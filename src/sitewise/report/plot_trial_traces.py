@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from sitewise.report.style import GREY, PALETTE, new_figure, plain
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 
 COLUMNS = 3
 MARKS = ("o", "s", "^", "D", "v", "P")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sitewise.report.page_parts import percent
 from sitewise.report.style import GREY, PALETTE, new_figure, plain
 from sitewise.report.trial_values import Values, planned
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.plan.criteria import Criterion
 
 Floats = NDArray[np.float64]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sitewise.problems import TrialError
 from sitewise.report.trial_values import nominal
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.borrowing import BorrowingDesign, drift_sweep, sweet_spot
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.plan.cohorts import Method

@@ -7,7 +7,7 @@ import numpy as np
 from sitewise.report.page_parts import duration, enumerated, number
 from sitewise.report.trial_values import Value, Values, nominal, planned, synthetic
 from sitewise.report.trial_words import design_sentence
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.operating.size import Solution
 
 SYNTHETIC = "The patients behind what is taken as true are synthetic (reconstructed or simulated), not a paper's own."

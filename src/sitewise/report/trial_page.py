@@ -22,7 +22,7 @@ from sitewise.report.trial_sections_results import (
     size_section,
     traces_section,
 )
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.operating.size import Solution
 
 

@@ -23,7 +23,7 @@ from sitewise.report.trial_words import (
     follow_up_words,
     trigger_words,
 )
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 
 
 def design_section(found: Assessment, /) -> Section:

@@ -9,7 +9,7 @@ from sitewise.problems import plural
 from sitewise.report.page_parts import Section, Table, enumerated, number
 from sitewise.report.trial_values import nominal
 from sitewise.report.trial_words import METHODS
-from sitewise.trial.assess import FORECAST_TRIALS, VALIDATION, Assessment
+from sitewise.trial.assessment import FORECAST_TRIALS, VALIDATION, Assessment
 
 SHARES = (0.01, 0.025, 0.05, 0.5, 0.8, 0.9)
 

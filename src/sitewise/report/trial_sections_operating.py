@@ -12,7 +12,7 @@ from sitewise.report.page_parts import Section, Table, number, pictures_of, rows
 from sitewise.report.trial_tables import type_one_error
 from sitewise.report.trial_values import Value, Values, nominal, whole
 from sitewise.report.trial_words import scenario_words
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.operating.decide import Outcome
 
 COUNTS = ("trials requested", "trials analysed", "trials failed", "trials not estimable")

@@ -12,7 +12,7 @@ import pandas as pd
 from sitewise.report.page_parts import Section, Table, duration, number, percent, pictures_of, rows_of
 from sitewise.report.trial_drift import DriftSweep
 from sitewise.report.trial_values import Value, Values, planned
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.operating.size import Solution
 
 PARTS = {

@@ -8,7 +8,7 @@ import pandas as pd
 from sitewise.report.trial_drift import DriftSweep
 from sitewise.report.trial_values import nominal
 from sitewise.report.trial_words import threshold_words
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.operating.size import Solution
 
 FORECAST = {"forecast_counts": "counts", "forecast_milestones": "milestones", "forecast_sites": "site_totals"}

@@ -9,7 +9,7 @@ from typing import Self
 import pandas as pd
 
 from sitewise.report.page_parts import number
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from scipy.special import ndtri
 
 from sitewise.problems import plural
 from sitewise.report.page_parts import enumerated, number
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.plan.accrual import Accrual, FollowUp
 from sitewise.trial.plan.analysis import AnalysisPlan, NormalPrior
 from sitewise.trial.plan.arms import Arms

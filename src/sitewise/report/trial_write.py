@@ -14,7 +14,7 @@ from sitewise.report.trial_drift import DriftSweep, swept
 from sitewise.report.trial_page import trial_page
 from sitewise.report.trial_tables import FORECAST, tables_of
 from sitewise.report.trial_values import nominal, synthetic
-from sitewise.trial.assess import Assessment
+from sitewise.trial.assessment import Assessment
 from sitewise.trial.operating.size import Solution
 
 if TYPE_CHECKING:
