@@ -21,12 +21,11 @@ from sitewise.trial.borrowing import (
 from sitewise.trial.borrowing.methods import Borrowing
 from sitewise.trial.borrowing.mixture import Mixture
 from sitewise.trial.borrowing.priors import borrowed
-from sitewise.trial.plan.cohorts import BenchmarkPlan, BorrowingPlan
+from sitewise.trial.plan.cohorts import BorrowingPlan
 from sitewise.trial.plan.criteria import ALL
 from sitewise.trial.plan.design import TrialDesign
-from sitewise.trial.plan.truth import Effect, TruthPlan
 from sitewise.trial.truth.benchmark import Benchmark
-from sitewise.trial.truth.plan_truth import truth_of
+from sitewise.trial.truth.plan_truth import benchmark_of, cohort_truth, truth_of
 from sitewise.trial.truth.truth import Truth
 
 Floats = NDArray[np.float64]
@@ -122,10 +121,13 @@ def cohorts_of(design: TrialDesign, /, *, folder: Path = Path(), report: Report 
     unknown = [name for name in design.arms.enrich if name not in truth.groups]
     if unknown:
         raise TrialError(f"arms.enrich names {listed(unknown)}, which the truth has not. {nearest(unknown[0], truth.groups)}")
-    benchmark = _cohort(design.benchmark, design, truth, folder) if design.benchmark is not None else None
+    benchmark = None
+    if design.benchmark is not None:
+        read = benchmark_of(design.benchmark, like=truth, folder=folder, time_unit=design.time_unit, seed=seed)
+        benchmark = replace(read, cohort=_with_groups(read.cohort, truth))
     if design.borrowing is None:
         return Cohorts(truth, benchmark)
-    history = _cohort(design.borrowing, design, truth, folder)
+    history = _history(design.borrowing, design, truth, folder)
     same = history.cohort.source_hash and history.cohort.source_hash == truth.source_hash
     if same and design.borrowing.arm != truth.cohort_arm:
         raise TrialError(
@@ -135,29 +137,27 @@ def cohorts_of(design: TrialDesign, /, *, folder: Path = Path(), report: Report 
     return Cohorts(truth, benchmark, history, History(method_of(design.borrowing), history.log_hazard_sd))
 
 
-def _cohort(plan: BenchmarkPlan | BorrowingPlan, design: TrialDesign, truth: Truth, folder: Path) -> Benchmark:
-    """Return a cohort of the analysis, with the trial's risk groups."""
-    words = TruthPlan(
-        cohort_arm="control",
-        effect=Effect(hazard_ratio=1.0),
-        endpoint=design.truth.endpoint,
+def _history(plan: BorrowingPlan, design: TrialDesign, truth: Truth, folder: Path) -> Benchmark:
+    """Return the cohort that an arm borrows from, with the trial's risk groups."""
+    cohort = cohort_truth(
         draws=plan.draws,
         fit=plan.fit,
         risk_groups=plan.risk_groups,
-        guarantee_time=design.truth.guarantee_time,
-        guarantee_reason=design.truth.guarantee_reason,
+        folder=folder,
+        time_unit=design.time_unit,
+        like=truth,
+        seed=design.simulation.seed,
     )
-    cohort = truth_of(words, folder=folder, time_unit=design.time_unit, seed=design.simulation.seed)
+    return Benchmark(_with_groups(cohort, truth))
+
+
+def _with_groups(cohort: Truth, truth: Truth) -> Truth:
+    """Return a cohort whose risk groups are in the trial's order, others last, so that positions mean the same in both."""
     lacking = [name for name in truth.groups if name not in cohort.groups]
     if lacking:
         raise TrialError(f"The analysis's cohort has no risk group {listed(lacking)}; it has {listed(cohort.groups)}.")
-    return Benchmark(in_order(cohort, truth.groups), known=plan.known if isinstance(plan, BenchmarkPlan) else False)
-
-
-def in_order(cohort: Truth, groups: tuple[str, ...], /) -> Truth:
-    """Return a cohort whose risk groups are in the order of the trial's, other groups last: positions then mean the same."""
-    rank = {name: place for place, name in enumerate((*groups, *(name for name in cohort.groups if name not in groups)))}
-    order = np.argsort([rank[profile.group] for profile in cohort.profiles], kind="stable")
+    names = (*truth.groups, *(name for name in cohort.groups if name not in truth.groups))
+    order = np.argsort([names.index(profile.group) for profile in cohort.profiles], kind="stable")
     profiles = tuple(cohort.profiles[place] for place in order)
     return replace(cohort, profiles=profiles, index=cohort.index[:, order], shares=cohort.shares[:, order])
 

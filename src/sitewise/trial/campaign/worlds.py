@@ -14,7 +14,8 @@ from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.plan.scenarios import TrialScenario
 from sitewise.trial.plan.truth import Effect
 from sitewise.trial.truth.benchmark import Benchmark
-from sitewise.trial.truth.true_values import shift_to_bound, true_value
+from sitewise.trial.truth.bounds import shift_to_bound
+from sitewise.trial.truth.true_values import true_value
 from sitewise.trial.truth.truth import Truth
 
 Floats = NDArray[np.float64]
