@@ -33,8 +33,11 @@ def fill_arrivals(rates, opening, ramp, cap, longest, breaks, waiting, place, en
     ----------
     rates : ndarray, shape (M, J)
         Rates of the sites when fully running.
-    opening, ramp, cap, longest
-        Of :class:`sitewise.trial.plan.Accrual`; no cap is a number above N, no end is infinite.
+    opening, ramp, longest
+        Of :class:`sitewise.trial.plan.Accrual`; no end is infinite. Time counts from 0: of a site that is open already the
+        opening is negative.
+    cap : ndarray of int, shape (J,)
+        Most patients of each site; no cap is a number above N.
     breaks : ndarray
         Times at which intensities change their form, ascending.
     waiting, place : ndarray, shape (M, N)
@@ -57,7 +60,7 @@ def fill_arrivals(rates, opening, ramp, cap, longest, breaks, waiting, place, en
                 end = breaks[piece] if piece < breaks.size else np.inf
                 level, slope = 0.0, 0.0
                 for j in range(sites):
-                    if count[j] < cap:
+                    if count[j] < cap[j]:
                         own, own_slope = intensity(j, t, rate, opening, ramp)
                         level += own
                         slope += own_slope
@@ -82,12 +85,12 @@ def fill_arrivals(rates, opening, ramp, cap, longest, breaks, waiting, place, en
                 continue
             total = 0.0
             for j in range(sites):
-                if count[j] < cap:
+                if count[j] < cap[j]:
                     total += intensity(j, t, rate, opening, ramp)[0]
             wanted = place[m, i] * total
             chosen = -1
             for j in range(sites):
-                if count[j] < cap:
+                if count[j] < cap[j]:
                     own = intensity(j, t, rate, opening, ramp)[0]
                     if own > 0.0:
                         chosen = j

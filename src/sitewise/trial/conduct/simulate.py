@@ -133,7 +133,7 @@ def _arrivals(accrual: Accrual, streams: Streams, patients: int, factor: float) 
     if accrual.rate_shape is not None:
         rates = rates * streams.gamma(Purpose.SITE_RATE, accrual.rate_shape, sites)
     breaks = np.unique(np.concatenate([accrual.openings, accrual.openings + accrual.ramp]))
-    cap = patients + 1 if accrual.cap is None else accrual.cap
+    cap = np.full(sites, patients + 1 if accrual.cap is None else accrual.cap)
     longest = np.inf if accrual.longest is None else accrual.longest
     waiting = streams.exponential(Purpose.ARRIVAL, patients)
     fill_arrivals(

@@ -1,0 +1,6 @@
+"""When patients and events come: forecasts with prediction intervals, before the start and from interim data."""
+
+from sitewise.trial.forecast.before import forecast as forecast
+from sitewise.trial.forecast.from_interim import forecast_from as forecast_from
+from sitewise.trial.forecast.interim import InterimData as InterimData
+from sitewise.trial.forecast.result import Forecast as Forecast
