@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from sitewise.report.style import GREY, PALETTE, new_figure
@@ -47,8 +48,11 @@ def plot_borrowing(found: DriftSweep, /) -> Figure:
     panels[1].set_title(f"Power at hazard ratio {found.hazard_ratio:.2f}")
     handles, labels = panels[0].get_legend_handles_labels()
     panels[1].set_xlabel("Drift: log hazard ratio of the trial's arm against the cohort")
-    figure.legend(handles, labels, loc="lower center", ncols=3, fontsize=9)
-    figure.tight_layout(rect=(0, 0.14, 1, 1))
+    if found.sweet_spots.get(found.planned):
+        handles.append(Patch(color=PALETTE[2], alpha=0.14))
+        labels.append("sweet spot of the planned method")
+    figure.legend(handles, labels, loc="lower center", ncols=4, fontsize=8)
+    figure.tight_layout(rect=(0, 0.14, 1, 1), w_pad=2.0)
     return figure
 
 

@@ -50,7 +50,7 @@ def plot_size(found: Assessment, solution: Solution | None = None, /) -> Figure:
     return figure
 
 
-def _ceiling(axes: Axes, ceilings: np.ndarray) -> None:  # type: ignore[type-arg]
+def _ceiling(axes: Axes, ceilings: np.ndarray) -> None:
     """Draw the share of truths in which success would be right, where it is known."""
     known = ceilings[np.isfinite(ceilings)]
     if known.size == 0:

@@ -39,8 +39,8 @@ def plot_truth(found: Assessment, /) -> Figure:
         panels.insert(0, ("Treatment effect", ratios, None))
     figure = new_figure(3.6 * len(panels) + 4.0, 3.7)
     axes = figure.subplots(1, len(panels) + 1, width_ratios=[*[1.0] * len(panels), 1.15], squeeze=False)[0]
-    for own, (title, values, item) in zip(axes, panels, strict=False):
-        _distribution(own, values, item)
+    for own, (title, values, shown) in zip(axes, panels, strict=False):
+        _distribution(own, values, shown)
         own.set_title(title, fontsize=10)
     _split(axes[-1], found)
     figure.tight_layout()
@@ -59,7 +59,7 @@ def _distribution(axes: Axes, values: Floats, item: Criterion | None) -> None:
         axes.axvline(values[0], color=PALETTE[0], lw=2.5)
         axes.text(values[0], 0.6, f" {values[0]:.3g},\n known", transform=axes.get_xaxis_transform(), fontsize=8)
     else:
-        edges = np.linspace(low, high, BINS + 1)
+        edges = [float(edge) for edge in np.linspace(low, high, BINS + 1)]
         axes.hist(values, bins=edges, color=PALETTE[0], alpha=0.75, weights=np.full(values.size, 1 / values.size))
     if item is not None and bound is not None:
         less = item.wants_less

@@ -52,10 +52,10 @@ def _success(found: Assessment) -> str:
 
 
 def worst_null(found: Assessment, /) -> tuple[str, Value]:
-    """Return the null scenario with the largest type I error, on trials that did not give the thresholds where there are such."""
+    """Return the null scenario with the largest type I error, on trials that gave no thresholds where there are such."""
     errors = found.thresholds.errors
     own = errors[errors["set"] == "validation"] if (errors["set"] == "validation").any() else errors
-    row = own.loc[own["type_one_error"].idxmax()]
+    row = own.iloc[int(own["type_one_error"].to_numpy().argmax())]
     trials = int(Values.of(found)(str(row["scenario"]), "success").trials)
     return str(row["scenario"]), Value(float(row["type_one_error"]), float(row["standard_error"]), trials)
 

@@ -15,6 +15,7 @@ from sitewise.report.trial_tables import thresholds
 from sitewise.report.trial_words import (
     METHODS,
     accrual_words,
+    adjusted_words,
     analysis_priors,
     arms_words,
     borrowing_words,
@@ -29,16 +30,12 @@ from sitewise.trial.assessment import Assessment
 def design_section(found: Assessment, /) -> Section:
     """Return arms, accrual, follow-up, looks and criteria."""
     design, unit = found.design, found.design.time_unit
+    adjusted = adjusted_words(design.analysis)
     sentences = [
         f"{arms_words(design.arms)} of {plural(design.arms.patients, 'patient', 'patients')}.",
         *accrual_words(design.accrual, unit),
         follow_up_words(design.follow_up, unit),
-        f"Analysis: {METHODS[design.analysis.method]}"
-        + (
-            f", with {enumerated([item.replace('_', ' ') for item in design.analysis.adjust])}."
-            if design.analysis.adjust
-            else "."
-        ),
+        f"Analysis: {METHODS[design.analysis.method]}{f'; adjusted for {adjusted}' if adjusted else ''}.",
         *([borrowing_words(design.borrowing)] if design.borrowing is not None else []),
     ]
     looks = Table(["Look", "when"], [[look.name, trigger_words(look.when, unit)] for look in design.look])
@@ -65,8 +62,8 @@ def _statement(found: Assessment, name: str) -> str:
 def _needed(row: Any) -> str:
     side = "above" if row.role == "success" else "below"
     value, low, high = float(row.threshold), float(row.lower), float(row.upper)
-    limits = f" (95 % limits {number(low, 4)} to {number(high, 4)})" if math.isfinite(low) else ""
-    return f"{side} {number(value, 4)}{limits}"
+    limits = f" (95 % limits {low:.4g} to {high:.4g})" if math.isfinite(low) else ""
+    return f"{side} {value:.4g}{limits}"
 
 
 def priors_section(found: Assessment, files: Mapping[str, Path], /) -> Section:

@@ -38,26 +38,26 @@ def plan_section(found: Assessment, /) -> Section:
     rows = [
         [
             "Aims",
-            "How often the trial succeeds when the treatment works as believed and when it does not, what it takes, and how wrong its "
-            "estimates are where it stops.",
+            "How often the trial succeeds when the treatment works as believed and when it does not, what it takes, and how "
+            "wrong its estimates are where it stops.",
         ],
         [
             "Data-generating mechanisms",
-            f"{plural(len(worlds), 'scenario', 'scenarios')}, {nulls} of them null. Each trial takes one row of {truth.rows} of the truth, "
-            "draws its new sites' effects from that row's spread and its patients from that row's case mix; enrolment, event, "
-            "dropout and allocation follow the design. Latent times are fixed once and do not change between looks.",
+            f"{plural(len(worlds), 'scenario', 'scenarios')}, {nulls} of them null. Each trial takes one row of {truth.rows} "
+            "of the truth, draws its new sites' effects from that row's spread and its patients from that row's case mix; "
+            "enrolment, event, dropout and allocation follow the design. Latent times are fixed once, whatever the looks.",
         ],
         ["Estimands", f"{enumerated(list(dict.fromkeys(criteria))).capitalize()}; each against the truth of its own trial."],
         ["Methods", f"{METHODS[design.analysis.method]} (analysis '{found.results.analysis}').".capitalize()],
         [
             "Performance measures",
-            "Success (power, assurance, type I error), futility, stopping by look, expected patients, events, duration and cost, bias "
-            "and coverage where trials end; all with Monte Carlo standard errors and with requested, analysed and failed trials.",
+            "Success (power, assurance, type I error), futility, stopping by look, expected patients, events, duration and "
+            "cost, bias and coverage where trials end; with Monte Carlo standard errors and counts of trials requested, analysed, failed.",
         ],
         [
             "Size",
-            f"{design.simulation.trials} trials of each scenario, {FORECAST_TRIALS} of the forecast, {design.simulation.nuts_trials} analysed "
-            "by NUTS too.",
+            f"{design.simulation.trials} trials of each scenario, {FORECAST_TRIALS} of the forecast, "
+            f"{design.simulation.nuts_trials} analysed by NUTS too.",
         ],
     ]
     return Section("simulation-plan", "Plan of the simulation", [], [Table(["Part", "what was planned"], rows)])
@@ -78,7 +78,7 @@ def reproduction_section(found: Assessment, source: str, /) -> Section:
         if cohort is not None:
             rows.append([f"hash of the {name}'s cohort", cohort.cohort.source_hash or "none: stated"])
     rows += [[name, version] for name, version in installed_versions().items()]
-    spent = [[name, f"{seconds:.1f}"] for name, seconds in found.seconds.items()]
+    spent = [[name, f"{seconds:.1f}"] for name, seconds in (found.seconds | {"together": sum(found.seconds.values())}).items()]
     told = "design.json holds the whole design; trials.nc every trial at every look, before any threshold."
     return Section(
         "reproduction",
@@ -86,6 +86,6 @@ def reproduction_section(found: Assessment, source: str, /) -> Section:
         [told],
         [
             Table(["What", "value"], rows),
-            Table(["Step", "seconds"], [*spent, ["together", f"{sum(found.seconds.values()):.1f}"]]),
+            Table(["Step", "seconds"], spent),
         ],
     )

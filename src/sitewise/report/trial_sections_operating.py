@@ -28,9 +28,9 @@ def operating_section(found: Assessment, files: Mapping[str, Path], /) -> Sectio
     """Return how trials end and what they take, by scenario, look, risk group and criterion."""
     values, design = Values.of(found), found.design
     sentences = [
-        "Success is power where the truth is known, assurance where it is uncertain, and the type I error in a null scenario. In "
-        "brackets: Monte Carlo standard errors. A trial whose deciding analysis failed is no success; where the data could not "
-        "say (no events in an arm) there is no success and no futility. Both are counted.",
+        "Success is power where the truth is known, assurance where it is uncertain, and the type I error in a null scenario. "
+        "In brackets: Monte Carlo standard errors. A trial whose deciding analysis failed is no success; where the data could "
+        "not say (no events in an arm) there is no success and no futility. Both are counted.",
     ]
     return Section(
         "operating",
@@ -85,8 +85,8 @@ def _by_look(found: Assessment, values: Values, looks: list[str]) -> Table:
     return Table(
         [*head, f"{found.design.time_unit} (95 % of trials)"],
         rows,
-        "Success and futility: of all trials. A look is not held when it would come with a later one; what does not come is held "
-        "at the close.",
+        "Success and futility: of all trials. A look is not held when it would come with a later one; what does not come is "
+        "held at the close.",
     )
 
 
@@ -108,9 +108,9 @@ def _accuracy(found: Assessment, values: Values) -> list[Table]:
             bias, given, cover = (values(name, quantity, item.name) for quantity in ACCURACY)
             rows.append([f"{shown}: {item.name}", bias.mean(3), given.mean(3), cover.probability])
     note = (
-        "Of the estimate at the look at which the trial ends, against the truth of each trial: log hazard ratio and log median, "
-        "else the estimand itself. Trials that stop early for success overestimate. A dash: there is no one true value, or no "
-        "trial."
+        "Of the estimate at the look at which the trial ends, against the truth of each trial: log hazard ratio and log "
+        "median, else the estimand itself. Trials that stop early for success overestimate. A dash: there is no one true "
+        "value, or no trial."
     )
     head = ["Scenario and criterion", "bias", "bias given success", "coverage of estimate ± 1.96 sd"]
     return (
@@ -129,8 +129,8 @@ def type_one_section(found: Assessment, files: Mapping[str, Path], /) -> Section
         else "It is one minus the stated threshold, which is what a flat prior and a single look have"
     )
     sentences = [
-        f"The nominal level is {aim:.3g}, one-sided. {told}. The first column counts every success, whatever the futility rules say "
-        "(futility is non-binding); the last one obeys them.",
+        f"The nominal level is {aim:.3g}, one-sided. {told}. The first column counts every success, whatever the futility "
+        "rules say (futility is non-binding); the last one obeys them.",
     ]
     if (found.thresholds.errors["set"] == "calibration").any():
         sentences.append(

@@ -12,7 +12,7 @@ import pandas as pd
 from sitewise.report.page_parts import Section, Table, duration, number, percent, pictures_of, rows_of
 from sitewise.report.trial_drift import DriftSweep
 from sitewise.report.trial_values import Value, Values, planned
-from sitewise.trial.assessment import Assessment
+from sitewise.trial.assessment import CURVE_TRIALS, Assessment
 from sitewise.trial.operating.size import Solution
 
 PARTS = {
@@ -39,10 +39,10 @@ def assurance_section(found: Assessment, /) -> Section:
     )
     known = math.isfinite(values(scenario, "ceiling").value)
     told = (
-        "A trial can only be expected to succeed where success is right: the share of truths in which it is, is the ceiling of the "
-        "probability of success, whatever the size."
+        "A trial can only be expected to succeed where success is right: the share of truths in which it is, is the ceiling of "
+        "the probability of success, whatever the size."
         if known
-        else "What is true here is not one number (hazards are not proportional), so success cannot be split by whether it is right."
+        else "What is true here is not one number (hazards are not proportional): success cannot be split by whether it is right."
     )
     return Section(
         "assurance",
@@ -55,10 +55,10 @@ def assurance_section(found: Assessment, /) -> Section:
 def size_section(found: Assessment, solution: Solution | None, files: Mapping[str, Path], /) -> Section:
     """Return the probability of success at other sizes, and the size that was looked for."""
     sentences = [
-        "The same design with other numbers of patients; looks that wait for events or patients wait for as many in proportion. "
-        "With the truth's spread of sites, and with sites that do not differ."
+        "The same design with other numbers of patients; looks that wait for events or patients wait for as many in "
+        "proportion. With the truth's spread of sites, and with sites that do not differ."
     ]
-    tables = []
+    tables, trials = [], min(found.design.simulation.trials, CURVE_TRIALS)
     if solution is not None:
         sentences.insert(0, solution.sentence)
         own = [
@@ -67,16 +67,11 @@ def size_section(found: Assessment, solution: Solution | None, files: Mapping[st
         ]
         tables.append(Table(["Size tried", "probability of success"], own))
     if len(found.curve):
-        wide = found.curve.pivot(index="patients", columns="sites_differ")
         rows = []
-        for patients in wide.index:
-            cells = [
-                f"{number(float(wide.loc[patients, ('success', differ)]), 3)} ({number(float(wide.loc[patients, ('mcse', differ)]), 3)})"
-                if ("success", differ) in wide
-                else "–"
-                for differ in (True, False)
-            ]
-            rows.append([str(patients), *cells, number(float(found.curve["ceiling"].iloc[0]), 3)])
+        for patients, own in found.curve.groupby("patients"):
+            cells = {bool(row.sites_differ): Value(float(row.success), float(row.mcse), trials) for row in rows_of(own)}
+            told = [cells[differ].probability if differ in cells else "–" for differ in (True, False)]
+            rows.append([str(patients), *told, number(float(own["ceiling"].iloc[0]), 3)])
         tables.insert(0, Table(["Patients", "sites differ", "sites alike", "ceiling"], rows))
     else:
         sentences.append("Other sizes were not simulated.")
@@ -101,10 +96,10 @@ def borrowing_section(found: DriftSweep, files: Mapping[str, Path], /) -> Sectio
         for method, spots in found.sweet_spots.items()
     ]
     sentences = [
-        f"All ways of borrowing on this trial's mean numbers of events at its last look: {number(numbers.borrowed_events, 1)} in the "
-        f"{numbers.borrowed_arm} arm, which borrows, {number(numbers.other_events, 1)} in the other, and "
-        f"{number(numbers.historical_events, 1)} that the cohort is worth; one analysis, hazard ratio below 1 with probability above "
-        f"{number(numbers.threshold, 4)}. Exact for normal estimates, with flat priors beside what is borrowed.",
+        f"All ways of borrowing on this trial's mean numbers of events at its last look: {number(numbers.borrowed_events, 1)} "
+        f"in the {numbers.borrowed_arm} arm, which borrows, {number(numbers.other_events, 1)} in the other, and "
+        f"{number(numbers.historical_events, 1)} that the cohort is worth; one analysis, hazard ratio below 1 with probability "
+        f"above {numbers.threshold:.4g}. Exact for normal estimates, with flat priors beside what is borrowed.",
         "Drift is the log hazard ratio of the trial's arm against the cohort. In the sweet spot the type I error is at most "
         f"{found.nominal:.3g} and the power, at hazard ratio {number(found.hazard_ratio)}, above that without borrowing.",
     ]
@@ -140,8 +135,8 @@ def forecast_section(found: Assessment, files: Mapping[str, Path], /) -> Section
     ]
     interval = f"{100 * ahead.prob:g} % prediction interval"
     told = (
-        f"{len(ahead)} ways in which the trial may go, if no rule stops it before it closes at {ahead.close:g} {unit}. Intervals "
-        "are those of one future trial."
+        f"{len(ahead)} ways in which the trial may go, if no rule stops it before it closes at {ahead.close:g} {unit}. "
+        "Intervals are those of one future trial."
     )
     return Section(
         "forecast",
@@ -170,7 +165,7 @@ def traces_section(found: Assessment, files: Mapping[str, Path], /) -> Section:
             str(row.criterion),
             f"{number(row.estimate, 3)} ({number(row.sd, 3)})" if math.isfinite(row.estimate) else "–",
             number(row.probability, 3),
-            number(row.threshold, 4),
+            f"{row.threshold:.4g}",
             str(row.decision),
         ]
         for row in rows_of(found.traces)
@@ -190,7 +185,10 @@ def agreement_section(found: Assessment, /) -> Section:
     """Return how far the fast analysis agrees with NUTS."""
     table = found.agreement
     if table.empty:
-        told = "No trial was analysed by NUTS as well (simulation.nuts_trials is 0): nothing is known of the fast analysis's error here."
+        told = (
+            "No trial was analysed by NUTS as well (simulation.nuts_trials is 0): nothing is known here of the error of the fast "
+            "analysis."
+        )
         return Section("agreement", "Agreement of the fast analysis with NUTS", [told])
     rows = []
     for name, own in table.groupby("criterion", sort=False):

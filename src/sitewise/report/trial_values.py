@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-import pandas as pd
-
-from sitewise.report.page_parts import number
+from sitewise.report.page_parts import number, rows_of
 from sitewise.trial.assessment import Assessment
 
 
@@ -35,7 +33,8 @@ class Value:
             return "–"
         if self.value in (0.0, 1.0):
             return f"{self.value:.3f} ({'none' if self.value == 0 else 'all'} of {self.trials})"
-        return f"{number(self.value, 3)} ({number(self.mcse, 3)})"
+        digits = 3 if self.mcse >= 0.001 else 4
+        return f"{number(self.value, digits)} ({number(self.mcse, digits if self.mcse >= 0.01 else digits + 1)})"
 
     def mean(self, digits: int = 1) -> str:
         """Return a mean with its standard error, which gets one decimal more."""
@@ -52,30 +51,21 @@ NOTHING = Value(math.nan, math.nan, 0)
 class Values:
     """The table of operating characteristics, by scenario, quantity, and what it is of."""
 
-    table: pd.DataFrame
+    found: dict[tuple[str, str, str], Value]
 
     @classmethod
     def of(cls, found: Assessment, /) -> Self:
         """Return those of an assessment."""
-        keys = ["scenario", "quantity", "of"]
-        return cls(found.characteristics.set_index(keys).sort_index())
+        return cls(
+            {
+                (str(row.scenario), str(row.quantity), str(row.of)): Value(float(row.value), float(row.mcse), int(row.trials))
+                for row in rows_of(found.characteristics)
+            }
+        )
 
     def __call__(self, scenario: str, quantity: str, of: str = "") -> Value:
         """Return a value, not a number where the table has none."""
-        key = (scenario, quantity, of)
-        if key not in self.table.index:
-            return NOTHING
-        row = self.table.loc[key]
-        return Value(float(row["value"]), float(row["mcse"]), int(row["trials"]))
-
-    def any(self, quantity: str) -> bool:
-        """Whether the table has the quantity at all."""
-        return bool((self.table.index.get_level_values("quantity") == quantity).any())
-
-    def named(self, scenario: str, quantity: str) -> list[str]:
-        """Return what a quantity is of, in the table's order."""
-        rows = self.table.loc[[scenario]]
-        return [str(of) for _, own, of in rows.index if own == quantity]
+        return self.found.get((scenario, quantity, of), NOTHING)
 
 
 def nominal(found: Assessment, /) -> float:
@@ -92,11 +82,6 @@ def nominal(found: Assessment, /) -> float:
 def planned(found: Assessment, /) -> str:
     """Return the name of the first scenario, the planned one."""
     return found.results.worlds[0].name
-
-
-def nulls(found: Assessment, /) -> list[str]:
-    """Return the names of the null scenarios."""
-    return [world.name for world in found.results.worlds if world.null]
 
 
 def synthetic(found: Assessment, /) -> bool:

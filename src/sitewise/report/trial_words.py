@@ -21,7 +21,8 @@ from sitewise.trial.plan.truth import Effect
 
 METHODS = {
     "hierarchical": "the Weibull model with random sites, by the nested-Laplace engine",
-    "conjugate": "a normal prior of the log hazard ratio (or a normal estimate of the other estimands), in closed form",
+    "conjugate": "a normal prior and an estimate of the log hazard ratio with its standard error (of survival and restricted "
+    "means the Kaplan-Meier ones), in closed form",
     "log-rank": "the log-rank test",
     "cox": "Cox regression",
 }
@@ -155,14 +156,14 @@ def normal_words(prior: NormalPrior, /) -> str:
 
 def analysis_priors(plan: AnalysisPlan, unit: str, /) -> dict[str, str]:
     """Return the analysis's own priors by what they are of."""
-    if plan.method in ("log-rank", "cox"):
-        test = "none: a classical test"
-        return {"treatment": test, "baseline": "none", "risk groups": "none", "sites": "none: strata, or nothing"}
-    if plan.method == "conjugate":
-        own = "none: strata, or nothing"
-        return {"treatment": f"Log hazard ratio {normal_words(plan.treatment)}", "baseline": own} | dict.fromkeys(
-            ("risk groups", "sites"), own
-        )
+    if plan.method != "hierarchical":
+        own = "none: a classical test"
+        return {
+            "treatment": f"Log hazard ratio {normal_words(plan.treatment)}" if plan.method == "conjugate" else own,
+            "baseline": "none",
+            "risk groups": _adjusted("risk_group" in plan.adjust),
+            "sites": _adjusted("site" in plan.adjust),
+        }
     shape = f"log of the Weibull shape normal({plan.shape.mean:g}, sd {plan.shape.sd:g})"
     place = plan.median_survival
     median = (
@@ -177,6 +178,15 @@ def analysis_priors(plan: AnalysisPlan, unit: str, /) -> dict[str, str]:
         "risk groups": f"Log hazard ratios {normal_words(plan.risk_groups)}",
         "sites": sites + ("; the treatment's effect by site too" if plan.treatment_by_site else ""),
     }
+
+
+def _adjusted(used: bool) -> str:
+    return "none: adjusted for, without a prior" if used else "not in the analysis"
+
+
+def adjusted_words(plan: AnalysisPlan, /) -> str:
+    """Return what an analysis adjusts for."""
+    return enumerated([STRATA[item] for item in plan.adjust])
 
 
 def borrowing_words(plan: BorrowingPlan, /) -> str:

@@ -132,9 +132,7 @@ def _about(found: Assessment, solution: Solution | None, sweep: DriftSweep | Non
             "ceiling": solution.ceiling,
             "sentence": solution.sentence,
         },
-        "sweet_spots": None
-        if sweep is None
-        else {name: [list(own) for own in spots] for name, spots in sweep.sweet_spots.items()},
+        "sweet_spots": None if sweep is None else {name: list(spots) for name, spots in sweep.sweet_spots.items()},
         "flags": list(found.flags),
         "seed": design.simulation.seed,
         "trials": int(found.results.data.sizes["replicate"]),
