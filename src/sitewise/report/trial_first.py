@@ -97,11 +97,8 @@ def _truth(found: Assessment) -> str:
     truth = found.cohorts.truth
     other = "control" if truth.cohort_arm == "experimental" else "experimental"
     groups = enumerated([f"'{name}'" for name in truth.groups])
-    uses = [
-        name
-        for name, cohort in {"its benchmark": found.cohorts.benchmark, "history to borrow from": found.cohorts.history}.items()
-        if cohort is not None
-    ]
+    design = found.design
+    uses = [*(["its benchmark"] if design.benchmark else []), *(["history to borrow from"] if design.borrowing else [])]
     also = f" The analysis has a cohort as {enumerated(uses)}." if uses else " The analysis uses no cohort."
     return (
         f"{truth.endpoint} from {truth.source}. It describes the {truth.cohort_arm} arm; the {other} arm follows from the "

@@ -52,7 +52,7 @@ def plan_section(found: Assessment, /) -> Section:
         [
             "Performance measures",
             "Success (power, assurance, type I error), futility, stopping by look, expected patients, events, duration and "
-            "cost, bias and coverage where trials end; with Monte Carlo standard errors and counts of trials requested, analysed, failed.",
+            "cost, bias and coverage where trials end; with Monte Carlo standard errors and numbers of trials.",
         ],
         [
             "Size",

@@ -42,7 +42,7 @@ def assurance_section(found: Assessment, /) -> Section:
         "A trial can only be expected to succeed where success is right: the share of truths in which it is, is the ceiling of "
         "the probability of success, whatever the size."
         if known
-        else "What is true here is not one number (hazards are not proportional): success cannot be split by whether it is right."
+        else "What is true is not one number (hazards are not proportional): success cannot be split by whether it is right."
     )
     return Section(
         "assurance",
@@ -186,8 +186,8 @@ def agreement_section(found: Assessment, /) -> Section:
     table = found.agreement
     if table.empty:
         told = (
-            "No trial was analysed by NUTS as well (simulation.nuts_trials is 0): nothing is known here of the error of the fast "
-            "analysis."
+            "No trial was analysed by NUTS as well (simulation.nuts_trials is 0): nothing is known here of the error of the "
+            "fast analysis."
         )
         return Section("agreement", "Agreement of the fast analysis with NUTS", [told])
     rows = []
