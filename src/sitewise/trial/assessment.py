@@ -16,7 +16,7 @@ from sitewise.trial.analysis.analysis import Analysis
 from sitewise.trial.analysis.dispatch import analysis_of
 from sitewise.trial.campaign.results import TrialResults
 from sitewise.trial.campaign.run import run_campaign
-from sitewise.trial.campaign.worlds import PLANNED, World, null_worlds, worlds_of
+from sitewise.trial.campaign.worlds import World, null_worlds, worlds_of
 from sitewise.trial.forecast import Forecast, forecast
 from sitewise.trial.operating.calibrated import Thresholds, thresholds_for
 from sitewise.trial.operating.characteristics import operating_characteristics
@@ -148,7 +148,7 @@ def assess(
     clock.took("forecast")
     sizes = success_by_size(design, cohorts, run, thresholds=thresholds) if curve else pd.DataFrame()
     clock.took("other sizes")
-    beside = _agreement(design, worlds[0], analysis, report)
+    beside = _agreement(design, worlds[0], analysis, cohorts, report)
     clock.took("agreement")
     return Assessment(
         design,
@@ -260,12 +260,12 @@ def evaluator(found: Assessment, /, *, workers: int = 1, executor: Executor | No
     return evaluate
 
 
-def _agreement(design: TrialDesign, world: World, analysis: Analysis, report: Report) -> pd.DataFrame:
-    if design.simulation.nuts_trials == 0 or world.name != PLANNED:
+def _agreement(design: TrialDesign, world: World, analysis: Analysis, cohorts: Cohorts, report: Report) -> pd.DataFrame:
+    if design.simulation.nuts_trials == 0:
         return pd.DataFrame()
     from sitewise.trial.agreement import agreement_of
 
-    return agreement_of(design, world, analysis, report=report)
+    return agreement_of(design, world, analysis, benchmark=cohorts.benchmark, report=report)
 
 
 class _Clock:

@@ -20,7 +20,7 @@ from sitewise.trial.conduct.snapshot import Snapshot
 from sitewise.trial.plan.criteria import Criterion
 
 Floats = NDArray[np.float64]
-BRANCH = 8
+BRANCH = 102
 """Branch of a trial's seed for the chains."""
 SHORT = Nuts(draws=1000, tune=500, chains=2, target_accept=0.9)
 """Chains for a probability with a Monte Carlo error of about 0.01: a second or two a trial."""

@@ -33,8 +33,8 @@ from sitewise.trial.plan.analysis import AnalysisPlan
 from sitewise.trial.plan.criteria import Criterion
 
 Floats = NDArray[np.float64]
-BRANCH = 7
-"""Branch of a trial's seed for the draws of this analysis."""
+BRANCH = 101
+"""Branch of a trial's seed for the draws of this analysis: above the numbers that tell the streams of the trials themselves."""
 LEVELS = {"ok": 0.0, "warn": 1.0, "fail": 2.0}
 """How ``more["verdict"]`` codes the verdict on a fit."""
 MORE = ("importance_ess", "pareto_k", "site_sd_mean", "verdict")
@@ -168,11 +168,33 @@ class Hierarchical:
         )
 
     def held_against(self, criterion: Criterion, /) -> Against:
-        """Return what a criterion is held against: draws of the benchmark's own estimand, its log hazard's sd, or nothing."""
+        """Return what a criterion is held against: draws of the benchmark's own estimand, its log hazard's sd, or nothing.
+
+        Raises
+        ------
+        TrialError
+            When the benchmark's draws are not numbers.
+        """
+        if criterion not in self._kept:
+            self._kept[criterion] = self._held_against(criterion)
+        return self._kept[criterion]
+
+    @cached_property
+    def _kept(self) -> dict[Criterion, Against]:
+        """What was found before: campaigns ask the same of every chunk."""
+        return {}
+
+    def _held_against(self, criterion: Criterion) -> Against:
         if self.benchmark is None or criterion.predictive:
             return NOTHING
         if criterion.against == "benchmark":
-            return Against(draws=np.sort(self.benchmark.draws(criterion)))
+            draws = np.sort(self.benchmark.draws(criterion))
+            if not np.isfinite(draws).all():
+                raise TrialError(
+                    f"Criterion '{criterion.name}': the benchmark has draws that are no finite numbers. "
+                    "Choose an earlier time, or a risk group that the cohort has."
+                )
+            return Against(draws=draws)
         if criterion.estimand == "hazard_ratio" and not self.randomised:
             return Against(log_hazard_sd=float(self.benchmark.log_hazard_sd))
         return NOTHING

@@ -161,7 +161,7 @@ def values(criterion: Criterion, draws: TrialDraws, /, *, patients: Patients, gr
     log-rank test (Breslow 1975, Int Stat Rev 43:45): the patients' cumulative hazards at the times to which they have been
     followed, summed, over the sum of the benchmark's. Under proportional hazards it is the hazard ratio, and it asks for no
     time that nobody has reached. The posterior's cumulative hazard -log S is of each patient's risk group and averaged over
-    sites, as the benchmark's is. Not a number where the criterion is about a risk group without patients.
+    sites, as the benchmark's is. Not a number where the benchmark expects no event, as in a risk group without patients.
     """
     chosen = np.full(patients.group.size, True)
     if criterion.group != ALL:
@@ -169,7 +169,8 @@ def values(criterion: Criterion, draws: TrialDraws, /, *, patients: Patients, gr
     if criterion.estimand == "hazard_ratio":
         if patients.expected is None:
             return draws.treatment
-        if not chosen.any():
+        expected = float(patients.expected[chosen].sum())
+        if not expected > 0:
             return np.full(draws.shape.size, np.nan)
         summed = np.empty(draws.shape.size)
         marginal_cumulative_hazard(
@@ -180,7 +181,7 @@ def values(criterion: Criterion, draws: TrialDraws, /, *, patients: Patients, gr
             draws.spread(EXPERIMENTAL),
             summed,
         )
-        return np.asarray(np.log(summed) - np.log(patients.expected[chosen].sum()))
+        return np.asarray(np.log(summed) - np.log(expected))
     if criterion.group == ALL:
         share = np.bincount(patients.group, minlength=len(groups)) / patients.group.size
     else:
