@@ -78,7 +78,7 @@ def _dates(axes: Axes, dates: pd.DataFrame, *, close: float) -> None:
 
 def _openings(axes: Axes, openings: np.ndarray, *, place: int) -> None:
     times, number = np.unique(openings, return_counts=True)
-    axes.plot(times, np.full(times.size, place), marker="|", ms=12, mew=1.6, color=PALETTE[3], ls="none")
+    axes.plot(times, np.full(times.size, place), marker="|", ms=12, mew=1.6, color=PALETTE[3], ls="none", clip_on=False)
     for time, count in zip(times, number, strict=True):
         if count > 1:
             axes.annotate(

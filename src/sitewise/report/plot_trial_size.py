@@ -57,16 +57,15 @@ def _ceiling(axes: Axes, ceilings: np.ndarray) -> None:
         return
     level = float(known[0])
     axes.axhline(level, color=PALETTE[2], lw=1.2, ls=":")
-    below = level > 0.9
     axes.text(
         0.995,
-        level + (-0.012 if below else 0.012),
+        level + 0.012,
         f"ceiling {level:.3f}: share of truths in which success is right",
         transform=axes.get_yaxis_transform(),
         color=PALETTE[2],
         fontsize=9,
         ha="right",
-        va="top" if below else "bottom",
+        va="bottom",
     )
 
 

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from sitewise.report.style import GREY, PALETTE, label_width, new_figure, plain
 from sitewise.report.trial_values import Values, nominal
 from sitewise.trial.assessment import Assessment
+from sitewise.trial.campaign.worlds import NULL
 
 GOOD, BAD, NEITHER, BROKEN = PALETTE[0], PALETTE[1], "#c9ccd0", PALETTE[6]
 SETS = {
@@ -28,13 +29,18 @@ def paler(shade: str, part: float, /) -> tuple[float, float, float]:
     return red, green, blue
 
 
+def shown(name: str, *, null: bool) -> str:
+    """Return a scenario's name for a picture; a null one says so."""
+    return plain(name, LONGEST) + (" (null)" if null and name != NULL else "")
+
+
 def plot_stops(found: Assessment, /) -> Figure:
     """Return a bar for each scenario, split by look and way of ending; null scenarios stand apart, with the nominal level."""
     values, design = Values.of(found), found.design
     worlds = [*(world for world in found.results.worlds if not world.null), *(w for w in found.results.worlds if w.null)]
     plain_worlds = sum(not world.null for world in worlds)
     places = [place + (0.7 if place >= plain_worlds else 0.0) for place in range(len(worlds))]
-    labels = [plain(world.name, LONGEST) + (" (null)" if world.null else "") for world in worlds]
+    labels = [shown(world.name, null=world.null) for world in worlds]
     looks = [look.name for look in design.look]
     foot = 0.2 + 0.17 * math.ceil((2 * len(looks) + 1) / 3)
     figure = new_figure(6.0 + label_width(labels, least=1.4, size=10), 1.2 + 0.42 * (len(worlds) + 1) + foot)
@@ -113,6 +119,7 @@ def plot_type_one(found: Assessment, /) -> Figure:
     axes.grid(axis="y", color=GREY, alpha=0.2)
     axes.set_title("Type I error in the null scenarios")
     if len(sets) > 1:
-        axes.legend(loc="upper left", bbox_to_anchor=(0.0, -0.28), fontsize=8, ncols=2)
-    figure.tight_layout()
+        figure.legend(loc="lower center", fontsize=8, ncols=2)
+    foot = 0.25 if len(sets) > 1 else 0.0
+    figure.tight_layout(rect=(0, foot / figure.get_size_inches()[1], 1, 1))
     return figure

@@ -57,17 +57,26 @@ def _distribution(axes: Axes, values: Floats, item: Criterion | None) -> None:
     low, high = (low - room if not ratio else max(low - room, 0.5 * low)), high + room
     if known:
         axes.axvline(values[0], color=PALETTE[0], lw=2.5)
-        axes.text(values[0], 0.6, f" {values[0]:.3g},\n known", transform=axes.get_xaxis_transform(), fontsize=8)
+        right = values[0] > (low + high) / 2
+        axes.annotate(
+            f"{values[0]:.3g},\nknown",
+            (float(values[0]), 0.6),
+            (-5 if right else 5, 0),
+            xycoords=axes.get_xaxis_transform(),
+            textcoords="offset points",
+            fontsize=8,
+            ha="right" if right else "left",
+        )
     else:
         edges = [float(edge) for edge in np.linspace(low, high, BINS + 1)]
         axes.hist(values, bins=edges, color=PALETTE[0], alpha=0.75, weights=np.full(values.size, 1 / values.size))
     if item is not None and bound is not None:
         less = item.wants_less
-        right = values < bound if less else values > bound
+        holds = values < bound if less else values > bound
         axes.axvspan(low if less else bound, bound if less else high, ymax=0.9, color=PALETTE[2], alpha=0.13, lw=0)
         axes.axvline(bound, ymax=0.9, color=PALETTE[2], lw=1.2, ls="--")
         axes.text(
-            0.5, 1.0, f"right in {percent(float(right.mean()))} % of truths ({'below' if less else 'above'} {bound:g})",
+            0.5, 1.0, f"right in {percent(float(holds.mean()))} % of truths ({'below' if less else 'above'} {bound:g})",
             transform=axes.transAxes, fontsize=8, ha="center", va="top", color="#00634a",
         )  # fmt: skip
     label = "Hazard ratio" if item is None else ESTIMANDS[item.estimand] + (f" at {item.at:g}" if item.at is not None else "")

@@ -13,6 +13,7 @@ from sitewise.report.trial_tables import type_one_error
 from sitewise.report.trial_values import Value, Values, nominal, whole
 from sitewise.report.trial_words import scenario_words
 from sitewise.trial.assessment import Assessment
+from sitewise.trial.campaign.worlds import NULL
 from sitewise.trial.operating.decide import Outcome
 
 COUNTS = ("trials requested", "trials analysed", "trials failed", "trials not estimable")
@@ -21,7 +22,9 @@ ACCURACY = ("bias", "bias given success", "coverage")
 
 def names_of(found: Assessment) -> list[tuple[str, str]]:
     """Return names of the scenarios, and how the page calls them."""
-    return [(world.name, world.name + (" (null)" if world.null else "")) for world in found.results.worlds]
+    return [
+        (world.name, world.name + (" (null)" if world.null and world.name != NULL else "")) for world in found.results.worlds
+    ]
 
 
 def operating_section(found: Assessment, files: Mapping[str, Path], /) -> Section:

@@ -183,13 +183,11 @@ def traces_section(found: Assessment, files: Mapping[str, Path], /) -> Section:
 
 def agreement_section(found: Assessment, /) -> Section:
     """Return how far the fast analysis agrees with NUTS."""
-    table = found.agreement
+    table, title = found.agreement, "Agreement of the analysis with NUTS"
     if table.empty:
-        told = (
-            "No trial was analysed by NUTS as well (simulation.nuts_trials is 0): nothing is known here of the error of the "
-            "fast analysis."
-        )
-        return Section("agreement", "Agreement of the fast analysis with NUTS", [told])
+        why = table.attrs.get("refused", "simulation.nuts_trials is 0.")
+        told = "No trial was analysed by NUTS as well, so nothing is known here of the error of the trial's analysis:"
+        return Section("agreement", title, [f"{told} {why}"])
     rows = []
     for name, own in table.groupby("criterion", sort=False):
         clear = own[own["clear"]]
@@ -212,13 +210,15 @@ def agreement_section(found: Assessment, /) -> Section:
         "difference: mean; largest",
         "error of NUTS",
     ]
-    trials = table["trial"].nunique() if "trial" in table else len(table)
+    own = found.design.analysis.method == "hierarchical"
     told = (
-        f"The same {trials} trials, analysed by the fast method and by NUTS (no-U-turn sampling of the hierarchical model). "
-        "Differences are of the probability that a criterion holds; a comparison is clear where NUTS is more than 3.3 of its "
-        "Monte Carlo standard errors away from the threshold."
+        f"{percent(float(table['agree'].mean()))} % of decisions agree. {table['trial'].nunique()} trials were analysed as the "
+        "design says and by NUTS (no-U-turn sampling of the hierarchical model): differences are "
+        + ("the error of the fast engine. " if own else f"what the analysis '{found.results.analysis}' leaves out or adds. ")
+        + "They are of the probability that a criterion holds, decisions at the thresholds that the design states; a comparison is "
+        "clear where NUTS is more than 3.3 of its Monte Carlo standard errors away from the threshold."
     )
-    return Section("agreement", "Agreement of the fast analysis with NUTS", [told, *_verdicts(table)], [Table(head, rows)])
+    return Section("agreement", title, [told, *_verdicts(table)], [Table(head, rows)])
 
 
 def _verdicts(table: pd.DataFrame) -> list[str]:

@@ -31,7 +31,7 @@ def tables_of(
         "solution": solution.tried if solution is not None else pd.DataFrame(),
     }
     always = ("operating_characteristics", "type_one_error", "thresholds", "example_trials")
-    return {name: table for name, table in tables.items() if name in always or len(table.columns)}
+    return {name: table for name, table in tables.items() if name in always or len(table)}
 
 
 def type_one_error(found: Assessment, /) -> pd.DataFrame:
