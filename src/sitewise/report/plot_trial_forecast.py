@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sitewise.report.page_parts import percent
-from sitewise.report.style import GREY, PALETTE, new_figure, plain
+from sitewise.report.style import GREY, PALETTE, label_width, new_figure, plain
 from sitewise.trial.assessment import Assessment
 
 FANS = {"patients": PALETTE[0], "events": PALETTE[1]}
@@ -20,7 +20,8 @@ def plot_forecast(found: Assessment, /) -> Figure:
     """Return fans of cumulative patients and events, and below them the dates of looks with intervals and sites' openings."""
     ahead, design = found.forecast, found.design
     dates = ahead.milestones[ahead.milestones["kind"].isin(SHOWN)]
-    figure = new_figure(8.6, 4.6 + 0.3 * len(dates))
+    labels = [*(_label(row) for _, row in dates.iterrows()), "sites open"]
+    figure = new_figure(7.4 + label_width(labels, least=1.2, size=9), 4.6 + 0.3 * len(dates))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3.2, 0.42 + 0.3 * (len(dates) + 1)])
     counts = ahead.counts[ahead.counts["site"] == "all"]
     for quantity, shade in FANS.items():
@@ -35,13 +36,12 @@ def plot_forecast(found: Assessment, /) -> Figure:
         va="bottom",
     )  # fmt: skip
     above.set(ylim=(0, 1.12 * max(planned, float(counts["upper"].max()))), ylabel="Cumulative number")
-    above.set_title(f"Patients and events: medians, {100 * ahead.prob:g} % prediction intervals")
+    above.set_title(f"Patients and events, {100 * ahead.prob:g} % prediction intervals")
     above.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize=9)
     _dates(below, dates, close=ahead.close)
     _openings(below, design.accrual.openings, place=len(dates))
     below.set(xlim=(0, 1.02 * ahead.close), xlabel=f"{design.time_unit.capitalize()} since the first site opened")
-    labels = [_label(row) for _, row in dates.iterrows()]
-    below.set_yticks(range(len(dates) + 1), [*labels, "sites open"], fontsize=9)
+    below.set_yticks(range(len(dates) + 1), labels, fontsize=9)
     below.set_ylim(len(dates) + 0.6, -0.6)
     for axes in (above, below):
         axes.axvline(ahead.close, color=PALETTE[6], lw=0.9)

@@ -15,6 +15,7 @@ from sitewise.trial.assessment import Assessment
 from sitewise.trial.borrowing import BorrowingDesign, drift_sweep, sweet_spot
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.plan.cohorts import Method
+from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.sources import method_of
 
 REACH, STEPS = 1.0, 41
@@ -38,6 +39,8 @@ class DriftSweep:
         Type I error that is aimed at.
     hazard_ratio : float
         At which power is compared.
+    bound : float
+        Of the design's criterion; the sweep is about a hazard ratio below 1.
     numbers : BorrowingDesign
         Events of both arms and of the cohort, and the threshold.
     """
@@ -47,6 +50,7 @@ class DriftSweep:
     planned: str
     nominal: float
     hazard_ratio: float
+    bound: float
     numbers: BorrowingDesign
 
 
@@ -56,9 +60,10 @@ def swept(found: Assessment, /) -> DriftSweep | None:
     Events are the means of the planned scenario at the last look, and the threshold is the last look's.
     """
     plan, history, design = found.design.borrowing, found.cohorts.borrows, found.design
-    place = next((at for at, item in enumerate(design.criterion) if item.role == "success" and item.wants_less), None)
-    if plan is None or history is None or place is None or design.criterion[place].estimand != "hazard_ratio":
+    places = [at for at, item in enumerate(design.criterion) if _about_a_ratio(item)]
+    if plan is None or history is None or not places:
         return None
+    place = places[0]
     last = found.results.data.isel(scenario=0, look=-1)
     events = last["events_of_arm"].where(last["status"] != NOT_HELD).mean("replicate")
     experimental, control = (float(events.sel(arm=name)) for name in ("experimental", "control"))
@@ -79,4 +84,8 @@ def swept(found: Assessment, /) -> DriftSweep | None:
         any(low <= drift <= high for low, high in spots[method])
         for method, drift in zip(table["method"], table["drift"], strict=True)
     ]
-    return DriftSweep(table, spots, plan.method, level, ratio, numbers)
+    return DriftSweep(table, spots, plan.method, level, ratio, design.criterion[place].bound, numbers)
+
+
+def _about_a_ratio(item: Criterion) -> bool:
+    return item.role == "success" and item.estimand == "hazard_ratio" and item.wants_less

@@ -86,7 +86,9 @@ def priors_section(found: Assessment, files: Mapping[str, Path], /) -> Section:
         ["sites", f"New sites, {sites}.", analysis["sites"]],
         [
             "bias of the cohort",
-            f"Mean {bias.mean:g}, sd {bias.sd:g} of the log hazard ratio. {bias.reason}" if bias.mean or bias.sd else "none",
+            f"Mean {bias.mean:g}, sd {bias.sd:g} of the log hazard ratio. Reason: {bias.reason}"
+            if bias.mean or bias.sd
+            else "none",
             "not in the analysis",
         ],
         ["discount", f"{100 * design.truth.discount:g} % of the cohort's information is trusted", "not in the analysis"],

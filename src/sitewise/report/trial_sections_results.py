@@ -42,7 +42,7 @@ def assurance_section(found: Assessment, /) -> Section:
         "A trial can only be expected to succeed where success is right: the share of truths in which it is, is the ceiling of "
         "the probability of success, whatever the size."
         if known
-        else "What is true is not one number (hazards are not proportional): success cannot be split by whether it is right."
+        else "A success criterion has no one true number (hazards not proportional): success cannot be split by what is right."
     )
     return Section(
         "assurance",
@@ -61,11 +61,11 @@ def size_section(found: Assessment, solution: Solution | None, files: Mapping[st
     tables, trials = [], min(found.design.simulation.trials, CURVE_TRIALS)
     if solution is not None:
         sentences.insert(0, solution.sentence)
-        own = [
+        tried = [
             [f"{row.value:.0f} {solution.vary}", f"{number(row.success, 3)} ({number(row.mcse, 3)})"]
             for row in rows_of(solution.tried)
         ]
-        tables.append(Table(["Size tried", "probability of success"], own))
+        tables.append(Table(["Size tried", "probability of success"], tried))
     if len(found.curve):
         rows = []
         for patients, own in found.curve.groupby("patients"):
@@ -103,6 +103,8 @@ def borrowing_section(found: DriftSweep, files: Mapping[str, Path], /) -> Sectio
         "Drift is the log hazard ratio of the trial's arm against the cohort. In the sweet spot the type I error is at most "
         f"{found.nominal:.3g} and the power, at hazard ratio {number(found.hazard_ratio)}, above that without borrowing.",
     ]
+    if found.bound != 1:
+        sentences.append(f"The design's own criterion is a hazard ratio below {found.bound:g}; the sweep is about 1.")
     return Section(
         "borrowing",
         "What borrowing buys and risks",
@@ -210,13 +212,13 @@ def agreement_section(found: Assessment, /) -> Section:
         "difference: mean; largest",
         "error of NUTS",
     ]
-    own = found.design.analysis.method == "hierarchical"
+    fast = found.design.analysis.method == "hierarchical"
     told = (
         f"{percent(float(table['agree'].mean()))} % of decisions agree. {table['trial'].nunique()} trials were analysed as the "
         "design says and by NUTS (no-U-turn sampling of the hierarchical model): differences are "
-        + ("the error of the fast engine. " if own else f"what the analysis '{found.results.analysis}' leaves out or adds. ")
-        + "They are of the probability that a criterion holds, decisions at the thresholds that the design states; a comparison is "
-        "clear where NUTS is more than 3.3 of its Monte Carlo standard errors away from the threshold."
+        + ("the error of the fast engine. " if fast else f"what the analysis '{found.results.analysis}' leaves out or adds. ")
+        + "They are of the probability that a criterion holds, decisions at thresholds that the design states; a comparison "
+        "is clear where NUTS is more than 3.3 of its Monte Carlo standard errors away from the threshold."
     )
     return Section("agreement", title, [told, *_verdicts(table)], [Table(head, rows)])
 
