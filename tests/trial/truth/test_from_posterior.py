@@ -11,7 +11,7 @@ from sitewise.problems import SitewiseError, TrialError
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.truth import Bias, Effect
 from sitewise.trial.truth import Truth
-from sitewise.trial.truth.changes import thinned, with_discount, with_drift, without_guarantee_time
+from sitewise.trial.truth.changes import restricted, thinned, with_discount, with_drift, without_guarantee_time
 from sitewise.trial.truth.true_values import true_value
 
 EFFECT = Effect(0.7)
@@ -73,6 +73,11 @@ def test_case_mix_enriches_and_restricts(fit, truth):
     each = [true_value(truth, survival(12.0, group), arm="control") for group in good.groups]
     np.testing.assert_allclose(true_value(good, survival(12.0), arm="control"), 0.7 * each[0] + 0.3 * each[1], rtol=1e-9)
     assert any("70 %" in note for note in good.notes)
+    some = restricted(truth, ("2 of 2 favourable", "1 of 2 favourable"))
+    places = truth.group_of_profile
+    share = truth.shares[0, places == 0].sum() / truth.shares[0, places < 2].sum()
+    mixed = share * each[0] + (1 - share) * each[1]
+    np.testing.assert_allclose(true_value(some, survival(12.0), arm="control"), mixed, rtol=1e-9)
     with pytest.raises(TrialError, match="Did you mean '2 of 2 favourable'"):
         truth.with_case_mix({"2 of 2 favorable": 1.0})
     with pytest.raises(TrialError, match="sum 1"):
@@ -94,11 +99,12 @@ def test_bias_moves_all_patients_and_discount_widens(fit, truth):
     for one, two in (
         (np.log(truth.shape[0]), np.log(wide.shape[0])),
         (truth.log_scale, wide.log_scale),
-        (np.log(truth.site_sd), np.log(wide.site_sd)),
         (truth.index[:, 0], wide.index[:, 0]),
     ):
         assert two.mean() == pytest.approx(one.mean(), abs=1e-12)
         assert two.std() == pytest.approx(2 * one.std(), rel=1e-9)
+    mean = truth.site_sd.mean()
+    np.testing.assert_allclose(wide.site_sd, np.abs(mean + 2 * (truth.site_sd - mean)), atol=1e-12)
     joint = np.cov(np.column_stack([truth.log_scale, truth.index]).T)
     np.testing.assert_allclose(np.cov(np.column_stack([wide.log_scale, wide.index]).T), joint / 0.25, rtol=1e-9)
 
@@ -172,6 +178,22 @@ def test_what_cannot_be_taken_as_true_is_refused(fit, lung):
     student = replace(fit.spec, sites=sw.RandomSites(distribution="student-t"))
     with pytest.raises(TrialError, match="Student-t"):
         Truth.from_posterior(replace(fit, spec=student), cohort_arm="control", effect=EFFECT)
+
+
+def test_completed_cohorts_each_with_their_own_case_mix(make_frame, read):
+    frame = make_frame(120, seed=3)
+    frame.loc[:15, "ecog"] = None
+    spec = sw.ModelSpec.from_formula("Surv(months, died) ~ ecog + (1 | hospital)")
+    imputations = sw.impute(spec, read(frame, missing="keep", covariates=["ecog"]), imputations=3, sweeps=5, seed=1)
+    fit = sw.fit_imputed(imputations, engine=sw.NestedLaplace(draws=200))
+    groups = sw.RiskGroups.count_favourable(ecog="0")
+    own = Truth.from_posterior(fit, cohort_arm="control", effect=EFFECT, groups=groups)
+    expected = sw.survival(fit, groups=groups, sites=sw.Marginal(), times=[12.0])
+    for group in own.groups:
+        found = true_value(own, survival(12.0, group), arm="control")
+        np.testing.assert_allclose(found, expected.sel(group=group).values.ravel(), atol=2e-6)
+    assert len(np.unique(own.shares, axis=0)) > 1
+    assert any("3 completed cohorts" in note for note in own.notes)
 
 
 def test_the_sentence_says_which_arm_the_cohort_describes(truth, fit):

@@ -14,7 +14,8 @@ from sitewise.simulate.parts import Baseline, Categorical, Censoring, Numeric, S
 from sitewise.trial.plan.cohorts import BenchmarkPlan
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.truth import Bias, Effect, PointGroup, PointTruth, Published, TruthPlan
-from sitewise.trial.truth import Profile, TrueEffect, Truth
+from sitewise.trial.truth import Benchmark, Profile, TrueEffect, Truth
+from sitewise.trial.truth.changes import beside, thinned
 from sitewise.trial.truth.plan_truth import benchmark_of, truth_of
 from sitewise.trial.truth.true_values import true_value
 
@@ -231,21 +232,26 @@ def test_a_plan_reads_a_fit_and_its_benchmark_is_row_by_row_the_same(tmp_path, l
         plan(fit="results", risk_groups=groups, case_mix={"2 of 2 favourable": 1.0}, bias=Bias(0.2, reason="so")), tmp_path
     )
     assert truth.groups == ("2 of 2 favourable",)
+    cohort = of(plan(fit="results", risk_groups=groups), tmp_path)
     benchmark = benchmark_of(
         BenchmarkPlan(fit="results", risk_groups=groups, known=True), like=truth, folder=tmp_path, time_unit="months"
     )
     assert benchmark.known
+    assert benchmark.cohort.groups == truth.groups
     ratio = Criterion("ratio", "hazard_ratio", below=1.0)
     np.testing.assert_allclose(true_value(truth, ratio, benchmark=benchmark), 0.7 * np.exp(0.2), rtol=1e-9)
+    np.testing.assert_allclose(true_value(thinned(truth, 50), ratio, benchmark=Benchmark(cohort)), 0.7 * np.exp(0.2), rtol=1e-9)
     gain = Criterion("gain", "survival", above=0.0, at=12.0, against="benchmark")
     own = Criterion("own", "survival", above=0.5, at=12.0)
     expected = true_value(truth, own) - true_value(benchmark.cohort, own, arm="control")
     np.testing.assert_allclose(true_value(truth, gain, benchmark=benchmark), expected, rtol=1e-12)
 
 
-def test_a_benchmark_of_other_draws_has_the_trials_case_mix(tmp_path):
-    drawn(sw.Weibull()).save(tmp_path / "draws.nc")
-    truth = Truth.point(POINT, cohort_arm="control", effect=EFFECT, endpoint="PFS", time_unit="weeks")
-    benchmark = benchmark_of(BenchmarkPlan(draws="draws.nc"), like=truth, folder=tmp_path, time_unit="weeks")
-    good = benchmark.cohort.group_of_profile == 0
-    np.testing.assert_allclose(benchmark.cohort.shares[:, good].sum(axis=1), 0.6)
+def test_a_cohort_beside_a_truth_of_other_draws_has_its_case_mix_and_its_order_of_groups():
+    groups = (PointGroup("poor", 0.4, 0.8), PointGroup("good", 0.6))
+    truth = Truth.point(replace(POINT, group=groups), cohort_arm="control", effect=EFFECT)
+    cohort = drawn(sw.Weibull())
+    found = beside(cohort, truth)
+    assert found.groups == ("poor", "good")
+    np.testing.assert_allclose(found.shares[:, found.group_of_profile == 1].sum(axis=1), 0.6)
+    np.testing.assert_array_equal(found.index[:, 0], cohort.index[:, 2])

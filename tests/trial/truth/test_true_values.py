@@ -262,3 +262,27 @@ def test_a_bound_out_of_reach_is_refused():
     grouped = weibull(14.0, 1.3, group=(PointGroup("good", 0.6), PointGroup("poor", 0.4, 0.8)))
     with pytest.raises(TrialError, match="Did you mean 'poor'"):
         true_value(grouped, survival(12.0, group="por"))
+
+
+@pytest.mark.parametrize("cohort_arm", ["experimental", "control"])
+@pytest.mark.parametrize("arm", ["experimental", "control"])
+def test_simulated_event_times_have_the_true_survival(cohort_arm, arm):
+    """Times drawn by the conduct of trials, each patient at a site of their own: within 3.3 Monte Carlo standard errors."""
+    from sitewise.trial.conduct.event_times import event_times
+
+    effect = replace(COURSES["waning"], site_sd=0.3)
+    truth = weibull(14.0, 1.3, site_sd=0.5, effect=effect, arm=cohort_arm)
+    rng, size = np.random.default_rng(4), (4, 10_000)
+    sign = 1.0 if arm == "experimental" else -1.0
+    times = event_times(
+        truth,
+        np.zeros(4, dtype=np.int64),
+        0.5 * rng.standard_normal(size),
+        sign * (np.log(0.7) + 0.3 * rng.standard_normal(size)),
+        np.full(size, arm != cohort_arm),
+        rng.standard_exponential(size),
+    )
+    for time in (4.0, 12.0, 30.0):
+        expected = true_value(truth, survival(time), arm=arm)[0]
+        error = np.sqrt(expected * (1 - expected) / times.size)
+        assert (times > time).mean() == pytest.approx(expected, abs=3.3 * error)

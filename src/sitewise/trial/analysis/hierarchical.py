@@ -134,7 +134,8 @@ class Hierarchical:
                 if item.predictive:
                     continue
                 own = values(item, draws, patients=patients, groups=self.groups)
-                probability[row, place] = weights @ holds(item, own, against[place])
+                # Weights sum to one but for rounding, and a probability above one is none.
+                probability[row, place] = min(float(weights @ holds(item, own, against[place])), 1.0)
                 estimate[row, place], sd[row, place] = moments(own, weights, against[place])
         return Analysed(probability, estimate, sd, status, more)
 

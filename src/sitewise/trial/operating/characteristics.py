@@ -163,6 +163,8 @@ def _accuracy(own: _Scenario, place: int, criterion: Criterion) -> Iterator[tupl
 def _decomposition(own: _Scenario) -> Iterator[tuple[str, str, Floats]]:
     """Yield the ceiling (the share of truths for which success is right) and success split by whether it is."""
     true = np.ones(own.outcome.size)
+    if own.results.worlds[own.place].null:  # success is wrong there by definition, also where an estimand is at its bound
+        true[:] = 0.0
     for place, criterion in enumerate(own.results.design.criterion):
         if criterion.role != "success":
             continue

@@ -1,7 +1,8 @@
 """What is true: joint draws of baseline, risk groups, site spread and treatment effect, or one stated truth.
 
 ``from_posterior``, ``stated`` and ``storage`` make truths, ``changes`` alters them, ``plan_truth`` reads what TRIAL.toml says.
-``hazards`` and ``averages`` are their curves, from which ``true_values`` come, ``bounds`` and the ``benchmark``.
+``hazards`` and ``averages`` are their curves, from which ``true_values``, worlds at
+``bounds`` and the ``benchmark`` come.
 """
 
 from sitewise.trial.truth.benchmark import Benchmark as Benchmark

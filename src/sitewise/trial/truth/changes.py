@@ -5,7 +5,7 @@ Each change is noted in :attr:`Truth.notes`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from sitewise.families.base import EXTREME_VALUE
-from sitewise.problems import TrialError, nearest, plural
+from sitewise.problems import TrialError, listed, nearest, plural
 from sitewise.trial.plan.truth import Bias
 from sitewise.trial.truth.truth import TrueEffect, Truth
 
@@ -63,6 +63,31 @@ def with_case_mix(truth: Truth, case_mix: Mapping[str, float], /) -> Truth:
     )
 
 
+def restricted(truth: Truth, groups: Sequence[str], /) -> Truth:
+    """Return the truth of some risk groups' patients only, with their relative shares in each row: what enrichment does.
+
+    Raises
+    ------
+    TrialError
+        When there is no such group, or in no row any patient of them.
+    """
+    for name in groups:
+        if name not in truth.groups:
+            raise TrialError(f"There is no risk group '{name}' to restrict to. {nearest(name, truth.groups)}")
+    kept = np.array([item.group in groups for item in truth.profiles])
+    total = truth.shares[:, kept].sum(axis=1)
+    if not (total > 0).any():
+        raise TrialError(f"No row of the truth has patients of {listed(groups)}.")
+    chosen = taken(truth, np.flatnonzero(total > 0))
+    return replace(
+        chosen,
+        profiles=tuple(item for item, own in zip(truth.profiles, kept, strict=True) if own),
+        index=np.ascontiguousarray(chosen.index[:, kept]),
+        shares=chosen.shares[:, kept] / total[total > 0, None],
+        notes=(*truth.notes, f"Only patients of {listed(groups)} enter."),
+    )
+
+
 def with_bias(truth: Truth, bias: Bias, /, *, seed: int = 0) -> Truth:
     """Return the truth with a normal draw added to the log hazards of all patients in each row.
 
@@ -98,7 +123,8 @@ def with_discount(truth: Truth, discount: float, /) -> Truth:
     """Return the truth with the posterior's covariance divided by the discount: the share of information that is trusted.
 
     Deviations from the mean are multiplied by 1 / sqrt(discount): of the log scale, of what profiles add, of the shape
-    parameters (logs of positive ones, log odds of shares) and of the log of the sites' sd.
+    parameters (logs of positive ones, log odds of shares), and of the sites' sd, where what falls below zero is reflected. Not
+    of its log: few sites leave the posterior of a spread much mass near zero, whose logs, widened, would make other draws huge.
 
     Raises
     ------
@@ -122,7 +148,6 @@ def with_discount(truth: Truth, discount: float, /) -> Truth:
             shape.append(expit(wider(logit(values))))
         else:
             shape.append(wider(values))
-    site_sd = np.exp(wider(np.log(truth.site_sd))) if (truth.site_sd > 0).all() else truth.site_sd
     share = f"{100 * discount:g} %"
     note = f"Only {share} of the cohort's information is trusted: the posterior's covariance is divided by {discount:g}."
     return replace(
@@ -130,7 +155,7 @@ def with_discount(truth: Truth, discount: float, /) -> Truth:
         shape=tuple(shape),
         log_scale=wider(truth.log_scale),
         index=wider(truth.index),
-        site_sd=site_sd,
+        site_sd=np.abs(wider(truth.site_sd)),
         notes=(*truth.notes, note),
     )
 
@@ -163,6 +188,44 @@ def dropped_note(guarantee_time: float, time_unit: str) -> str:
         f"The cohort's guarantee time of {guarantee_time:.3g} {time_unit} is dropped: its baseline counts from enrolment, "
         "since a trial's patients can have the event at once."
     )
+
+
+def rows_of(truth: Truth, cohort: Truth, /) -> NDArray[np.int64] | None:
+    """Return the row of a cohort's joint draws that each row of a truth was made from, shape (R,); None where it was not.
+
+    Rows are told by their log scales and shapes; rows that share these are copies of one draw.
+    """
+    if truth.family != cohort.family or truth.guarantee_time != cohort.guarantee_time:
+        return None
+    order = np.argsort(cohort.log_scale, kind="stable")
+    place = np.searchsorted(cohort.log_scale[order], truth.log_scale)
+    rows = order[np.minimum(place, cohort.rows - 1)]
+    pairs = [(truth.log_scale, cohort.log_scale), *zip(truth.shape, cohort.shape, strict=True)]
+    return rows if all(np.array_equal(own, other[rows]) for own, other in pairs) else None
+
+
+def beside(cohort: Truth, truth: Truth, /) -> Truth:
+    """Return a cohort's joint draws with the profiles and the case mix of a trial's truth: its benchmark, or its history.
+
+    Where the truth was made from these draws, row by row; else with the mean case mix of the truth's risk groups.
+
+    Raises
+    ------
+    TrialError
+        When the cohort lacks a risk group of the truth.
+    """
+    rows = rows_of(truth, cohort)
+    if rows is not None and set(truth.profiles) <= set(cohort.profiles):
+        columns = [cohort.profiles.index(item) for item in truth.profiles]
+        chosen = taken(cohort, rows)
+        return replace(chosen, profiles=truth.profiles, index=chosen.index[:, columns], shares=truth.shares)
+    places = truth.group_of_profile
+    mix = {name: float(truth.shares[:, places == place].sum(axis=1).mean()) for place, name in enumerate(truth.groups)}
+    found = with_case_mix(cohort, {name: share / sum(mix.values()) for name, share in mix.items()})
+    rank = {name: place for place, name in enumerate(truth.groups)}
+    order = np.argsort([rank[item.group] for item in found.profiles], kind="stable")
+    profiles = tuple(found.profiles[place] for place in order)
+    return replace(found, profiles=profiles, index=found.index[:, order], shares=found.shares[:, order])
 
 
 def require_hazards(truth: Truth, what: str, /) -> None:

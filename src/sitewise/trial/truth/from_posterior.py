@@ -281,6 +281,8 @@ def _notes(parts: Sequence[Part], fit: Fitted | EvidenceFit) -> tuple[str, ...]:
             *((f"{plural(left, 'cohort is', 'cohorts are')} not in the stack.",) if left else ()),
         )
     notes: tuple[str, ...] = ("The patients are synthetic.",) if fit.cohort.synthetic else ()
+    if completed_fits(fit):
+        notes += (f"Missing values were imputed: rows are of {len(parts)} completed cohorts, each with its own case mix.",)
     if isinstance(fit, FitResult) and fit.verdict.level != "ok":
         notes += (f"The computation's verdict: {fit.verdict.sentence}",)
     return notes

@@ -1,11 +1,9 @@
-"""From the words of TRIAL.toml to joint draws: the truth, and a benchmark's or a history's cohort."""
+"""From the words of TRIAL.toml to joint draws: the truth, and the cohorts of the analysis."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from sitewise.estimands import RiskGroups
 from sitewise.inference import load
@@ -16,7 +14,7 @@ from sitewise.trial.plan.cohorts import BenchmarkPlan
 from sitewise.trial.plan.truth import Effect, TruthPlan
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.changes import (
-    taken,
+    beside,
     thinned,
     with_bias,
     with_case_mix,
@@ -104,7 +102,7 @@ def cohort_truth(
     like: Truth,
     seed: int = 0,
 ) -> Truth:
-    """Return the joint draws of a cohort alone, for a benchmark or a history: no bias, no discount, an effect of nothing.
+    """Return the joint draws of a cohort of the analysis, a benchmark or a history: no bias, no discount, no effect.
 
     Parameters
     ----------
@@ -117,7 +115,8 @@ def cohort_truth(
     time_unit : str
         The trial's unit of time.
     like : Truth
-        The trial's truth: whose endpoint it has, and whose case mix where it has the same risk groups in every row.
+        The trial's truth: its endpoint, whether a guarantee time is kept, and its case mix where the cohort has its risk groups
+        (:func:`sitewise.trial.truth.changes.beside`).
     seed : int
         Of thinning.
     """
@@ -128,16 +127,11 @@ def cohort_truth(
         draws=draws,
         fit=fit,
         risk_groups=risk_groups,
+        guarantee_time="keep" if like.guarantee_time else "drop",
+        guarantee_reason="as in the truth" if like.guarantee_time else "",
     )
     found = truth_of(plan, folder=folder, time_unit=time_unit, seed=seed)
-    aligned = _aligned(found, like)
-    if aligned is not None:
-        return aligned
-    places = like.group_of_profile
-    mix = {name: float(like.shares[:, places == place].sum(axis=1).mean()) for place, name in enumerate(like.groups)}
-    if set(mix) <= set(found.groups):
-        found = with_case_mix(found, {name: share / sum(mix.values()) for name, share in mix.items()})
-    return found
+    return beside(found, like) if set(like.groups) <= set(found.groups) else found
 
 
 def benchmark_of(plan: BenchmarkPlan, /, *, like: Truth, folder: Path, time_unit: str, seed: int = 0) -> Benchmark:
@@ -152,23 +146,6 @@ def benchmark_of(plan: BenchmarkPlan, /, *, like: Truth, folder: Path, time_unit
         seed=seed,
     )
     return Benchmark(cohort, known=plan.known)
-
-
-def _aligned(found: Truth, like: Truth) -> Truth | None:
-    """Return a cohort's draws row by row beside a truth that was made from them, with its profiles and shares; else None.
-
-    Rows are told by their log scales; rows that share one are copies of one draw.
-    """
-    if found.family != like.family or not set(like.profiles) <= set(found.profiles):
-        return None
-    order = np.argsort(found.log_scale, kind="stable")
-    place = np.minimum(np.searchsorted(found.log_scale[order], like.log_scale), found.rows - 1)
-    rows = order[place]
-    if not np.array_equal(found.log_scale[rows], like.log_scale):
-        return None
-    chosen = taken(found, rows)
-    columns = [found.profiles.index(item) for item in like.profiles]
-    return replace(chosen, profiles=like.profiles, index=chosen.index[:, columns], shares=like.shares)
 
 
 def _of_fit(plan: TruthPlan, folder: Path, seed: int, rows: int | None) -> Truth:

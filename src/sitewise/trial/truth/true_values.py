@@ -10,10 +10,12 @@ from sitewise.problems import TrialError
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.truth.averages import AveragedCurve
 from sitewise.trial.truth.benchmark import Benchmark
+from sitewise.trial.truth.changes import rows_of, taken
 from sitewise.trial.truth.hazards import Arm
 from sitewise.trial.truth.truth import Truth
 
 Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 SAME = 1e-9
 """How far log hazard ratios of profiles may differ in a row and still be one number."""
 
@@ -79,7 +81,7 @@ def no_true_value(truth: Truth, criterion: Criterion, /, *, benchmark: Benchmark
         return ""
     if truth.family.standard != EXTREME_VALUE:
         return f"Hazards of the {truth.family.name} distribution do not stand in one ratio to the benchmark's."
-    if not _paired(truth, benchmark):
+    if _apart(truth, benchmark.cohort) is None:
         return (
             "The benchmark's joint draws are not those behind the truth, so that their hazards do not stand in one ratio at "
             "all times. Compare survival or restricted means instead."
@@ -92,7 +94,7 @@ def of_curve(
     criterion: Criterion,
     /,
     *,
-    rows: NDArray[np.int64] | None = None,
+    rows: Rows | None = None,
     shift: ArrayLike = 0.0,
     effect_shift: ArrayLike = 0.0,
 ) -> Floats:
@@ -110,34 +112,27 @@ def benchmark_values(truth: Truth, criterion: Criterion, benchmark: Benchmark | 
     """Return the benchmark's own survival or restricted mean in each row of a truth, shape (R,)."""
     if benchmark is None:
         raise TrialError(f"Criterion '{criterion.name}' is against a benchmark, and none is given.")
-    own = of_curve(AveragedCurve.of(benchmark.cohort, arm=benchmark.cohort.cohort_arm, group=criterion.group), criterion)
-    return own if _same_draws(truth, benchmark.cohort) else np.full(truth.rows, np.nanmean(own))
+    cohort, rows = benchmark.cohort, rows_of(truth, benchmark.cohort)
+    own = of_curve(AveragedCurve.of(cohort, arm=cohort.cohort_arm, group=criterion.group), criterion)
+    return np.full(truth.rows, np.nanmean(own)) if rows is None else own[rows]
 
 
 def log_ratio_to_benchmark(truth: Truth, benchmark: Benchmark, /) -> Floats:
     """Return the log hazard ratio of the experimental arm against the benchmark's like patients in each row, shape (R,)."""
-    apart = truth.index - benchmark.cohort.index[:, _places(truth, benchmark.cohort)]
+    apart = _apart(truth, benchmark.cohort)
+    assert apart is not None
     effect = truth.effect.log_hazard_ratio if truth.cohort_arm == "control" else 0.0
-    return np.asarray(effect + apart.mean(axis=1))
+    return np.asarray(effect + apart)
 
 
-def _same_draws(truth: Truth, cohort: Truth) -> bool:
-    """Return whether rows of a truth and of a benchmark's cohort are the same draws: baseline by baseline."""
-    return (
-        truth.family == cohort.family
-        and truth.guarantee_time == cohort.guarantee_time
-        and np.array_equal(truth.log_scale, cohort.log_scale)
-        and all(np.array_equal(one, two) for one, two in zip(truth.shape, cohort.shape, strict=True))
-    )
+def _apart(truth: Truth, cohort: Truth) -> Floats | None:
+    """Return by how much the log hazards of a truth's patients differ from those of like patients of a cohort, (R,).
 
-
-def _places(truth: Truth, cohort: Truth) -> list[int]:
-    return [cohort.profiles.index(item) for item in truth.profiles]
-
-
-def _paired(truth: Truth, benchmark: Benchmark) -> bool:
-    cohort = benchmark.cohort
-    if not _same_draws(truth, cohort) or not set(truth.profiles) <= set(cohort.profiles):
-        return False
-    apart = truth.index - cohort.index[:, _places(truth, cohort)]
-    return bool(np.ptp(apart, axis=1).max() < SAME)
+    None where that is no one number a row: other draws, other patients, or not the same difference for all of them.
+    """
+    rows = rows_of(truth, cohort)
+    if rows is None or not set(truth.profiles) <= set(cohort.profiles):
+        return None
+    columns = [cohort.profiles.index(item) for item in truth.profiles]
+    apart = truth.index - taken(cohort, rows).index[:, columns]
+    return apart.mean(axis=1) if np.ptp(apart, axis=1).max() < SAME else None
