@@ -25,10 +25,13 @@ from sitewise.report.plot_trial_traces import plot_traces
 from sitewise.report.plot_trial_truth import plot_truth
 from sitewise.report.style import styled
 from sitewise.report.trial_drift import swept
+from sitewise.report.trial_first import alarm_of
+from sitewise.report.trial_page import trial_page
 from sitewise.report.trial_values import Value
 from sitewise.report.trial_write import write_assessment
 from sitewise.trial.analysis.agreement import COLUMNS as AGREEMENT
 from sitewise.trial.assessment import assess
+from sitewise.trial.operating import Outcome, operating_characteristics
 from sitewise.trial.operating.size import Solution
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.sources import History, method_of
@@ -547,6 +550,24 @@ def test_the_sweep_is_drawn_with_its_sweet_spot(sweep):
     assert "sweet spot of the planned method" in [text.get_text() for text in figure.legends[0].get_texts()]
     low, high = sweep.sweet_spots["robust-map"][0]
     assert -1 <= low < 0 < high <= 1
+
+
+def test_failed_analyses_are_counted_shown_and_announced(plain):
+    """Six of sixty planned trials whose deciding analysis failed: a tenth, and more than the page passes over in silence."""
+    outcome = plain.decisions.outcome.copy()
+    outcome[0, :6] = Outcome.FAILED
+    decisions = replace(plain.decisions, outcome=outcome)
+    table = operating_characteristics(plain.results, decisions=decisions)
+    failed = replace(plain, decisions=decisions, characteristics=table)
+    assert alarm_of(failed) == "The analysis failed in 6 of 60 planned trials: they count as no success."
+    assert alarm_of(plain) == ""
+    with styled():
+        bars = [bar for bar in plot_stops(failed).axes[0].patches if bar.get_facecolor()[:3] == (0, 0, 0)]
+    assert sorted(bar.get_width() for bar in bars)[-1] == pytest.approx(0.1, abs=1e-9)
+    assert sum(bar.get_width() for bar in bars) == pytest.approx(0.1, abs=1e-9)
+    page = trial_page(failed, {})
+    row = next(row for row in rows_in(section(page, "operating")) if row[0] == "planned")
+    assert row[4:7] == ["60", "54", "6"]
 
 
 @pytest.mark.parametrize(
