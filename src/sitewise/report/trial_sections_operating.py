@@ -14,7 +14,7 @@ from sitewise.report.trial_values import Value, Values, nominal, whole
 from sitewise.report.trial_words import scenario_words
 from sitewise.trial.assessment import Assessment
 from sitewise.trial.campaign.worlds import NULL
-from sitewise.trial.operating.decide import Outcome
+from sitewise.trial.operating.decisions import Outcome
 
 COUNTS = ("trials requested", "trials analysed", "trials failed", "trials not estimable")
 ACCURACY = ("bias", "bias given success", "coverage")
