@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sitewise.inference.engine import Report, silent
 from sitewise.problems import TrialError
@@ -17,17 +18,41 @@ from sitewise.trial.conduct.snapshot import snapshot
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.truth.benchmark import Benchmark
 
+Floats = NDArray[np.float64]
+ALMOST_ONE = float(np.nextafter(1.0, 0.0))
 REFUSED = "refused"
 """Attribute of an empty table: why NUTS could not be held beside."""
 
 
 def agreement_of(
-    design: TrialDesign, world: World, analysis: Analysis, /, *, benchmark: Benchmark | None = None, report: Report = silent
+    design: TrialDesign,
+    world: World,
+    analysis: Analysis,
+    /,
+    *,
+    thresholds: Floats,
+    benchmark: Benchmark | None = None,
+    report: Report = silent,
 ) -> pd.DataFrame:
     """Return the design's analysis beside NUTS on the first trials of a world, at every look.
 
     NUTS samples the hierarchical model of the design's ``[analysis]`` table, whatever the method. So for the nested-Laplace
     engine the table shows its error, for classical and conjugate methods (and for borrowing) what they leave out or add.
+
+    Parameters
+    ----------
+    design : TrialDesign
+        The design.
+    world : World
+        Whose trials.
+    analysis : Analysis
+        The design's.
+    thresholds : ndarray, shape (L, C)
+        Of each look and criterion, calibrated ones too: decisions are those of the design.
+    benchmark : Benchmark, optional
+        Of a single arm.
+    report : callable
+        Told the progress.
 
     Returns
     -------
@@ -69,9 +94,13 @@ def agreement_of(
             seen = snapshot(
                 trials.some(rows), looks.calendar[rows, place], group_of_profile=world.truth.group_of_profile, groups=groups
             )
+            asked = [
+                item if np.isnan(threshold) else replace(item, probability=min(float(threshold), ALMOST_ONE))
+                for item, threshold in zip(design.criterion, thresholds[place], strict=True)
+            ]
             found = agreement(
                 seen,
-                design.criterion,
+                asked,
                 analysis=analysis,
                 seed=design.simulation.seed,
                 look=place,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from sitewise.inference.engine import Report, silent
+from sitewise.problems import TrialError
 from sitewise.trial.analysis.analysis import Analysis
 from sitewise.trial.analysis.dispatch import analysis_of
 from sitewise.trial.campaign.results import TrialResults
@@ -148,7 +149,7 @@ def assess(
     clock.took("forecast")
     sizes = success_by_size(design, cohorts, run, thresholds=thresholds) if curve else pd.DataFrame()
     clock.took("other sizes")
-    beside = _agreement(design, worlds[0], analysis, cohorts, report)
+    beside = _agreement(design, worlds[0], analysis, cohorts, thresholds, report)
     clock.took("agreement")
     return Assessment(
         design,
@@ -216,7 +217,7 @@ def success_by_size(
     vary: Vary = "patients",
     factors: Sequence[float] = CURVE,
 ) -> pd.DataFrame:
-    """Return the probability of success by size, with the truth's spread of sites and without.
+    """Return the probability of success by size, with the truth's spread of sites and without; impossible sizes are left out.
 
     Returns
     -------
@@ -229,7 +230,11 @@ def success_by_size(
         truth = cohorts.truth if differ else cohorts.truth.with_site_sd(0.0)
         for factor in factors:
             value = max(len(design.look) + 4, round(factor * design.arms.patients))
-            own = resized(design, vary, value)
+            try:
+                own = resized(design, vary, value)
+            except TrialError as error:  # a cap of sites, a close, or looks that such a size cannot have
+                run.report(f"{value} patients are not possible: {error}")
+                continue
             world = worlds_of(own, truth, benchmark=cohorts.benchmark)[0]
             run.report(f"{value} patients, sites {'as in the truth' if differ else 'alike'}")
             found = replace(run, report=silent)(own, [world], trials=trials, seed=seed)
@@ -260,12 +265,14 @@ def evaluator(found: Assessment, /, *, workers: int = 1, executor: Executor | No
     return evaluate
 
 
-def _agreement(design: TrialDesign, world: World, analysis: Analysis, cohorts: Cohorts, report: Report) -> pd.DataFrame:
+def _agreement(
+    design: TrialDesign, world: World, analysis: Analysis, cohorts: Cohorts, thresholds: Thresholds, report: Report
+) -> pd.DataFrame:
     if design.simulation.nuts_trials == 0:
         return pd.DataFrame()
     from sitewise.trial.agreement import agreement_of
 
-    return agreement_of(design, world, analysis, benchmark=cohorts.benchmark, report=report)
+    return agreement_of(design, world, analysis, thresholds=thresholds.values, benchmark=cohorts.benchmark, report=report)
 
 
 class _Clock:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 RECORD = "campaign.json"
+EVERY = 1.0
+"""Seconds between reports of progress."""
 WAITING = 2
 """Blocks that wait for each worker: memory does not grow with the campaign but by what is kept of it."""
 
@@ -91,13 +93,17 @@ def run_campaign(
         report(f"{len(done)} of {len(jobs)} blocks are on disk already")
     left = [job for number, job in enumerate(jobs) if number not in done]
     total, finished, started = sum(job.stop - job.start for job in left), 0, time.perf_counter()
+    told = started
     with _pool(executor, workers) as pool:
         for job, arrays in _in_turn(pool, left, WAITING * max(workers, 1)):
             number = places[id(job)]
             done[number] = arrays
             _write(path, number, arrays)
             finished += job.stop - job.start
-            rate = finished / (time.perf_counter() - started)
+            now = time.perf_counter()
+            if now - told < EVERY and finished < total:
+                continue
+            told, rate = now, finished / (now - started)
             report(f"{finished} of {total} trials, {rate:.0f} a second, {(total - finished) / rate:.0f} s left")
     each = len(jobs) // len(worlds)
     by_world = [[done[number] for number in range(place * each, (place + 1) * each)] for place in range(len(worlds))]
