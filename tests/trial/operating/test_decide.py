@@ -333,7 +333,7 @@ def test_operating_characteristics_by_hand():
     assert value(table, "coverage", "benefit") == pytest.approx((1 / 3, stats.sem([1, 0, 0]), 3))
     assert (np.abs(error) < 1.959964 * 0.2).tolist() == [True, False, False]
     # The statement is true in three of four worlds: below 1, and 1 is not.
-    assert value(table, "ceiling")[0] == 0.75
+    assert value(table, "success is right")[0] == 0.75
     assert value(table, "success and true")[0] == 0.25
     assert value(table, "success and untrue")[0] == 0.0
     assert value(table, "no success and true")[0] == 0.5
