@@ -42,7 +42,7 @@ def assurance_section(found: Assessment, /) -> Section:
     known = math.isfinite(values(scenario, "success is right").value)
     told = (
         "A trial can only be expected to succeed where success is right, and against an uncertain benchmark only where it is "
-        "so by far: the share of truths in which a trial without end would succeed is the ceiling of the probability of success."
+        "so by far: the share of truths in which a trial without end would succeed is the ceiling of that probability."
         if known
         else "A success criterion has no one true number (hazards not proportional): success cannot be split by what is right."
     )
