@@ -39,7 +39,7 @@ def rates_from_sites(patients: ArrayLike, open_for: ArrayLike, /) -> SiteRateEst
     """Return the Poisson-gamma rates that make observed counts most likely.
 
     Given its rate a site's count is Poisson, and rates are Gamma with shape a and mean m: counts are negative binomial with
-    size a and mean m t (Anisimov & Fedorov 2007, Stat Med 26:4958). Both parameters are found by maximum likelihood, m inside a.
+    size a and mean m t (Anisimov & Fedorov 2007, Stat Med 26:4958). Both are found by maximum likelihood, m inside a.
 
     Parameters
     ----------
