@@ -68,8 +68,8 @@ def operating_characteristics(results: TrialResults, /, *, decisions: Decisions 
     decision``, ``trials requested``, ``trials analysed``, ``trials failed``, ``trials not estimable``. Of looks: ``success at
     look``, ``futility at look``, ``look held``, ``look reached``. Expected: ``patients``, ``events``, ``duration``, ``cost``,
     ``patients of group``, ``events of group``. Of criteria, where trials end: ``bias``, ``bias given success``, ``squared
-    error``, and ``coverage`` of the estimate plus and minus 1.96 sd. ``ceiling`` is the share of truths in which the success
-    criteria are true, and ``success and true`` with the three others splits trials by that.
+    error``, and ``coverage`` of the estimate plus and minus 1.96 sd. ``success is right`` is the share of truths in which the
+    success criteria are true, and ``success and true`` with the three others splits trials by that.
     """
     made = decide(results) if decisions is None else decisions
     rows: list[dict[str, Any]] = []
@@ -161,7 +161,7 @@ def _accuracy(own: _Scenario, place: int, criterion: Criterion) -> Iterator[tupl
 
 
 def _decomposition(own: _Scenario) -> Iterator[tuple[str, str, Floats]]:
-    """Yield the ceiling (the share of truths for which success is right) and success split by whether it is."""
+    """Yield the share of truths for which success is right, and success split by whether it is."""
     true = np.ones(own.outcome.size)
     if own.results.worlds[own.place].null:  # success is wrong there by definition, also where an estimand is at its bound
         true[:] = 0.0
@@ -173,7 +173,7 @@ def _decomposition(own: _Scenario) -> Iterator[tuple[str, str, Floats]]:
         true = np.where(np.isnan(value), np.nan, true * holds)
     success = own.outcome == Outcome.SUCCESS
     known = np.isfinite(true)
-    yield "ceiling", "", true
+    yield "success is right", "", true
     for word, happened in (("success", success), ("no success", ~success)):
         yield f"{word} and true", "", np.where(known, happened * true, np.nan)
         yield f"{word} and untrue", "", np.where(known, happened * (1 - true), np.nan)
