@@ -192,22 +192,27 @@ def test_a_cohort_is_no_history_of_the_other_arm_whatever_its_file_is_called(fol
 
 def test_risk_groups_that_do_not_exist_are_told_with_the_nearest(folder):
     draws = {"cohort_arm": "control", "effect": {"hazard_ratio": 0.6}, "draws": "cohort.nc"}
-    with pytest.raises(TrialError, match="about risk group 'goood', which the trial has not.*'good'"):
+    with pytest.raises(TrialError, match=r"about risk group 'goood', which the trial has not.*'good'"):
         cohorts_of(design(truth=draws, criterion=[{**BENEFIT, "group": "goood"}]), folder=folder)
-    with pytest.raises(TrialError, match="enrich names 'pooor', which the truth has not.*'poor'"):
+    with pytest.raises(TrialError, match=r"enrich names 'pooor', which the truth has not.*'poor'"):
         cohorts_of(design(truth=draws, arms={**TWO_ARMS["arms"], "enrich": ["pooor"]}), folder=folder)
+    enriched = {**TWO_ARMS["arms"], "enrich": ["good"]}
     with pytest.raises(TrialError, match="about risk group 'poor', which the trial has not"):
-        enriched = {**TWO_ARMS["arms"], "enrich": ["good"]}
         cohorts_of(design(truth=draws, arms=enriched, criterion=[{**BENEFIT, "group": "poor"}]), folder=folder)
 
 
 def test_a_cohort_that_lacks_a_risk_group_of_the_trial_is_refused(folder):
-    for more in ({"borrowing": borrowing(draws="lacking.nc")},):
-        with pytest.raises(TrialError, match="poor"):
-            assess(design(**more), folder=folder, curve=False)
+    """Each patient is held against the cohort's of the same group; without it there is nothing to read."""
+    with pytest.raises(TrialError, match=r"\[borrowing\]: the trial has risk group 'poor', and the cohort has 'good'"):
+        cohorts_of(design(borrowing=borrowing(draws="lacking.nc")), folder=folder)
     single = {**ONE_ARM, "truth": TWO_ARMS["truth"], "benchmark": {"draws": "lacking.nc"}}
-    with pytest.raises(TrialError, match="poor"):
-        assess(design(single), folder=folder, curve=False)
+    with pytest.raises(TrialError, match=r"\[benchmark\]: the trial has risk group 'poor', and the cohort has 'good'"):
+        cohorts_of(design(single), folder=folder)
+    curve = {"name": "year", "estimand": "survival", "at": 12.0, "above": 0.0, "against": "benchmark", "probability": 0.9}
+    # Survival of everybody is each cohort's own average.
+    assert cohorts_of(design(single, criterion=[curve]), folder=folder).benchmark is not None
+    with pytest.raises(TrialError, match="about risk group 'poor', which the benchmark has not"):
+        cohorts_of(design(single, criterion=[{**curve, "group": "poor"}]), folder=folder)
 
 
 def test_files_that_do_not_exist_are_told(tmp_path):
@@ -216,9 +221,7 @@ def test_files_that_do_not_exist_are_told(tmp_path):
             cohorts_of(design(truth={"cohort_arm": "control", "effect": {"hazard_ratio": 0.6}, **source}), folder=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "method", ["none", "pooled", "power-prior", "normalised-power-prior", "commensurate", "robust-map"]
-)
+@pytest.mark.parametrize("method", ["none", "pooled", "power-prior", "normalised-power-prior", "commensurate", "robust-map"])
 def test_every_way_of_borrowing_runs_and_borrows(folder, method):
     """History of the control arm, in truth like it: whoever borrows has the smaller sd, and no bias beyond its error."""
     plan = design(borrowing=borrowing(method=method), look=[{"name": "final", "when": {"events": 50}}])
@@ -258,7 +261,9 @@ def test_a_horizon_beyond_the_cohorts_follow_up_is_flagged(folder):
     inside, beyond = (design(truth=truth, criterion=[item]) for item in at)
     assert not any("extrapolated" in flag for flag in cohorts_of(inside, folder=folder).flags(inside))
     flags = cohorts_of(beyond, folder=folder).flags(beyond)
-    assert any("about time 41, and the cohort was followed for 40 months: what is true there is extrapolated" in x for x in flags)
+    assert any(
+        "about time 41, and the cohort was followed for 40 months: what is true there is extrapolated" in x for x in flags
+    )
 
 
 # Assessments
@@ -367,7 +372,7 @@ def test_an_interrupted_assessment_goes_on(calibrated, tmp_path):
         assess(plan.changed({"simulation.seed": 4}), keep=tmp_path, curve=False)
 
 
-def test_a_null_success_criterion_that_counts_at_other_looks_is_part_of_the_type_one_error():
+def test_a_success_by_other_criteria_is_part_of_the_type_one_error():
     """The first criterion counts at the end only; at the interim look the second alone makes a success."""
     late = {"name": "late", "estimand": "hazard_ratio", "below": 0.95, "probability": 0.9, "looks": ["final"]}
     early = {**BENEFIT, "name": "early", "probability": 0.8}
@@ -376,6 +381,10 @@ def test_a_null_success_criterion_that_counts_at_other_looks_is_part_of_the_type
         success = (found.decisions.outcome[1] == Outcome.SUCCESS).mean()
         assert success > 0.1
         assert found.thresholds.errors["type_one_error"].iloc[0] == success
+    calibration = {"criterion": "late", "alpha": 0.05}
+    with pytest.raises(TrialError, match="'late' does not count at 'interim', where 'early' alone makes a success"):
+        design(criterion=[late, early], calibration=calibration)
+    design(criterion=[late, early], calibration={**calibration, "criterion": "early"})
 
 
 HIERARCHICAL = {

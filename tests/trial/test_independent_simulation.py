@@ -219,7 +219,7 @@ def randomised() -> pd.DataFrame:
 
 @pytest.mark.parametrize(("scenario", "hazard_ratio"), [("planned", 0.6), ("no effect", 1.0)])
 def test_a_randomised_design(randomised, scenario, hazard_ratio):
-    """Sites that open one after another with rates, hazards and caps of their own; two looks, of which the last may not come."""
+    """Sites that open one after another, with rates, hazards and caps of their own; two looks; the last may not come."""
     compared = randomised_trials(hazard_ratio, seed=21).held_against(randomised, scenario)
     assert (compared["z"].abs() < ERRORS).all(), compared.to_string()
     here = compared.set_index(["quantity", "of"])["here"]
@@ -260,7 +260,7 @@ def single(tmp_path_factory) -> pd.DataFrame:
 
 
 def single_arm_trials(hazard_ratio: float, site_sd: float, seed: int) -> Numbers:
-    """The one-sample log-rank test: events against the cumulative hazards of the cohort that the patients have lived through."""
+    """The one-sample log-rank test: events against the cohort's cumulative hazards that the patients have lived through."""
     rng, numbers = np.random.default_rng(seed), Numbers()
     shape = POINT["baseline"]["parameters"]["shape"]
     for _ in range(3 * OTHERS):
