@@ -239,7 +239,7 @@ def success_by_size(
             run.report(f"{value} patients, sites {'as in the truth' if differ else 'alike'}")
             found = replace(run, report=silent)(own, [world], trials=trials, seed=seed)
             success = decide(found, thresholds=thresholds.values).outcome[0] == Outcome.SUCCESS
-            ceiling = success_ceiling(own.criterion, world.true_values)
+            ceiling = success_ceiling(own, world.true_values)
             share = float(success.mean())
             rows.append((differ, value, share, float(np.sqrt(share * (1 - share) / trials)), ceiling))
     return pd.DataFrame(rows, columns=["sites_differ", "patients", "success", "mcse", "ceiling"])
@@ -260,7 +260,7 @@ def evaluator(found: Assessment, /, *, workers: int = 1, executor: Executor | No
         success = decide(results, thresholds=found.thresholds.values).outcome[0] == Outcome.SUCCESS
         share = float(success.mean())
         mcse = float(np.sqrt(share * (1 - share) / success.size))
-        return share, mcse, success_ceiling(design.criterion, world.true_values)
+        return share, mcse, success_ceiling(design, world.true_values)
 
     return evaluate
 

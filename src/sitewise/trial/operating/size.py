@@ -16,7 +16,7 @@ import pandas as pd
 
 from sitewise.inference.engine import Report, silent
 from sitewise.problems import TrialError
-from sitewise.trial.plan.criteria import Criterion
+from sitewise.trial.operating.by_arm import success_true
 from sitewise.trial.plan.design import TrialDesign
 
 Vary = Literal["patients", "events", "sites"]
@@ -192,13 +192,6 @@ def smallest_size(
     return solution(high, high, *best)
 
 
-def success_ceiling(criteria: tuple[Criterion, ...], true_values: np.ndarray[Any, np.dtype[np.float64]], /) -> float:
-    """Return the share of truths (R, C) in which every success criterion is true; not a number where that is not known."""
-    own = [place for place, item in enumerate(criteria) if item.role == "success"]
-    holds = [
-        true_values[:, place] < criteria[place].bound
-        if criteria[place].wants_less
-        else true_values[:, place] > criteria[place].bound
-        for place in own
-    ]
-    return float("nan") if np.isnan(true_values[:, own]).any() else float(np.all(holds, axis=0).mean())
+def success_ceiling(design: TrialDesign, true_values: np.ndarray[Any, np.dtype[np.float64]], /) -> float:
+    """Return the share of truths (R, C) in which success is right; not a number where that is not known."""
+    return float(success_true(design, true_values).mean())

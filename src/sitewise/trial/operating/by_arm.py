@@ -1,0 +1,72 @@
+"""What success means with several experimental arms: of each arm by its own criteria, of the trial by any or all of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitewise.trial.plan.design import TrialDesign
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+
+def criteria_of_arms(design: TrialDesign, role: Literal["success", "futility"], /) -> list[list[int]]:
+    """Return the positions of each experimental arm's criteria of a role, arms in the order of their codes."""
+    return [
+        [place for place, item in enumerate(design.criterion) if item.role == role and item.arm == name]
+        for name in design.arms.names[1:]
+    ]
+
+
+def success_of_arms(design: TrialDesign, probability: Floats, thresholds: Floats, /) -> Flags:
+    """Return whether all success criteria of an arm that count at a look hold there, shape (..., L, E) of E experimental arms.
+
+    Parameters
+    ----------
+    design : TrialDesign
+        The design.
+    probability : ndarray, shape (..., L, C)
+        Of each criterion's statement.
+    thresholds : ndarray, shape (L, C)
+        Not a number where a criterion does not count.
+    """
+    arms = criteria_of_arms(design, "success")
+    found = np.zeros((*probability.shape[:-1], len(arms)), dtype=bool)
+    for look, needed in enumerate(thresholds):
+        for arm, places in enumerate(arms):
+            own = [place for place in places if not np.isnan(needed[place])]
+            if own:
+                found[..., look, arm] = (probability[..., look, own] > needed[own]).all(axis=-1)
+    return found
+
+
+def of_trial(design: TrialDesign, of_arms: Flags, /) -> Flags:
+    """Return whether the trial is a success by the successes of its experimental arms, which are the last axis."""
+    together: Any = np.any if design.arms.success == "any" else np.all
+    return np.asarray(together(of_arms, axis=-1))
+
+
+def success_true(design: TrialDesign, true_values: Floats, /) -> Floats:
+    """Return whether success is right in each truth: 1, 0, or not a number where it is not known.
+
+    It is right where the success criteria of an arm (with ``arms.success = "all"``, of every arm) are true.
+
+    Parameters
+    ----------
+    design : TrialDesign
+        The design.
+    true_values : ndarray, shape (R, C)
+        True estimands.
+    """
+    arms = []
+    for places in criteria_of_arms(design, "success"):
+        each = []
+        for place in places:
+            item, value = design.criterion[place], true_values[:, place]
+            holds = value < item.bound if item.wants_less else value > item.bound
+            each.append(np.where(np.isnan(value), np.nan, holds))
+        arms.append(np.min(each, axis=0))
+    return np.asarray(np.max(arms, axis=0) if design.arms.success == "any" else np.min(arms, axis=0))
