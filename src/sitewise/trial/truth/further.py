@@ -80,7 +80,8 @@ def truth_of_arm(truth: Truth, code: int, /) -> Truth:
     """
     effect = truth.effect
     if not 2 <= code < 2 + len(effect.further):
-        raise TrialError(f"The truth has {len(effect.further)} further arms; there is none with code {code}.")
+        known = plural(len(effect.further), "further arm", "further arms")
+        raise TrialError(f"The truth has {known}; there is none with code {code}.")
     own = effect.further[code - 2]
     if truth.cohort_arm == "control":
         return replace(truth, effect=replace(effect, log_hazard_ratio=own, further=()))
