@@ -58,6 +58,7 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/imputation_nuts.py
 	$(PY) benchmarks/site_structure.py
 	$(PY) benchmarks/shape_regression.py
+	$(PY) benchmarks/trial_type_one_error.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py

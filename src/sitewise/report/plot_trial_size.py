@@ -51,7 +51,7 @@ def plot_size(found: Assessment, solution: Solution | None = None, /) -> Figure:
 
 
 def _ceiling(axes: Axes, ceilings: np.ndarray) -> None:
-    """Draw the share of truths in which success would be right, where it is known."""
+    """Draw what no size exceeds, where it is known."""
     known = ceilings[np.isfinite(ceilings)]
     if known.size == 0:
         return
@@ -60,7 +60,7 @@ def _ceiling(axes: Axes, ceilings: np.ndarray) -> None:
     axes.text(
         0.995,
         level + 0.012,
-        f"ceiling {level:.3f}: share of truths in which success is right",
+        f"ceiling {level:.3f}: no number of patients has more",
         transform=axes.get_yaxis_transform(),
         color=PALETTE[2],
         fontsize=9,

@@ -42,12 +42,14 @@ def answers_of(found: Assessment, solution: Solution | None, /) -> list[tuple[st
 
 def _success(found: Assessment) -> str:
     values, scenario = Values.of(found), planned(found)
-    success, ceiling = values(scenario, "success"), values(scenario, "ceiling")
+    success, right = values(scenario, "success"), values(scenario, "success is right")
     rows = found.cohorts.truth.effect.log_hazard_ratio
     name = "assurance: averaged over what is uncertain" if np.ptp(rows) > 0 or rows.size > 1 else "power at a known truth"
     text = f"{success.probability} ({name}; Monte Carlo standard error in brackets, {success.trials} trials)."
-    if np.isfinite(ceiling.value):
-        text += f" Success would be right in {number(ceiling.value, 3)} of the truths: no trial of any size has more."
+    if np.isfinite(right.value):
+        text += f" Success would be right in {number(right.value, 3)} of the trials' truths."
+    if np.isfinite(found.ceiling):
+        text += f" The ceiling is {number(found.ceiling, 3)}: no number of patients has more."
     return text
 
 

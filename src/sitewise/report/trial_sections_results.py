@@ -33,14 +33,16 @@ def assurance_section(found: Assessment, /) -> Section:
     rows += [[told, values(scenario, name).probability] for name, told in PARTS.items()]
     rows.append(
         [
-            "ceiling: share of these trials' truths in which the success criteria are true",
-            values(scenario, "ceiling").probability,
+            "share of these trials' truths in which the success criteria are true",
+            values(scenario, "success is right").probability,
         ]
     )
-    known = math.isfinite(values(scenario, "ceiling").value)
+    if math.isfinite(found.ceiling):
+        rows.append(["ceiling: what no number of patients exceeds", number(found.ceiling, 3)])
+    known = math.isfinite(values(scenario, "success is right").value)
     told = (
-        "A trial can only be expected to succeed where success is right: the share of truths in which it is, is the ceiling of "
-        "the probability of success, whatever the size."
+        "A trial can only be expected to succeed where success is right, and against an uncertain benchmark only where it is "
+        "so by far: the share of truths in which a trial without end would succeed is the ceiling of that probability."
         if known
         else "A success criterion has no one true number (hazards not proportional): success cannot be split by what is right."
     )

@@ -20,9 +20,10 @@ from sitewise.trial.campaign.run import run_campaign
 from sitewise.trial.campaign.worlds import World, null_worlds, worlds_of
 from sitewise.trial.forecast import Forecast, forecast
 from sitewise.trial.operating.calibrated import Thresholds, thresholds_for
+from sitewise.trial.operating.ceiling import success_ceiling
 from sitewise.trial.operating.characteristics import operating_characteristics
 from sitewise.trial.operating.decisions import Decisions, Outcome, decide
-from sitewise.trial.operating.size import Evaluate, Vary, resized, success_ceiling
+from sitewise.trial.operating.size import Evaluate, Vary, resized
 from sitewise.trial.operating.traces import example_trials
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.sources import Cohorts, cohorts_of
@@ -55,9 +56,11 @@ class Assessment:
         Of :func:`sitewise.trial.operating.operating_characteristics`.
     traces : DataFrame
         Example trials, look by look.
+    ceiling : float
+        Probability of success of a trial without end, in the planned scenario; not a number where it is not known.
     curve : DataFrame
         ``sites_differ, patients, success, mcse, ceiling``: probability of success by size, with the truth's spread of sites
-        and without.
+        and without; the ceiling is of no end of patients.
     forecast : Forecast
         Patients, events and looks over calendar time.
     agreement : DataFrame
@@ -75,6 +78,7 @@ class Assessment:
     decisions: Decisions
     characteristics: pd.DataFrame
     traces: pd.DataFrame
+    ceiling: float
     curve: pd.DataFrame
     forecast: Forecast
     agreement: pd.DataFrame
@@ -159,6 +163,7 @@ def assess(
         decisions,
         operating_characteristics(results, decisions=decisions),
         example_trials(results, decisions),
+        success_ceiling(design, worlds[0], thresholds=thresholds.values, benchmark=cohorts.benchmark),
         sizes,
         ahead,
         beside,
@@ -239,7 +244,7 @@ def success_by_size(
             run.report(f"{value} patients, sites {'as in the truth' if differ else 'alike'}")
             found = replace(run, report=silent)(own, [world], trials=trials, seed=seed)
             success = decide(found, thresholds=thresholds.values).outcome[0] == Outcome.SUCCESS
-            ceiling = success_ceiling(own, world.true_values)
+            ceiling = success_ceiling(own, world, thresholds=thresholds.values, benchmark=cohorts.benchmark)
             share = float(success.mean())
             rows.append((differ, value, share, float(np.sqrt(share * (1 - share) / trials)), ceiling))
     return pd.DataFrame(rows, columns=["sites_differ", "patients", "success", "mcse", "ceiling"])
@@ -260,7 +265,7 @@ def evaluator(found: Assessment, /, *, workers: int = 1, executor: Executor | No
         success = decide(results, thresholds=found.thresholds.values).outcome[0] == Outcome.SUCCESS
         share = float(success.mean())
         mcse = float(np.sqrt(share * (1 - share) / success.size))
-        return share, mcse, success_ceiling(design, world.true_values)
+        return share, mcse, success_ceiling(design, world, thresholds=found.thresholds.values, benchmark=cohorts.benchmark)
 
     return evaluate
 

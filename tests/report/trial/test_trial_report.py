@@ -526,7 +526,7 @@ def test_the_curve_shows_ceiling_plan_and_solution(full, solution):
         assert empty_axes(figure) == []
         assert outside(figure) == []
     ceiling = full.curve["ceiling"].iloc[0]
-    assert f"ceiling {ceiling:.3f}: share of truths in which success is right" in texts
+    assert f"ceiling {ceiling:.3f}: no number of patients has more" in texts
     assert {"planned: 120", "wanted: 0.4", "150"} <= set(texts)
 
 

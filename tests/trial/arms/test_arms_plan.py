@@ -81,7 +81,8 @@ def test_what_a_file_says_is_read():
     assert arms.names == ("control", "experimental", "B", "C")
     assert arms.block == (6, 4, 4, 2)
     assert [item.arm for item in PLAN.criterion] == ["experimental", "B", "C"]
-    assert PLAN.calibration is not None and PLAN.calibration.names == ("A works", "B works", "C works")
+    assert PLAN.calibration is not None
+    assert PLAN.calibration.names == ("A works", "B works", "C works")
     assert PLAN.scenario[0].hazard_ratios == {"B": 0.7}
     assert PLAN.criterion[1].sentence == "hazard ratio below 1 in arm 'B'"
 
@@ -108,7 +109,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown arm": ({"criterion.B works.arm": "BB"}, "criterion 'B works': names arm 'BB'. Did you mean 'B'"),
     "control": ({"criterion.B works.arm": "control"}, "names arm 'control'"),
     "no success": ({"criterion.B works.arm": "C"}, "says of no success of arm .*B"),
-    "scenario": ({"scenario.only B works.hazard_ratios": {"D": 1.0}}, "scenario 'only B works': names arm 'D' in hazard_ratios"),
+    "scenario": (
+        {"scenario.only B works.hazard_ratios": {"D": 1.0}},
+        "scenario 'only B works': names arm 'D' in hazard_ratios",
+    ),
     "ratio": ({"scenario.only B works.hazard_ratios": {"B": 0.0}}, "hazard_ratios: must be positive; B 0 is not"),
     "bound beside ratios": ({"scenario.only B works.at_bound": "A works"}, "has hazard_ratios beside at_bound"),
     "bound of B": (

@@ -161,7 +161,7 @@ def test_truths_that_cannot_be_are_refused(make_design):
         truth_of_arm(truth, 3)
     with pytest.raises(TrialError, match="Cure is of the first experimental arm only"):
         truth.with_effect(Effect(hazard_ratio=0.6, cured=0.1))
-    with pytest.raises(TrialError, match="arrays of other sizes: effect.log_hazard_ratio"):
+    with pytest.raises(TrialError, match=r"arrays of other sizes: effect\.log_hazard_ratio"):
         replace(truth, effect=replace(truth.effect, further=(np.zeros(3),)))
     bare = replace(truth, effect=replace(truth.effect, further=()))
     with pytest.raises(TrialError, match="The design has 1 further arm, and the truth has effects of 0"):

@@ -9,13 +9,13 @@ import pytest
 import xarray as xr
 
 from sitewise.trial.analysis.analysis import FAILED, OK
-from sitewise.trial.campaign import TrialResults, worlds_of
+from sitewise.trial.campaign import TrialResults, World, worlds_of
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.operating import Outcome, decide
 from sitewise.trial.operating.by_arm import success_true
 from sitewise.trial.operating.calibrated import null_probabilities
+from sitewise.trial.operating.ceiling import success_ceiling
 from sitewise.trial.operating.decisions import predictive_probability, thresholds_of
-from sitewise.trial.operating.size import success_ceiling
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.sources import cohorts_of
 
@@ -136,6 +136,14 @@ def test_success_is_right_where_that_of_any_or_of_all_arms_is(make_design):
     any_arm, all_arms = (design(make_design, A, B, B_LARGE, success=how) for how in ("any", "all"))
     np.testing.assert_array_equal(success_true(any_arm, values), [1, 0, 1, 0, np.nan])
     np.testing.assert_array_equal(success_true(all_arms, values), [1, 0, 0, 0, np.nan])
-    assert success_ceiling(any_arm, values[:4]) == 0.5
-    assert success_ceiling(all_arms, values[:4]) == 0.25
-    assert np.isnan(success_ceiling(any_arm, values))
+    for plan, expected in ((any_arm, 0.5), (all_arms, 0.25)):
+        truth = cohorts_of(plan).truth
+        known, unknown = (World("w", truth, true_values=own) for own in (values[:4], values))
+        assert success_ceiling(plan, known, thresholds=thresholds_of(plan)) == expected
+        assert np.isnan(success_ceiling(plan, unknown, thresholds=thresholds_of(plan)))
+
+
+def test_the_ceiling_is_of_criteria_that_count_at_the_last_look(make_design):
+    plan = design(make_design, {**A, "looks": ["one"]}, B)
+    world = World("w", cohorts_of(plan).truth, true_values=np.array([[0.7, 1.1], [0.7, 0.9]]))
+    assert success_ceiling(plan, world, thresholds=thresholds_of(plan)) == 0.5

@@ -101,7 +101,9 @@ def test_log_rank_statistics_of_both_comparisons_against_lifelines(make_design):
             assert z**2 == pytest.approx(test.test_statistic, rel=1e-9)
         counted = [int((own & (seen.arm[row] == arm)).sum()) for arm in range(3)]
         assert kept["patients_of_arm"][row, 0].tolist() == counted
-        assert kept["events_of_arm"][row, 0].tolist() == [int((seen.event[row] & (seen.arm[row] == arm)).sum()) for arm in range(3)]
+        assert kept["events_of_arm"][row, 0].tolist() == [
+            int((seen.event[row] & (seen.arm[row] == arm)).sum()) for arm in range(3)
+        ]
 
 
 def null_results(make_design, *, allocation=(1, 1), places=1, seed=1, trials=TRIALS, **tables):

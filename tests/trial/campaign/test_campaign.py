@@ -281,7 +281,9 @@ def test_the_folder_of_another_campaign_is_refused(folder, other):
         run(folder=folder, **other)
 
 
-def test_few_blocks_wait_whatever_the_size_of_the_campaign():
+def test_few_blocks_wait_whatever_the_size_of_the_campaign(monkeypatch):
+    monkeypatch.setattr("sitewise.trial.campaign.run.EVERY", 0.0)  # told of every block
+
     class Watching(ThreadPoolExecutor):
         most = 0
         now = 0
@@ -314,7 +316,8 @@ def test_an_error_of_an_analysis_is_not_hidden():
             run(analysis=Broken(), workers=workers)
 
 
-def test_progress_is_told_with_numbers():
+def test_progress_is_told_with_numbers(monkeypatch):
+    monkeypatch.setattr("sitewise.trial.campaign.run.EVERY", 0.0)
     told: list[str] = []
     run(report=told.append, trials=BLOCK + 1)
     assert len(told) == 4

@@ -8,8 +8,8 @@ from scipy.integrate import quad
 from scipy.stats import binom, gamma, nbinom
 
 from sitewise.families import LogLogistic, Weibull
-from sitewise.trial.forecast import forecast_from
 from sitewise.problems import TrialError
+from sitewise.trial.forecast import forecast_from
 from sitewise.trial.plan import Accrual, Arms, Dropout, FollowUp, FurtherArm, Look, Trigger
 
 TRIALS = 6000

@@ -333,7 +333,7 @@ def test_operating_characteristics_by_hand():
     assert value(table, "coverage", "benefit") == pytest.approx((1 / 3, stats.sem([1, 0, 0]), 3))
     assert (np.abs(error) < 1.959964 * 0.2).tolist() == [True, False, False]
     # The statement is true in three of four worlds: below 1, and 1 is not.
-    assert value(table, "ceiling")[0] == 0.75
+    assert value(table, "success is right")[0] == 0.75
     assert value(table, "success and true")[0] == 0.25
     assert value(table, "success and untrue")[0] == 0.0
     assert value(table, "no success and true")[0] == 0.5
@@ -378,3 +378,24 @@ def test_operating_characteristics_equal_numpys_own_of_random_results():
         outcomes = [value(table, word, scenario=name)[0] for word in ("success", "futility", "no decision")]
         assert sum(outcomes) == pytest.approx(1 - failed / size)
     assert table.groupby("scenario").null.first().to_dict() == {"planned": False, "null": True}
+
+
+def test_what_a_benchmark_leaves_unsure_stays_so_in_predictions():
+    """Against simulation of the rest of the trial: it tells of the arm, and the benchmark's part of the sd never shrinks."""
+    lasting, own, share, threshold, trials = 0.25, 0.3, 0.5, 0.95, 400_000
+    rng = np.random.default_rng(3)
+    estimate, now = -0.45, 1 / own**2
+    more = now / share - now
+    true = estimate + own * rng.standard_normal(trials)
+    of_the_rest = true + rng.standard_normal(trials) / np.sqrt(more)
+    final = (now * estimate + more * of_the_rest) / (now + more)
+    success = stats.norm.cdf((0.0 - final) / np.sqrt(1 / (now + more) + lasting**2)) > threshold
+    found = predictive_probability(
+        np.array([estimate]),
+        np.array([np.hypot(own, lasting)]),
+        Criterion("superior", "hazard_ratio", below=1.0),
+        np.array([share]),
+        threshold,
+        lasting_sd=lasting,
+    )
+    assert abs(found[0] - success.mean()) < 3.3 * success.std() / np.sqrt(trials)

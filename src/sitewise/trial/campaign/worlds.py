@@ -40,6 +40,8 @@ class World:
         Multiplies the rates of all sites.
     true_values : ndarray, shape (R, C)
         True estimand of each criterion in each row; not a number where it has no one value (hazards that are not proportional).
+    lasting_sd : ndarray, shape (C,)
+        Part of the sd of each criterion's estimate that no further patient makes smaller: the benchmark's.
     """
 
     name: str
@@ -47,6 +49,7 @@ class World:
     null: bool = False
     accrual_factor: float = 1.0
     true_values: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    lasting_sd: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 def scenarios_of(design: TrialDesign) -> tuple[TrialScenario, ...]:
@@ -88,7 +91,16 @@ def world_of(design: TrialDesign, truth: Truth, scenario: TrialScenario, *, benc
         criterion = next(item for item in design.criterion if item.name == scenario.at_bound)
         made = alike(shift_to_bound(alike(made), criterion, benchmark=benchmark))
     values = [_true(made, item, design.arms.names.index(item.arm), benchmark) for item in design.criterion]
-    return World(scenario.name, made, scenario.null, scenario.accrual_factor, np.column_stack(values))
+    lasting = np.array([_lasting_sd(item, benchmark) for item in design.criterion])
+    return World(scenario.name, made, scenario.null, scenario.accrual_factor, np.column_stack(values), lasting)
+
+
+def _lasting_sd(criterion: Criterion, benchmark: Benchmark | None) -> float:
+    if benchmark is None or benchmark.known or criterion.predictive:
+        return 0.0
+    if criterion.estimand == "hazard_ratio":
+        return benchmark.log_hazard_sd
+    return float(benchmark.draws(criterion).std()) if criterion.against == "benchmark" else 0.0
 
 
 def _with_stated(truth: Truth, design: TrialDesign, scenario: TrialScenario) -> Truth:

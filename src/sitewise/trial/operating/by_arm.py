@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
 
 Floats = NDArray[np.float64]
@@ -50,23 +52,28 @@ def of_trial(design: TrialDesign, of_arms: Flags, /) -> Flags:
 
 
 def success_true(design: TrialDesign, true_values: Floats, /) -> Floats:
-    """Return whether success is right in each truth: 1, 0, or not a number where it is not known.
+    """Return whether success is right in each truth, (R,): 1, 0, or not a number where it is not known.
 
-    It is right where the success criteria of an arm (with ``arms.success = "all"``, of every arm) are true.
-
-    Parameters
-    ----------
-    design : TrialDesign
-        The design.
-    true_values : ndarray, shape (R, C)
-        True estimands.
+    It is right where the success criteria of an arm (with ``arms.success = "all"``, of every arm) are true, by the true
+    estimands (R, C).
     """
+    holds = {}
+    for place, item in enumerate(design.criterion):
+        if item.role == "success":
+            holds[place] = true_of(item, true_values[:, place])
+    return success_where(design, holds)
+
+
+def true_of(criterion: Criterion, values: Floats, /) -> Floats:
+    """Return whether a criterion's statement is true at true values, (R,): 1, 0, or not a number where there is no value."""
+    holds = values < criterion.bound if criterion.wants_less else values > criterion.bound
+    return np.where(np.isnan(values), np.nan, holds)
+
+
+def success_where(design: TrialDesign, holds: Mapping[int, Floats], /) -> Floats:
+    """Return where the trial is a success, (R,), by where each success criterion that counts holds (1, 0, or unknown)."""
     arms = []
     for places in criteria_of_arms(design, "success"):
-        each = []
-        for place in places:
-            item, value = design.criterion[place], true_values[:, place]
-            holds = value < item.bound if item.wants_less else value > item.bound
-            each.append(np.where(np.isnan(value), np.nan, holds))
-        arms.append(np.min(each, axis=0))
+        own = [holds[place] for place in places if place in holds]
+        arms.append(np.min(own, axis=0) if own else np.zeros_like(next(iter(holds.values()))))
     return np.asarray(np.max(arms, axis=0) if design.arms.success == "any" else np.min(arms, axis=0))

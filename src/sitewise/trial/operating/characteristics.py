@@ -69,10 +69,10 @@ def operating_characteristics(results: TrialResults, /, *, decisions: Decisions 
     decision``, ``trials requested``, ``trials analysed``, ``trials failed``, ``trials not estimable``. Of looks: ``success at
     look``, ``futility at look``, ``look held``, ``look reached``. Expected: ``patients``, ``events``, ``duration``, ``cost``,
     ``patients of group``, ``events of group``. Of criteria, where trials end: ``bias``, ``bias given success``, ``squared
-    error``, and ``coverage`` of the estimate plus and minus 1.96 sd. ``ceiling`` is the share of truths in which the success
-    criteria are true, and ``success and true`` with the three others splits trials by that. With several experimental arms:
-    ``success of arm`` (its own criteria all hold where the trial ends), ``patients of arm``, ``events of arm``; the ceiling is
-    then the share of truths in which those of any arm (or of all, as ``arms.success`` says) are true.
+    error``, and ``coverage`` of the estimate plus and minus 1.96 sd. ``success is right`` is the share of truths in which the
+    success criteria are true, and ``success and true`` with the three others splits trials by that. With several experimental
+    arms: ``success of arm`` (its own criteria all hold where the trial ends), ``patients of arm``, ``events of arm``; success
+    is then right where those of any arm (or of all, as ``arms.success`` says) are true.
     """
     made = decide(results) if decisions is None else decisions
     rows: list[dict[str, Any]] = []
@@ -177,13 +177,13 @@ def _accuracy(own: _Scenario, place: int, criterion: Criterion) -> Iterator[tupl
 
 
 def _decomposition(own: _Scenario) -> Iterator[tuple[str, str, Floats]]:
-    """Yield the ceiling (the share of truths for which success is right) and success split by whether it is."""
+    """Yield the share of truths for which success is right, and success split by whether it is."""
     true = success_true(own.results.design, own.results.data["true_value"].isel(scenario=own.place).to_numpy())
     if own.results.worlds[own.place].null:  # success is wrong there by definition, also where an estimand is at its bound
         true = 0.0 * true
     success = own.outcome == Outcome.SUCCESS
     known = np.isfinite(true)
-    yield "ceiling", "", true
+    yield "success is right", "", true
     for word, happened in (("success", success), ("no success", ~success)):
         yield f"{word} and true", "", np.where(known, happened * true, np.nan)
         yield f"{word} and untrue", "", np.where(known, happened * (1 - true), np.nan)

@@ -152,12 +152,18 @@ def _predicted(results: TrialResults, thresholds: Floats) -> Floats:
         share = np.maximum(events / planned, 0.0)
     for own, final in zip(criteria_of_arms(design, FUTILITY), criteria_of_arms(design, SUCCESS), strict=True):
         each = [
-            predictive_probability(
-                data["estimate"].to_numpy()[..., place],
-                data["sd"].to_numpy()[..., place],
-                design.criterion[place],
-                share,
-                float(thresholds[-1, place]),
+            np.stack(
+                [
+                    predictive_probability(
+                        data["estimate"].to_numpy()[number, ..., place],
+                        data["sd"].to_numpy()[number, ..., place],
+                        design.criterion[place],
+                        share[number],
+                        float(thresholds[-1, place]),
+                        lasting_sd=float(world.lasting_sd[place]) if world.lasting_sd.size else 0.0,
+                    )
+                    for number, world in enumerate(results.worlds)
+                ]
             )
             for place in final
             if not np.isnan(thresholds[-1, place])
@@ -176,12 +182,14 @@ def _planned_events(results: TrialResults) -> float:
     return float(results.data["events"].isel(look=-1, scenario=0).mean())
 
 
-def predictive_probability(estimate: Floats, sd: Floats, criterion: Criterion, share: Floats, threshold: float) -> Floats:
+def predictive_probability(
+    estimate: Floats, sd: Floats, criterion: Criterion, share: Floats, threshold: float, *, lasting_sd: float = 0.0
+) -> Floats:
     """Return the probability, given a look, that a criterion holds at the last look.
 
     The posterior at the look is N(m, s^2). With a share f of the information it will be N(m', f s^2) at the end, and m' itself
     is N(m, (1 - f) s^2) given what is known now (Spiegelhalter, Abrams & Myles 2004, section 6.6.3). The criterion then holds
-    when m' is beyond its bound by z sqrt(f) s.
+    when m' is beyond its bound by z sqrt(f) s. Against an uncertain benchmark s^2 has a part that stays as it is.
 
     Parameters
     ----------
@@ -193,12 +201,15 @@ def predictive_probability(estimate: Floats, sd: Floats, criterion: Criterion, s
         Share of the final information that the look has: events over the planned number.
     threshold : float
         Probability that the criterion needs at the end.
+    lasting_sd : float
+        The part of ``sd`` that the rest of the trial leaves as it is.
     """
     logarithmic = criterion.estimand in ("hazard_ratio", "median")
     bound = np.log(criterion.bound) if logarithmic else criterion.bound
     sign = 1.0 if criterion.wants_less else -1.0
     part = np.clip(share, 0.0, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        needed = sign * (bound - estimate) - ndtri(threshold) * np.sqrt(part) * sd
-        found = np.where(part < 1, ndtr(needed / (np.sqrt(1 - part) * sd)), (needed > 0).astype(float))
+        own = np.sqrt(np.maximum(sd**2 - lasting_sd**2, 0.0))  # a prior may have made it a little smaller than the benchmark's
+        needed = sign * (bound - estimate) - ndtri(threshold) * np.hypot(np.sqrt(part) * own, lasting_sd)
+        found = np.where(part < 1, ndtr(needed / (np.sqrt(1 - part) * own)), (needed > 0).astype(float))
     return np.where(np.isnan(needed), np.nan, found)

@@ -16,7 +16,6 @@ import pandas as pd
 
 from sitewise.inference.engine import Report, silent
 from sitewise.problems import TrialError
-from sitewise.trial.operating.by_arm import success_true
 from sitewise.trial.plan.design import TrialDesign
 
 Vary = Literal["patients", "events", "sites"]
@@ -190,8 +189,3 @@ def smallest_size(
         else:
             low = middle
     return solution(high, high, *best)
-
-
-def success_ceiling(design: TrialDesign, true_values: np.ndarray[Any, np.dtype[np.float64]], /) -> float:
-    """Return the share of truths (R, C) in which success is right; not a number where that is not known."""
-    return float(success_true(design, true_values).mean())
