@@ -86,6 +86,20 @@ def test_a_comparison_is_that_of_its_two_arms_alone(make_design, name):
     assert not np.allclose(kept["estimate"][:, 1, 0], kept["estimate"][:, 1, 1])
 
 
+def test_nobody_of_another_arm_is_in_a_comparison(make_design):
+    plan = make_design({"arms.patients": 60}, look=[{"name": "final", "when": {"events": 30}}])
+    seen = seen_at(plan, cohorts_of(plan).truth, trials=4)
+    for arm in (1, 2):
+        pair = seen.versus(arm)
+        for row in range(4):
+            alone = only(seen, row, arm)
+            assert pair.patients[row] == alone.patients[0]
+            assert pair.events[row] == alone.events[0]
+            assert pair.ended[row].sum() == alone.ended[0].sum()
+            assert np.array_equal(pair.time[row][pair.included[row]], alone.time[0][alone.included[0]])
+            assert np.array_equal(pair.arm[row][pair.included[row]], alone.arm[0][alone.included[0]])
+
+
 def test_log_rank_statistics_of_both_comparisons_against_lifelines(make_design):
     plan = make_design({"arms.patients": 120, "follow_up.close": 30.0}, look=[{"name": "final", "when": {"calendar": 20.0}}])
     truth = cohorts_of(plan).truth
