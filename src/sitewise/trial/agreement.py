@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sitewise.inference.engine import Report, silent
 from sitewise.problems import TrialError
 from sitewise.trial.analysis.analysis import Analysis
+from sitewise.trial.campaign.comparisons import comparisons
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.conduct.held import look_times
 from sitewise.trial.conduct.simulate import simulate_trials
@@ -98,16 +99,17 @@ def agreement_of(
                 item if np.isnan(threshold) else replace(item, probability=min(float(threshold), ALMOST_ONE))
                 for item, threshold in zip(design.criterion, thresholds[place], strict=True)
             ]
-            found = agreement(
-                seen,
-                asked,
-                analysis=analysis,
-                seed=design.simulation.seed,
-                look=place,
-                trials=rows.size,
-                model=model,
-            )
-            parts.append(found.assign(look=look.name))
+            for own, pair, number in comparisons(design, seen, look=place):
+                found = agreement(
+                    pair,
+                    [asked[criterion] for criterion in own],
+                    analysis=analysis,
+                    seed=design.simulation.seed,
+                    look=number,
+                    trials=rows.size,
+                    model=model,
+                )
+                parts.append(found.assign(look=look.name))
     except TrialError as error:
         empty = pd.DataFrame()
         empty.attrs[REFUSED] = str(error)

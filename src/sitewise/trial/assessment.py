@@ -163,7 +163,7 @@ def assess(
         decisions,
         operating_characteristics(results, decisions=decisions),
         example_trials(results, decisions),
-        success_ceiling(design.criterion, worlds[0], thresholds=thresholds.values, benchmark=cohorts.benchmark),
+        success_ceiling(design, worlds[0], thresholds=thresholds.values, benchmark=cohorts.benchmark),
         sizes,
         ahead,
         beside,
@@ -244,7 +244,7 @@ def success_by_size(
             run.report(f"{value} patients, sites {'as in the truth' if differ else 'alike'}")
             found = replace(run, report=silent)(own, [world], trials=trials, seed=seed)
             success = decide(found, thresholds=thresholds.values).outcome[0] == Outcome.SUCCESS
-            ceiling = success_ceiling(own.criterion, world, thresholds=thresholds.values, benchmark=cohorts.benchmark)
+            ceiling = success_ceiling(own, world, thresholds=thresholds.values, benchmark=cohorts.benchmark)
             share = float(success.mean())
             rows.append((differ, value, share, float(np.sqrt(share * (1 - share) / trials)), ceiling))
     return pd.DataFrame(rows, columns=["sites_differ", "patients", "success", "mcse", "ceiling"])
@@ -265,8 +265,7 @@ def evaluator(found: Assessment, /, *, workers: int = 1, executor: Executor | No
         success = decide(results, thresholds=found.thresholds.values).outcome[0] == Outcome.SUCCESS
         share = float(success.mean())
         mcse = float(np.sqrt(share * (1 - share) / success.size))
-        ceiling = success_ceiling(design.criterion, world, thresholds=found.thresholds.values, benchmark=cohorts.benchmark)
-        return share, mcse, ceiling
+        return share, mcse, success_ceiling(design, world, thresholds=found.thresholds.values, benchmark=cohorts.benchmark)
 
     return evaluate
 

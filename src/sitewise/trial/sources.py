@@ -26,6 +26,7 @@ from sitewise.trial.plan.criteria import ALL
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.changes import restricted
+from sitewise.trial.truth.further import with_further_arms
 from sitewise.trial.truth.plan_truth import benchmark_of, cohort_truth, truth_of
 from sitewise.trial.truth.truth import Truth
 
@@ -113,6 +114,7 @@ def cohorts_of(design: TrialDesign, /, *, folder: Path = Path(), report: Report 
     """
     seed = design.simulation.seed
     truth = truth_of(design.truth, folder=folder, time_unit=design.time_unit, seed=seed)
+    truth = with_further_arms(truth, design.arms.further, seed=seed)
     unknown = [name for name in design.arms.enrich if name not in truth.groups]
     if unknown:
         raise TrialError(f"arms.enrich names {listed(unknown)}, which the truth has not. {nearest(unknown[0], truth.groups)}")

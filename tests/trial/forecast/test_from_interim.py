@@ -8,8 +8,9 @@ from scipy.integrate import quad
 from scipy.stats import binom, gamma, nbinom
 
 from sitewise.families import LogLogistic, Weibull
+from sitewise.problems import TrialError
 from sitewise.trial.forecast import forecast_from
-from sitewise.trial.plan import Accrual, Arms, Dropout, FollowUp, Look, Trigger
+from sitewise.trial.plan import Accrual, Arms, Dropout, FollowUp, FurtherArm, Look, Trigger
 
 TRIALS = 6000
 CUT, CLOSE = 10.0, 60.0
@@ -288,6 +289,13 @@ def test_enriched_patients_to_come_and_allocation(kit):
     assert (found.trials.profile == 0).all()
     assert (found.trials.arm[:, 2:].sum(axis=1) == 30).all()
     assert (found.trials.arm[:, :2] == 0).all()
+
+
+def test_trials_with_further_arms_are_refused(kit):
+    truth = kit.truth_of(log_scale=3.0)
+    arms = Arms("randomised", 42, further=(FurtherArm("B", 0.8),))
+    with pytest.raises(TrialError, match="knows one experimental arm and control"):
+        run(kit, truth, followed(kit, [1.0, 2.0]), arms=arms)
 
 
 def test_the_seed_decides_everything(kit):

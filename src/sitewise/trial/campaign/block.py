@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.trial.analysis.analysis import Analysis
+from sitewise.trial.campaign.comparisons import analysed
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.conduct.held import look_times
 from sitewise.trial.conduct.simulate import simulate_trials
@@ -75,30 +76,40 @@ def do_block(job: BlockJob) -> Arrays:
     }
     for name in ("probability", "estimate", "sd"):
         kept[name] = np.full((size, count, criteria), np.nan)
-    for name, dims in {"patients": (), "events": (), "events_of_arm": (2,), "of_group": (2, len(groups))}.items():
+    arms = len(design.arms.names)
+    counted = {"patients": (), "events": (), "patients_of_arm": (arms,), "events_of_arm": (arms,), "of_group": (2, len(groups))}
+    for name, dims in counted.items():
         kept[name] = np.zeros((size, count, *dims), np.int32)
     for place in range(count):
         rows = np.flatnonzero(looks.held[:, place])
         if rows.size == 0:
             continue
         seen = snapshot(trials.some(rows), looks.calendar[rows, place], group_of_profile=group_of_profile, groups=groups)
-        found = job.analysis.analyse(seen, design.criterion, seed=job.seed, look=place)
+        found = analysed(design, job.analysis, seen, seed=job.seed, look=place)
         kept["status"][rows, place] = found.status
         for name in ("probability", "estimate", "sd"):
             kept[name][rows, place] = getattr(found, name)
-        for name, values in _counts(seen).items():
+        for name, values in _counts(seen, arms).items():
             kept[name][rows, place] = values
     return kept
 
 
-def _counts(seen: Snapshot) -> Arrays:
-    of_arm = np.stack([(seen.event & (seen.arm == arm)).sum(axis=1) for arm in (0, 1)], axis=-1)
+def _counts(seen: Snapshot, arms: int) -> Arrays:
+    patients_of_arm, events_of_arm = (
+        np.stack([(who & (seen.arm == arm)).sum(axis=1) for arm in range(arms)], axis=-1) for who in (seen.entered, seen.event)
+    )
     per_group = [
         [(seen.entered & (seen.group == group)).sum(axis=1), (seen.event & (seen.group == group)).sum(axis=1)]
         for group in range(len(seen.groups))
     ]
     of_group = np.transpose(np.array(per_group), (2, 1, 0))
-    return {"patients": seen.patients, "events": seen.events, "events_of_arm": of_arm, "of_group": of_group}
+    return {
+        "patients": seen.patients,
+        "events": seen.events,
+        "patients_of_arm": patients_of_arm,
+        "events_of_arm": events_of_arm,
+        "of_group": of_group,
+    }
 
 
 def jobs_of(design: TrialDesign, world: World, analysis: Analysis, *, trials: int, seed: int) -> list[BlockJob]:

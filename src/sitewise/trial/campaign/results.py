@@ -15,7 +15,6 @@ from sitewise.trial.campaign.worlds import World
 from sitewise.trial.plan.design import TrialDesign
 
 SCENARIO, REPLICATE, LOOK, CRITERION, GROUP, ARM = "scenario", "replicate", "look", "criterion", "risk_group", "arm"
-ARMS = ("control", "experimental")
 DIMS: dict[str, tuple[str, ...]] = {
     "row": (),
     "true_value": (CRITERION,),
@@ -27,6 +26,7 @@ DIMS: dict[str, tuple[str, ...]] = {
     "sd": (LOOK, CRITERION),
     "patients": (LOOK,),
     "events": (LOOK,),
+    "patients_of_arm": (LOOK, ARM),
     "events_of_arm": (LOOK, ARM),
 }
 
@@ -85,7 +85,7 @@ def results_of(
         LOOK: [look.name for look in design.look],
         CRITERION: [item.name for item in design.criterion],
         GROUP: list(worlds[0].truth.groups),
-        ARM: list(ARMS),
+        ARM: list(design.arms.names),
     }
     data = xr.Dataset(content, coords=coords)
     data["status"].attrs["meaning"] = f"{OK} analysed, {NOT_ESTIMABLE} not estimable, {FAILED} failed, {NOT_HELD} not held"

@@ -22,6 +22,7 @@ from sitewise.trial.campaign.block import Arrays, BlockJob, do_block, jobs_of
 from sitewise.trial.campaign.results import TrialResults, results_of
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.plan.design import TrialDesign
+from sitewise.trial.truth.further import ratios_of
 from sitewise.trial.truth.truth import Truth
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def _add(found: Hash, truth: Truth) -> None:
     effect = truth.effect
     found.update(f"{effect.cured} {effect.site_sd}".encode())
     arrays = (*truth.shape, truth.log_scale, truth.index, truth.shares, truth.site_sd)
-    for array in (*arrays, effect.log_hazard_ratio, effect.starts, effect.weights):
+    for array in (*arrays, *ratios_of(truth), effect.starts, effect.weights):
         found.update(np.ascontiguousarray(array).tobytes())
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sitewise.trial.plan.arms import EXPERIMENTAL
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.plan.scenarios import TrialScenario
@@ -15,6 +16,7 @@ from sitewise.trial.plan.truth import Effect
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.bounds import shift_to_bound
 from sitewise.trial.truth.changes import with_drift
+from sitewise.trial.truth.further import alike, check_further, ratios_of, with_ratios
 from sitewise.trial.truth.true_values import true_value
 from sitewise.trial.truth.truth import Truth
 
@@ -53,15 +55,15 @@ class World:
 def scenarios_of(design: TrialDesign) -> tuple[TrialScenario, ...]:
     """Return the planned scenario, a null, and those of the design.
 
-    Where the design names no null, one is added: no effect. Or the world at the bound of the first success criterion, where no
-    effect is no null: success is not about a comparison, or right without an effect (non-inferiority), or the trial has only
-    the arm that the cohort describes, which an effect does not touch.
+    Where the design names no null, one is added: no effect, in every experimental arm. Or the world at the bound of the first
+    success criterion, where no effect is no null: success is not about a comparison, or right without an effect
+    (non-inferiority), or the trial has only the arm that the cohort describes, which an effect does not touch.
     """
     own = design.scenario
     first = () if any(item.name == PLANNED for item in own) else (TrialScenario(PLANNED),)
     if any(item.null for item in own):
         return (*first, *own)
-    success = next(item for item in design.criterion if item.role == "success")
+    success = next(item for item in design.criterion if item.role == "success" and item.arm == EXPERIMENTAL)
     touched = design.arms.randomised or design.truth.cohort_arm == "control"
     if touched and _needs_an_effect(success):
         null = TrialScenario(NULL, null=True, hazard_ratio=1.0)
@@ -91,18 +93,14 @@ def worlds_of(design: TrialDesign, truth: Truth, *, benchmark: Benchmark | None 
 
 def world_of(design: TrialDesign, truth: Truth, scenario: TrialScenario, *, benchmark: Benchmark | None = None) -> World:
     """Return one scenario's world."""
-    made = truth
-    if scenario.hazard_ratio is not None:
-        planned = design.truth.effect
-        effect = replace(planned, hazard_ratio=scenario.hazard_ratio, sd=0.0, published=None)
-        made = made.with_effect(Effect(hazard_ratio=1.0) if scenario.hazard_ratio == 1.0 else effect)
+    made = _with_stated(truth, design, scenario)
     if scenario.site_sd is not None:
         made = made.with_site_sd(scenario.site_sd)
     made = with_drift(made, scenario.drift)
     if scenario.at_bound:
         criterion = next(item for item in design.criterion if item.name == scenario.at_bound)
-        made = shift_to_bound(made, criterion, benchmark=benchmark)
-    values = [_true(made, item, benchmark) for item in design.criterion]
+        made = alike(shift_to_bound(alike(made), criterion, benchmark=benchmark))
+    values = [_true(made, item, design.arms.names.index(item.arm), benchmark) for item in design.criterion]
     lasting = np.array([_lasting_sd(item, benchmark) for item in design.criterion])
     return World(scenario.name, made, scenario.null, scenario.accrual_factor, np.column_stack(values), lasting)
 
@@ -115,10 +113,26 @@ def _lasting_sd(criterion: Criterion, benchmark: Benchmark | None) -> float:
     return float(benchmark.draws(criterion).std()) if criterion.against == "benchmark" else 0.0
 
 
-def _true(truth: Truth, criterion: Criterion, benchmark: Benchmark | None) -> Floats:
+def _with_stated(truth: Truth, design: TrialDesign, scenario: TrialScenario) -> Truth:
+    """Return the truth with the hazard ratios that a scenario states, of all experimental arms or one by one."""
+    check_further(truth, design.arms)
+    stated = [scenario.hazard_ratios.get(name, scenario.hazard_ratio) for name in design.arms.names[1:]]
+    made = truth
+    if stated[0] is not None:
+        effect = replace(design.truth.effect, hazard_ratio=stated[0], sd=0.0, published=None)
+        # Without any effect nothing is left of its course in time, its cure, and its spread between sites.
+        nothing = all(value == 1.0 for value in stated)
+        made = made.with_effect(Effect(hazard_ratio=1.0) if nothing else effect)
+    ratios = [
+        own if value is None else np.full(made.rows, np.log(value)) for own, value in zip(ratios_of(made), stated, strict=True)
+    ]
+    return with_ratios(made, ratios)
+
+
+def _true(truth: Truth, criterion: Criterion, code: int, benchmark: Benchmark | None) -> Floats:
     if criterion.predictive:
         return np.full(truth.rows, np.nan)
-    return true_value(truth, criterion, benchmark=benchmark)
+    return true_value(truth, criterion, code=code, benchmark=benchmark)
 
 
 def null_worlds(worlds: Sequence[World], /) -> tuple[World, ...]:

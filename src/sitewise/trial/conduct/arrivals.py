@@ -124,19 +124,29 @@ def fill_choices(cumulative, numbers, chosen):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def fill_arms(stratum, strata, experimental, control, numbers, arm):  # type: ignore[no-untyped-def]
-    """Fill ``arm`` (M, N) by permuted blocks of ``experimental`` and ``control`` places within each stratum.
+def fill_arms(stratum, strata, block, numbers, arm):  # type: ignore[no-untyped-def]
+    """Fill ``arm`` (M, N) by permuted blocks within each stratum; ``block`` has the places of each arm (A,), control first.
 
-    A block of random order is drawn place by place: the next is experimental with the share of experimental places left.
+    A block of random order is drawn place by place: the next is of an arm with the share of that arm's places among those left.
     """
     trials, patients = numbers.shape
-    left = np.zeros((strata, 2), np.int64)
+    arms = block.size
+    left = np.zeros((strata, arms), np.int64)
+    rest = np.zeros(strata, np.int64)
     for m in range(trials):
-        left[:] = 0
+        rest[:] = 0
         for i in range(patients):
             s = stratum[m, i]
-            if left[s, 0] + left[s, 1] == 0:
-                left[s, 0], left[s, 1] = control, experimental
-            own = 1 if numbers[m, i] * (left[s, 0] + left[s, 1]) < left[s, 1] else 0
+            if rest[s] == 0:
+                left[s] = block
+                rest[s] = block.sum()
+            # Experimental arms in their order, and control with what is left.
+            wanted, below, own = numbers[m, i] * rest[s], 0, 0
+            for a in range(1, arms):
+                below += left[s, a]
+                if wanted < below:
+                    own = a
+                    break
             left[s, own] -= 1
+            rest[s] -= 1
             arm[m, i] = own

@@ -14,6 +14,7 @@ from sitewise.trial.conduct.streams import BLOCK, Purpose, Streams
 from sitewise.trial.conduct.trials import Trials
 from sitewise.trial.plan.accrual import MOST, Accrual, FollowUp
 from sitewise.trial.plan.arms import Arms
+from sitewise.trial.truth.further import check_further
 from sitewise.trial.truth.truth import Truth
 
 Floats = NDArray[np.float64]
@@ -53,7 +54,7 @@ def simulate_trials(
     Raises
     ------
     TrialError
-        When numbers are out of range, or the design wants a risk group that the truth has not.
+        When numbers are out of range, or the design wants a risk group or an arm that the truth has not.
     """
     if trials < 1 or first < 0 or seed < 0:
         raise TrialError(f"trials must be at least 1, first and seed at least 0; they are {trials}, {first} and {seed}.")
@@ -61,6 +62,7 @@ def simulate_trials(
         raise TrialError(f"accrual_factor must be positive; it is {accrual_factor:g}.")
     if len(truth.profiles) > MOST:
         raise TrialError(f"The truth has {len(truth.profiles)} profiles; a trial can have {MOST} kinds of patients.")
+    check_further(truth, arms)
     case_mix = enriched(truth, arms)
     blocks = range(first // BLOCK, (first + trials - 1) // BLOCK + 1)
     parts = [_block(truth, case_mix, arms, accrual, follow_up, Streams(seed, block), accrual_factor) for block in blocks]
@@ -105,8 +107,7 @@ def _block(
     arm = np.ones((BLOCK, patients), np.int8)
     if arms.randomised:
         stratum, strata = _strata(truth, arms, sites, site, profile)
-        experimental, control = (arms.blocks * places for places in arms.allocation)
-        fill_arms(stratum, strata, experimental, control, streams.uniform(Purpose.ALLOCATION, patients), arm)
+        fill_arms(stratum, strata, np.array(arms.block), streams.uniform(Purpose.ALLOCATION, patients), arm)
     added = np.take_along_axis(truth.index[row], profile, axis=1) + np.take_along_axis(site_effect, site, axis=1)
     time = event_times(
         truth, row, added, *_effect(truth, row, arm, site, streams, sites), streams.exponential(Purpose.EVENT, patients)
@@ -170,10 +171,15 @@ def _effect(
     truth: Truth, row: NDArray[np.int64], arm: NDArray[np.int8], site: NDArray[np.int16], streams: Streams, sites: int
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the log of what multiplies the hazard of those who are not treated as the cohort was, and who they are."""
-    log_ratio = np.broadcast_to(truth.effect.log_hazard_ratio[row, None], arm.shape)
+    first = truth.effect.log_hazard_ratio
+    log_ratio = np.broadcast_to(first[row, None], arm.shape)
+    # What a further arm's differs from the first arm's; a site changes the effect of all experimental arms alike.
+    apart = np.zeros(arm.shape) if truth.effect.further else 0.0
+    for code, own_ratio in enumerate(truth.effect.further, start=2):
+        apart = np.where(arm == code, (own_ratio - first)[row, None], apart)
     if truth.effect.site_sd > 0:
         own = truth.effect.site_sd * streams.normal(Purpose.SITE_TREATMENT_EFFECT, sites)
         log_ratio = log_ratio + np.take_along_axis(own, site, axis=1)
     if truth.cohort_arm == "control":
-        return log_ratio, arm == 1
-    return -log_ratio, arm == 0
+        return log_ratio + apart, arm != 0
+    return np.where(arm == 0, -log_ratio, apart), arm != 1

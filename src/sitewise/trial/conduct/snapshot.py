@@ -34,7 +34,7 @@ class Snapshot:
     enrolled : ndarray, shape (M, N)
         Calendar time of enrolment.
     arm : ndarray of int, shape (M, N)
-        1 experimental, 0 control.
+        0 control, 1 experimental, 2 and following the further arms of the design; analyses compare two, see :meth:`versus`.
     site, group : ndarray of int, shape (M, N)
         Site, and position of the risk group in ``groups``.
     sites : int
@@ -63,6 +63,19 @@ class Snapshot:
         """Return some of the trials."""
         shared = ("sites", "groups")
         return replace(self, **{item.name: getattr(self, item.name)[rows] for item in fields(self) if item.name not in shared})
+
+    def versus(self, arm: int, /) -> Self:
+        """Return what is known of one experimental arm, then 1, and of control; nobody of the other arms is in it."""
+        own = (self.arm == 0) | (self.arm == arm)
+        return replace(
+            self,
+            included=self.included & own,
+            time=np.where(own, self.time, 0.0),
+            event=self.event & own,
+            ended=self.ended & own,
+            enrolled=np.where(own, self.enrolled, np.inf),
+            arm=(self.arm == arm).astype(np.int8),
+        )
 
     @property
     def entered(self) -> NDArray[np.bool_]:

@@ -29,7 +29,7 @@ class Trials:
     leaves : ndarray, shape (M, N)
         Time from enrolment to dropout or to the end of the patient's own follow-up.
     arm : ndarray of int, shape (M, N)
-        1 experimental, 0 control.
+        0 control, 1 experimental, 2 and following the further arms of the design.
     site, profile : ndarray of int, shape (M, N)
         Site, and position of the patient's profile in the truth.
     site_effect : ndarray, shape (M, J)

@@ -136,6 +136,5 @@ def _kinds_to_come(
             stratum, strata = stratum + site, len(likelihood.data.sites)
         if "risk_group" in arms.stratify:
             stratum, strata = stratum * len(truth.groups) + truth.group_of_profile[profile], strata * len(truth.groups)
-        experimental, control = (arms.blocks * places for places in arms.allocation)
-        fill_arms(stratum, strata, experimental, control, rng.random(site.shape), arm)
+        fill_arms(stratum, strata, np.array(arms.block), rng.random(site.shape), arm)
     return profile, arm

@@ -134,6 +134,8 @@ def _check(
         raise TrialError(f"The data cut, {data.cut:g}, must come before the trial closes at {follow_up.close:g}.")
     groups = tuple(name for name in truth.groups if not arms.enrich or name in arms.enrich)
     data.check_against(accrual=accrual, patients=arms.patients, groups=groups, longest=follow_up.longest)
+    if arms.further:
+        raise TrialError("A forecast from interim data knows one experimental arm and control; the trial has further arms.")
     if not arms.randomised and (data.arm == 0).any():
         raise TrialError("The interim data have patients of a control arm, and the trial has none.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from sitewise.problems import TrialError
+from sitewise.trial.analysis.analysis import FAILED
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
+from sitewise.trial.operating.by_arm import criteria_of_arms
 from sitewise.trial.operating.decisions import SUCCESS, thresholds_of
 from sitewise.trial.plan.simulation import CalibrationPlan
 from sitewise.trial.sequential.bounds import efficacy_bounds
@@ -69,22 +72,22 @@ def thresholds_for(results: TrialResults, /, *, validation: TrialResults | None 
     wanted = thresholds_of(results.design)
     found = None
     if plan is not None:
-        place = [item.name for item in results.design.criterion].index(plan.criterion)
-        asked = ~np.isnan(wanted[:, place])
+        own = [place for place, item in enumerate(results.design.criterion) if item.name in plan.names]
+        asked = ~np.isnan(wanted[:, own[0]])
         if plan.method == "simulated":
             shape = WangTsiatisThreshold(0.0) if plan.shape == "obrien-fleming" else None
             times = fractions(results) if shape is not None else None
             found = calibrate(
-                null_probabilities(results, plan.criterion, wanted),
+                null_probabilities(results, plan.names, wanted),
                 alpha=plan.alpha,
                 shape=shape,
                 fractions=times,
                 looks=list(asked),
             )
-            wanted[asked, place] = found.thresholds[asked]
+            wanted[np.ix_(asked, own)] = found.thresholds[asked, None]
         else:
             bounds = efficacy_bounds(fractions(results)[asked], spending=_spending(plan), alpha=plan.alpha)
-            wanted[asked, place] = ndtr(bounds)
+            wanted[np.ix_(asked, own)] = ndtr(bounds)[:, None]
     used = found is not None
     tables = [_errors(results, wanted, "calibration" if used else "all")]
     tables += [_errors(validation, wanted, "validation")] if validation is not None and used else []
@@ -101,30 +104,61 @@ def fractions(results: TrialResults, /) -> Floats:
     return shares
 
 
-def null_probabilities(results: TrialResults, name: str, thresholds: Floats, /) -> Floats:
-    """Return the probabilities of one criterion in the null scenarios, shape (S, R, L).
+def null_probabilities(results: TrialResults, names: Collection[str], thresholds: Floats, /) -> Floats:
+    """Return, in the null scenarios, the probability that decides success of the trial at each look, shape (S, R, L).
 
-    They are 0 where a look is not held or another success criterion fails (no threshold makes it a success), and not a number
-    where the analysis gave none.
+    The trial succeeds at a look if and only if this is above the threshold that the named criteria share. Of an experimental
+    arm it is the smallest probability of its named criteria, or 0 where another success criterion of the arm fails (no
+    threshold makes it a success); of an arm that has no named one it is 1 where the arm succeeds anyway. Of the trial it is the
+    largest of its arms, so that what is calibrated is the probability that any arm succeeds, the family-wise error; with
+    ``arms.success = "all"`` it is the smallest.
+
+    Parameters
+    ----------
+    results : TrialResults
+        With all null scenarios.
+    names : collection of str
+        Criteria that share a threshold; none: 1 where the trial succeeds by the thresholds given.
+    thresholds : ndarray, shape (L, C)
+        Of the other criteria.
+
+    Returns
+    -------
+    ndarray, shape (S, R, L)
+        0 where a look is not held, and not a number where the analysis gave none.
     """
+    design = results.design
     data = results.data.isel(scenario=np.flatnonzero(results.data["null"].to_numpy()))
     if data.sizes["scenario"] == 0:
         raise TrialError("There is no null scenario in the campaign, so no type I error to be held.")
-    probability = data["probability"].to_numpy()
-    names = [item.name for item in results.design.criterion]
-    own = probability[..., names.index(name)].copy()
-    own[data["status"].to_numpy() == NOT_HELD] = 0.0
-    for place, item in enumerate(results.design.criterion):
-        if item.role == SUCCESS and item.name != name:
-            fails = ~np.isnan(thresholds[:, place]) & ~(probability[..., place] > thresholds[:, place])
-            own[fails] = np.where(np.isnan(own[fails]), np.nan, 0.0)
+    probability, status = data["probability"].to_numpy(), data["status"].to_numpy()
+    of_arms = [_of_arm(results, places, names, thresholds, probability) for places in criteria_of_arms(design, SUCCESS)]
+    # A look without an estimate of one arm can be a success of another; one whose analysis failed is none.
+    found = np.fmax.reduce(of_arms) if design.arms.success == "any" else np.minimum.reduce(of_arms)
+    found[status == FAILED] = np.nan
+    found[status == NOT_HELD] = 0.0
+    return np.asarray(found)
+
+
+def _of_arm(
+    results: TrialResults, places: list[int], names: Collection[str], thresholds: Floats, probability: Floats
+) -> Floats:
+    """Return the probability that decides success of one experimental arm, shape (S, R, L)."""
+    criteria = results.design.criterion
+    named = [place for place in places if criteria[place].name in names]
+    others = [place for place in places if place not in named]
+    counts = ~np.isnan(thresholds[:, places]).all(axis=1)
+    own = probability[..., named].min(axis=-1, initial=1.0)
+    if not named:
+        own = np.where(counts, own, 0.0)
+    fails = (~np.isnan(thresholds[:, others]) & ~(probability[..., others] > thresholds[:, others])).any(axis=-1)
+    own[fails] = np.where(np.isnan(own[fails]), np.nan, 0.0)
     return np.asarray(own)
 
 
 def _errors(results: TrialResults, thresholds: Floats, which: str) -> pd.DataFrame:
     names = results.data["scenario"].to_numpy()[results.data["null"].to_numpy()]
-    asked, success = _successes(results, thresholds)
-    found: TypeOneErrors = validate(np.where(asked, 0.5, np.nan), success)
+    found: TypeOneErrors = validate(np.full(len(thresholds), 0.5), null_probabilities(results, (), thresholds))
     return pd.DataFrame(
         {
             "set": which,
@@ -135,20 +169,6 @@ def _errors(results: TrialResults, thresholds: Floats, which: str) -> pd.DataFra
             "upper": found.upper,
         }
     )
-
-
-def _successes(results: TrialResults, thresholds: Floats) -> tuple[NDArray[np.bool_], Floats]:
-    """Return at which looks success is asked, (L,), and where null trials have it: 1, 0, or not a number, (S, R, L)."""
-    data = results.data.isel(scenario=np.flatnonzero(results.data["null"].to_numpy()))
-    probability, held = data["probability"].to_numpy(), data["status"].to_numpy() != NOT_HELD
-    role = np.array([item.role == SUCCESS for item in results.design.criterion])
-    counts = role & ~np.isnan(thresholds)
-    success = np.zeros(held.shape)
-    for look, own in enumerate(counts):
-        here = probability[..., look, own]
-        made = (here > thresholds[look, own]).all(axis=-1).astype(float)
-        success[..., look] = np.where(held[..., look], np.where(np.isnan(here).any(axis=-1), np.nan, made), 0.0)
-    return counts.any(axis=1), success
 
 
 def _spending(plan: CalibrationPlan) -> Spending:

@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from sitewise.trial.campaign.worlds import World
+from sitewise.trial.operating.by_arm import success_where, true_of
 from sitewise.trial.plan.criteria import Criterion
+from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.changes import rows_of
 
 Floats = NDArray[np.float64]
 
 
-def success_ceiling(
-    criteria: tuple[Criterion, ...], world: World, /, *, thresholds: Floats, benchmark: Benchmark | None = None
-) -> float:
+def success_ceiling(design: TrialDesign, world: World, /, *, thresholds: Floats, benchmark: Benchmark | None = None) -> float:
     """Return the share of truths in which a trial without end would succeed at its last look.
 
     Parameters
     ----------
-    criteria : tuple of Criterion
-        Of the design.
+    design : TrialDesign
+        With several experimental arms success is of any or of all, as ``arms.success`` says.
     world : World
         What is true, with true values.
     thresholds : ndarray, shape (L, C)
@@ -39,17 +39,17 @@ def success_ceiling(
     float
         Not a number where some estimand has no one true value, or the truth is not made of the benchmark's draws.
     """
-    holds = np.ones(world.truth.rows)
-    for place, item in enumerate(criteria):
+    holds: dict[int, Floats] = {}
+    for place, item in enumerate(design.criterion):
         if item.role != "success" or np.isnan(thresholds[-1, place]):
             continue
         true = world.true_values[:, place]
         if benchmark is None or (item.estimand != "hazard_ratio" and item.against != "benchmark"):
-            own = true < item.bound if item.wants_less else true > item.bound
-            holds = holds * np.where(np.isnan(true), np.nan, own)
+            holds[place] = true_of(item, true)
         else:
-            holds = holds * _against_benchmark(item, world, true, float(thresholds[-1, place]), benchmark)
-    return float(np.mean(holds))
+            holds[place] = _against_benchmark(item, world, true, float(thresholds[-1, place]), benchmark)
+    # Where no criterion counts at the last look, nothing succeeds there.
+    return float(np.mean(success_where(design, holds))) if holds else 0.0
 
 
 def _against_benchmark(item: Criterion, world: World, true: Floats, threshold: float, benchmark: Benchmark) -> Floats:

@@ -14,6 +14,7 @@ from scipy.special import ndtri
 from sitewise.trial.analysis.analysis import NOT_ESTIMABLE
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
+from sitewise.trial.operating.by_arm import success_true
 from sitewise.trial.operating.decisions import Decisions, Outcome, decide
 from sitewise.trial.plan.criteria import Criterion
 
@@ -69,7 +70,9 @@ def operating_characteristics(results: TrialResults, /, *, decisions: Decisions 
     look``, ``futility at look``, ``look held``, ``look reached``. Expected: ``patients``, ``events``, ``duration``, ``cost``,
     ``patients of group``, ``events of group``. Of criteria, where trials end: ``bias``, ``bias given success``, ``squared
     error``, and ``coverage`` of the estimate plus and minus 1.96 sd. ``success is right`` is the share of truths in which the
-    success criteria are true, and ``success and true`` with the three others splits trials by that.
+    success criteria are true, and ``success and true`` with the three others splits trials by that. With several experimental
+    arms: ``success of arm`` (its own criteria all hold where the trial ends), ``patients of arm``, ``events of arm``; success
+    is then right where those of any arm (or of all, as ``arms.success`` says) are true.
     """
     made = decide(results) if decisions is None else decisions
     rows: list[dict[str, Any]] = []
@@ -134,10 +137,23 @@ def _quantities(own: _Scenario) -> Iterator[tuple[str, str, Floats]]:
         values = own.at_stop(f"{name}_of_group").astype(float)
         for place, group in enumerate(data["risk_group"].to_numpy()):
             yield f"{name} of group", str(group), values[:, place]
+    if design.arms.further:
+        yield from _arms(own)
     for place, criterion in enumerate(design.criterion):
         if not criterion.predictive:
             yield from _accuracy(own, place, criterion)
     yield from _decomposition(own)
+
+
+def _arms(own: _Scenario) -> Iterator[tuple[str, str, Floats]]:
+    """Yield the success of each experimental arm, and patients and events of each arm, where trials ended."""
+    names = own.results.design.arms.names
+    for place, name in enumerate(names[1:]):
+        yield "success of arm", name, own.decisions.of_arm[own.place, :, place].astype(float)
+    for what in ("patients", "events"):
+        values = own.at_stop(f"{what}_of_arm").astype(float)
+        for code, name in enumerate(names):
+            yield f"{what} of arm", name, values[:, code]
 
 
 def on_scale(criterion: Criterion, values: Floats) -> Floats:
@@ -162,15 +178,9 @@ def _accuracy(own: _Scenario, place: int, criterion: Criterion) -> Iterator[tupl
 
 def _decomposition(own: _Scenario) -> Iterator[tuple[str, str, Floats]]:
     """Yield the share of truths for which success is right, and success split by whether it is."""
-    true = np.ones(own.outcome.size)
+    true = success_true(own.results.design, own.results.data["true_value"].isel(scenario=own.place).to_numpy())
     if own.results.worlds[own.place].null:  # success is wrong there by definition, also where an estimand is at its bound
-        true[:] = 0.0
-    for place, criterion in enumerate(own.results.design.criterion):
-        if criterion.role != "success":
-            continue
-        value = own.results.data["true_value"].isel(scenario=own.place).to_numpy()[:, place]
-        holds = value < criterion.bound if criterion.wants_less else value > criterion.bound
-        true = np.where(np.isnan(value), np.nan, true * holds)
+        true = 0.0 * true
     success = own.outcome == Outcome.SUCCESS
     known = np.isfinite(true)
     yield "success is right", "", true

@@ -1,7 +1,8 @@
 """`decide`: thresholds applied to what every look showed: where each trial stops, and why.
 
 A look succeeds when every success criterion that counts there holds; a trial that has not, stops for futility when one futility
-criterion holds. What could not be estimated is no success and no futility.
+criterion holds. With several experimental arms that is said of each: the look succeeds when any arm does, or all do, as
+``arms.success`` says, and the trial is futile when each arm is. What could not be estimated is no success and no futility.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +20,14 @@ from sitewise.problems import TrialError, nearest
 from sitewise.trial.analysis.analysis import FAILED
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
+from sitewise.trial.operating.by_arm import criteria_of_arms, of_trial, success_of_arms
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-SUCCESS, FUTILITY = "success", "futility"
+SUCCESS: Final = "success"
+FUTILITY: Final = "futility"
 
 
 class Outcome(IntEnum):
@@ -49,12 +53,15 @@ class Decisions:
         What was applied; not a number where a criterion does not count.
     predicted : ndarray, shape (S, R, L, C)
         Predictive probabilities of the predictive criteria, not a number elsewhere.
+    of_arm : ndarray of bool, shape (S, R, E)
+        Whether all success criteria of each experimental arm hold at the look at which the trial ends.
     """
 
     stop: NDArray[np.int64]
     outcome: NDArray[np.int64]
     thresholds: Floats
     predicted: Floats
+    of_arm: Flags
 
 
 def thresholds_of(design: TrialDesign, changes: Mapping[str, float | Floats] | None = None, /) -> Floats:
@@ -106,18 +113,14 @@ def decide(results: TrialResults, /, *, thresholds: Floats | None = None) -> Dec
     status = data["status"].to_numpy()
     probability = data["probability"].to_numpy()
     predicted = _predicted(results, wanted)
-    shape = status.shape
-    success, futility = np.zeros(shape, bool), np.zeros(shape, bool)
-    for look in range(shape[2]):
-        active = ~np.isnan(wanted[look])
-        roles = [item.role for item in design.criterion]
-        own = [place for place, role in enumerate(roles) if role == SUCCESS and active[place]]
-        if own:
-            success[..., look] = (probability[..., look, own] > wanted[look, own]).all(axis=-1)
-        for place, item in enumerate(design.criterion):
-            if item.role == FUTILITY and active[place]:
-                values = (predicted if item.predictive else probability)[..., look, place]
-                futility[..., look] |= values < wanted[look, place]
+    of_arms = success_of_arms(design, probability, wanted)
+    success = of_trial(design, of_arms)
+    futile = np.zeros(of_arms.shape, bool)
+    for arm, places in enumerate(criteria_of_arms(design, FUTILITY)):
+        for place in places:
+            values = (predicted if design.criterion[place].predictive else probability)[..., place]
+            futile[..., arm] |= values < wanted[:, place]  # never where it does not count
+    futility = futile.all(axis=-1)
     held = status != NOT_HELD
     ends = held & (success | futility)
     ends[..., -1] = True
@@ -126,7 +129,8 @@ def decide(results: TrialResults, /, *, thresholds: Floats | None = None) -> Dec
     outcome[_at(futility & held, stop)] = Outcome.FUTILITY
     outcome[_at(success & held, stop)] = Outcome.SUCCESS
     outcome[_at(status == FAILED, stop)] = Outcome.FAILED
-    return Decisions(stop, outcome, wanted, predicted)
+    where = np.take_along_axis(of_arms, stop[..., None, None], axis=2)[..., 0, :]
+    return Decisions(stop, outcome, wanted, predicted, where & (outcome != Outcome.FAILED)[..., None])
 
 
 def _at(flags: Flags, stop: NDArray[np.int64]) -> Flags:
@@ -134,39 +138,39 @@ def _at(flags: Flags, stop: NDArray[np.int64]) -> Flags:
 
 
 def _predicted(results: TrialResults, thresholds: Floats) -> Floats:
-    """Return the predictive probability of each predictive criterion at each look, shape (S, R, L, C)."""
+    """Return the predictive probability of each predictive criterion at each look, shape (S, R, L, C).
+
+    The share of information is that of the trial's events, with several arms too.
+    """
     design, data = results.design, results.data
     found = np.full(data["probability"].shape, np.nan)
-    predictive = [place for place, item in enumerate(design.criterion) if item.predictive]
-    if not predictive:
+    if not any(item.predictive for item in design.criterion):
         return found
-    final = [
-        (place, item)
-        for place, item in enumerate(design.criterion)
-        if item.role == SUCCESS and not np.isnan(thresholds[-1, place])
-    ]
     events = data["events"].to_numpy().astype(float)
     planned = _planned_events(results)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.maximum(events / planned, 0.0)
-    each = [
-        np.stack(
-            [
-                predictive_probability(
-                    data["estimate"].to_numpy()[number, ..., place],
-                    data["sd"].to_numpy()[number, ..., place],
-                    item,
-                    share[number],
-                    float(thresholds[-1, place]),
-                    lasting_sd=float(world.lasting_sd[place]) if world.lasting_sd.size else 0.0,
-                )
-                for number, world in enumerate(results.worlds)
-            ]
-        )
-        for place, item in final
-    ]
-    if each:
-        found[..., predictive] = np.min(each, axis=0)[..., None]
+    for own, final in zip(criteria_of_arms(design, FUTILITY), criteria_of_arms(design, SUCCESS), strict=True):
+        each = [
+            np.stack(
+                [
+                    predictive_probability(
+                        data["estimate"].to_numpy()[number, ..., place],
+                        data["sd"].to_numpy()[number, ..., place],
+                        design.criterion[place],
+                        share[number],
+                        float(thresholds[-1, place]),
+                        lasting_sd=float(world.lasting_sd[place]) if world.lasting_sd.size else 0.0,
+                    )
+                    for number, world in enumerate(results.worlds)
+                ]
+            )
+            for place in final
+            if not np.isnan(thresholds[-1, place])
+        ]
+        asked = [place for place in own if design.criterion[place].predictive]
+        if each and asked:
+            found[..., asked] = np.min(each, axis=0)[..., None]
     return found
 
 

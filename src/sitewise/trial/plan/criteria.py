@@ -7,6 +7,7 @@ from typing import Literal
 
 from sitewise.problems import TrialError
 from sitewise.records import Record, positive, tidied
+from sitewise.trial.plan.arms import EXPERIMENTAL
 
 ALL = "all"
 """Name of the group of everybody in the trial."""
@@ -17,7 +18,7 @@ class Criterion(Record):
     """A statement about an estimand, and when its probability is enough.
 
     Success needs every success criterion of the look to hold (dual criteria are two of them); the trial stops for futility
-    when one futility criterion does.
+    when one futility criterion does. With several experimental arms each has its own, see ``arms.success``.
     """
 
     name: str
@@ -43,8 +44,10 @@ class Criterion(Record):
     looks: tuple[str, ...] = ()
     """Looks at which it counts; absent: all (success) or all but the last (futility)."""
     predictive: bool = False
-    """Whether the probability is the predictive one that every success criterion holds at the last look, given what is known.
-    Of futility criteria only, which then need no statement of their own."""
+    """Whether the probability is the predictive one that every success criterion (of its arm) holds at the last look, given
+    what is known. Of futility criteria only, which then need no statement of their own."""
+    arm: str = EXPERIMENTAL
+    """Experimental arm that it is about."""
 
     def __post_init__(self) -> None:
         problems = tidied(self, TrialError, f"Criterion '{self.name}'")
@@ -91,11 +94,14 @@ class Criterion(Record):
     @property
     def sentence(self) -> str:
         """The statement in words."""
+        of_arm = "" if self.arm == EXPERIMENTAL else f" in arm '{self.arm}'"
         if self.predictive:
-            return "success at the last look, predicted"
+            return f"success at the last look, predicted{of_arm}"
         what = {"hazard_ratio": "hazard ratio", "survival": "survival", "rmst": "restricted mean", "median": "median survival"}
         words = what[self.estimand] + (f" at {self.at:g}" if self.at is not None else "")
         words += {"value": "", "control": " minus that of control", "benchmark": " minus that of the benchmark"}[self.against]
-        return f"{words} {'below' if self.wants_less else 'above'} {self.bound:g}" + (
-            "" if self.group == ALL else f" in '{self.group}'"
+        return (
+            f"{words} {'below' if self.wants_less else 'above'} {self.bound:g}"
+            + ("" if self.group == ALL else f" in '{self.group}'")
+            + of_arm
         )

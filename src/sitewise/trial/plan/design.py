@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from sitewise.problems import Problems, TrialError, listed, nearest
+from sitewise.problems import Problems, TrialError, nearest
 from sitewise.records import Record, plain, read_record, read_toml, record_hash, tidied
 from sitewise.trial.plan.accrual import Accrual, FollowUp
 from sitewise.trial.plan.analysis import AnalysisPlan
@@ -16,6 +16,7 @@ from sitewise.trial.plan.cohorts import BenchmarkPlan, BorrowingPlan
 from sitewise.trial.plan.criteria import ALL, Criterion
 from sitewise.trial.plan.looks import Look, check_looks
 from sitewise.trial.plan.scenarios import TrialScenario
+from sitewise.trial.plan.several_arms import check_arms, check_calibration
 from sitewise.trial.plan.simulation import CalibrationPlan, Costs, SimulationPlan
 from sitewise.trial.plan.truth import TruthPlan
 
@@ -69,6 +70,8 @@ class TrialDesign(Record):
         self._check_criteria(problems)
         self._check_cohorts(problems)
         self._check_scenarios(problems)
+        check_arms(self, problems)
+        check_calibration(self, problems)
         self._check_groups(problems)
         if self.accrual.cap is not None and self.accrual.cap * self.accrual.sites < self.arms.patients:
             most = self.accrual.cap * self.accrual.sites
@@ -146,26 +149,6 @@ class TrialDesign(Record):
                     problems.add(where, f"names criterion '{criterion.name}', which is predictive and has no bound")
             if item.name == "null" and not item.null:
                 problems.add(where, "is no null", "Call it otherwise: 'null' is the name of the null that is always run.")
-        if self.calibration is not None:
-            success = [item.name for item in self.criterion if item.role == "success"]
-            if self.calibration.criterion not in success:
-                problems.add(
-                    "calibration criterion", f"is '{self.calibration.criterion}'", f"Success criteria: {listed(success)}."
-                )
-            else:
-                self._check_calibrated_looks(self.calibration.criterion, problems)
-
-    def _check_calibrated_looks(self, name: str, problems: Problems) -> None:
-        """Refuse a threshold that is to hold a type I error and has no say at some look that can succeed."""
-        asked = {item.name: item.looks or tuple(look.name for look in self.look) for item in self.criterion}
-        for item in self.criterion:
-            free = [look for look in asked[item.name] if look not in asked[name]]
-            if item.role == "success" and free:
-                problems.add(
-                    "calibration criterion",
-                    f"'{name}' does not count at {listed(free)}, where '{item.name}' alone makes a success",
-                    f"Let '{name}' count there too, or '{item.name}' not.",
-                )
 
     def _check_groups(self, problems: Problems) -> None:
         """Check names of risk groups where the file itself says which there are."""

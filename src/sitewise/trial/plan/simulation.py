@@ -33,10 +33,11 @@ class SimulationPlan(Record):
 class CalibrationPlan(Record):
     """A threshold that is found instead of stated, so that the type I error holds in every null scenario."""
 
-    criterion: str
-    """Name of the success criterion whose threshold is found."""
+    criterion: str | tuple[str, ...]
+    """Name of the success criterion whose threshold is found; of several arms a list of names: they share the threshold."""
     alpha: float = 0.025
-    """Largest type I error, one-sided, over all null scenarios."""
+    """Largest type I error, one-sided, over all null scenarios: with several arms, of the trial's success as ``arms.success``
+    says, which with any is the family-wise error."""
     method: Literal["simulated", "spending"] = "simulated"
     """simulated: the smallest threshold that holds alpha in every null scenario. spending: the thresholds that equal bounds of
     a spending function, which hold alpha where the estimate is normal and its prior is flat; the simulation then shows what
@@ -53,9 +54,16 @@ class CalibrationPlan(Record):
         problems = tidied(self, TrialError, "The calibration")
         if not 0 < self.alpha < 1:
             problems.add("alpha", f"must be inside (0, 1); it is {self.alpha:g}")
+        if not self.names or len(set(self.names)) < len(self.names):
+            problems.add("criterion", "must be a name, or several different ones")
         if self.spending == "power" and self.parameter <= 0:
             problems.add("parameter", f"must be positive for the power function; it is {self.parameter:g}")
         problems.raise_if_any(TrialError, "The calibration")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the criteria that share the threshold."""
+        return (self.criterion,) if isinstance(self.criterion, str) else self.criterion
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.problems import TrialError, listed, nearest, plural
 from sitewise.trial.plan.truth import Bias
-from sitewise.trial.truth.truth import TrueEffect, Truth
+from sitewise.trial.truth.truth import Truth
 
 Floats = NDArray[np.float64]
 ROUNDING = 1e-9
@@ -247,7 +247,9 @@ def taken(truth: Truth, rows: NDArray[np.int64], /) -> Truth:
         index=truth.index[rows],
         shares=truth.shares[rows],
         site_sd=truth.site_sd[rows],
-        effect=TrueEffect(effect.log_hazard_ratio[rows], effect.starts, effect.weights, effect.cured, effect.site_sd),
+        effect=replace(
+            effect, log_hazard_ratio=effect.log_hazard_ratio[rows], further=tuple(item[rows] for item in effect.further)
+        ),
     )
 
 

@@ -42,7 +42,9 @@ class TrueEffect:
     cured : float
         Share of patients whom the experimental treatment cures.
     site_sd : float
-        Standard deviation of the log hazard ratio between sites.
+        Standard deviation of the log hazard ratio between sites; a site changes that of all experimental arms alike.
+    further : tuple of ndarray, shape (R,)
+        Log hazard ratios of further experimental arms against control, with the same course in time.
     """
 
     log_hazard_ratio: Floats
@@ -50,6 +52,7 @@ class TrueEffect:
     weights: Floats
     cured: float = 0.0
     site_sd: float = 0.0
+    further: tuple[Floats, ...] = ()
 
     @classmethod
     def drawn(cls, effect: Effect, rows: int, /, *, rng: np.random.Generator) -> Self:

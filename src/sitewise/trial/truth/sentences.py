@@ -48,6 +48,9 @@ def effect_sentence(effect: TrueEffect, /) -> str:
         text += ", ".join(f"{item:.3g}" for item in effect.starts)
     if effect.cured:
         text += f"; it cures {100 * effect.cured:.3g} % of patients"
+    if effect.further:
+        others = ", ".join(f"{np.exp(np.median(item)):.3g}" for item in effect.further)
+        text += f"; those of further experimental arms, with the same course in time, are {others} (medians)"
     return text + "."
 
 

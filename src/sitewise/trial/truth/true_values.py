@@ -11,6 +11,7 @@ from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.truth.averages import AveragedCurve
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.changes import rows_of, taken
+from sitewise.trial.truth.further import ratios_of, truth_of_arm
 from sitewise.trial.truth.hazards import Arm
 from sitewise.trial.truth.truth import Truth
 
@@ -21,7 +22,7 @@ SAME = 1e-9
 
 
 def true_value(
-    truth: Truth, criterion: Criterion, /, *, arm: Arm = "experimental", benchmark: Benchmark | None = None
+    truth: Truth, criterion: Criterion, /, *, arm: Arm = "experimental", code: int = 1, benchmark: Benchmark | None = None
 ) -> Floats:
     """Return the true estimand of each row, shape (R,).
 
@@ -37,6 +38,8 @@ def true_value(
         Whose estimand.
     arm : {"experimental", "control"}
         Whose survival, restricted mean or median.
+    code : int
+        Which experimental arm: 1 the first, 2 and following the further ones.
     benchmark : Benchmark, optional
         Of a single-arm trial: its hazard ratio is against the benchmark's patients of the same risk group and site.
 
@@ -57,9 +60,10 @@ def true_value(
         if no_true_value(truth, criterion, benchmark=benchmark):
             return np.full(truth.rows, np.nan)
         if benchmark is None:
-            return np.exp(truth.effect.log_hazard_ratio)
+            return np.exp(ratios_of(truth)[code - 1])
         return np.exp(log_ratio_to_benchmark(truth, benchmark))
-    own = of_curve(AveragedCurve.of(truth, arm=arm, group=criterion.group), criterion)
+    whose = truth_of_arm(truth, code) if arm == "experimental" and code > 1 else truth
+    own = of_curve(AveragedCurve.of(whose, arm=arm, group=criterion.group), criterion)
     if criterion.against == "control":
         return own - of_curve(AveragedCurve.of(truth, arm="control", group=criterion.group), criterion)
     if criterion.against == "benchmark":

@@ -111,8 +111,9 @@ class Truth:
         return truth_sentence(self)
 
     def with_effect(self, effect: Effect, /, *, seed: int = 0) -> Self:
-        """Return the same world under another effect."""
-        return replace(self, effect=TrueEffect.drawn(effect, self.rows, rng=np.random.default_rng(seed)))
+        """Return the same world under another effect of the first experimental arm."""
+        drawn = TrueEffect.drawn(effect, self.rows, rng=np.random.default_rng(seed))
+        return replace(self, effect=replace(drawn, further=self.effect.further))
 
     def with_site_sd(self, site_sd: float, /) -> Self:
         """Return the same world with a stated spread of sites."""
