@@ -132,7 +132,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "twice": ({"calibration.criterion": ["A works", "A works"]}, "must be a name, or several different ones"),
     "none": ({"calibration.criterion": []}, "must be a name, or several different ones"),
     "spending": ({"calibration.method": "spending", "arms.success": "any"}, "calibration method: is 'spending'"),
-    "looks": ({"criterion.B works.looks": ["final"]}, "names criteria that count at different looks"),
 }
 
 
@@ -150,6 +149,14 @@ def test_single_arms_have_no_further_ones():
 
 def test_spending_goes_with_all_arms():
     assert PLAN.changed({"calibration.method": "spending"}).calibration.method == "spending"
+
+
+def test_criteria_that_share_a_threshold_count_at_the_same_looks(make_design):
+    looks = [{"name": "first", "when": {"events": 100}}, {"name": "final", "when": {"events": 200}}]
+    plan = make_design(look=looks, calibration={"criterion": ["A works", "B works"]})
+    assert plan.changed({"criterion.B works.looks": ["first", "final"]}).criterion[1].looks == ("first", "final")
+    with pytest.raises(TrialError, match="names criteria that count at different looks"):
+        plan.changed({"criterion.B works.looks": ["final"]})
 
 
 def test_history_of_the_first_experimental_arm_is_refused():

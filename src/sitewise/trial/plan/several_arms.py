@@ -66,7 +66,8 @@ def check_calibration(design: TrialDesign, problems: Problems) -> None:
     names = [item.name for item in own]
     for unknown in (name for name in design.calibration.names if name not in names):
         problems.add("calibration criterion", f"is '{unknown}'", f"Success criteria: {listed(names)}.")
-    if len({frozenset(item.looks) for item in own if item.name in design.calibration.names}) > 1:
+    every = [look.name for look in design.look]
+    if len({frozenset(item.looks or every) for item in own if item.name in design.calibration.names}) > 1:
         problems.add(
             "calibration criterion", "names criteria that count at different looks", "They share one threshold a look."
         )
