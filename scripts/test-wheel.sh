@@ -40,4 +40,4 @@ echo "== tests against the wheel (pytest)"
 SITEWISE_TEST_WHEEL=1 .venv-wheel/bin/pytest \
     --ignore tests/independent --ignore tests/estimands --ignore tests/families --ignore tests/classical --ignore tests/models \
     --ignore tests/inference --ignore tests/simulate --ignore tests/studies --ignore tests/notebooks --ignore tests/recovery \
-    --ignore tests/report "$@"
+    --ignore tests/report --ignore tests/trial --ignore tests/cohort --ignore tests/evidence "$@"

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from sitewise.trial.conduct.snapshot import snapshot as snapshot
     from sitewise.trial.forecast import Forecast as Forecast
     from sitewise.trial.forecast import InterimData as InterimData
+    from sitewise.trial.forecast import SiteRateEstimate as SiteRateEstimate
     from sitewise.trial.forecast import forecast_from as forecast_from
+    from sitewise.trial.forecast import rates_from_sites as rates_from_sites
     from sitewise.trial.library import trial_path as trial_path
     from sitewise.trial.operating import Decisions as Decisions
     from sitewise.trial.operating import decide as decide
@@ -57,7 +59,7 @@ _HOME = {
     "sitewise.trial.assessment": ("Assessment", "assess", "evaluator"),
     "sitewise.trial.campaign": ("TrialResults", "World", "run_campaign", "worlds_of"),
     "sitewise.trial.conduct": ("Snapshot", "Trials", "look_times", "simulate_trials", "snapshot"),
-    "sitewise.trial.forecast": ("Forecast", "InterimData", "forecast_from"),
+    "sitewise.trial.forecast": ("Forecast", "InterimData", "SiteRateEstimate", "forecast_from", "rates_from_sites"),
     "sitewise.trial.library": ("trial_path",),
     "sitewise.trial.operating": ("Decisions", "decide", "operating_characteristics"),
     "sitewise.trial.operating.size": ("Solution", "smallest_size"),
