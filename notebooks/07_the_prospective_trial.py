@@ -149,8 +149,8 @@ shown(plot_stops(found))
 
 # %% [markdown]
 # Each bar is one world. As planned, fewer than half of the trials succeed, and almost as many stop as hopeless. Where the agent
-# does nothing, 5 to 8 % of trials claim success. That is above the nominal 5 % where hospitals differ: two looks at the same
-# threshold are two chances, this analysis knows nothing of hospitals, and nothing was calibrated. Much worse is the bar in
+# does nothing, 5 to 8 % of trials claim success, most where hospitals differ much (sd 0.5). The nominal level is 5 %, but two
+# looks at the same threshold are two chances, this analysis knows nothing of hospitals, and nothing was calibrated. Much worse is the bar in
 # which the agent does nothing but the trial's patients are healthier than the cohort's: almost a quarter succeed. No
 # analysis of a single arm can tell that from a working agent.
 #
@@ -177,7 +177,8 @@ print(f"success though it does not:              {values('planned', 'success and
 shown(plot_truth(found))
 
 # %% [markdown]
-# Assurance is here the *larger* of the two, as it is wherever power is below one half: uncertainty draws both ends to the middle.
+# Assurance is here the *larger* of the two, as it mostly is where power is below one half: uncertainty draws both ends to the
+# middle.
 # The agent works in almost all worlds that are taken as possible, and still most trials do not succeed. Would more patients help?
 
 # %%
@@ -185,9 +186,9 @@ print(f"a trial without end: {found.ceiling:.3f}")
 shown(plot_size(found))
 
 # %% [markdown]
-# No. The curve is flat, and not far below its ceiling: that of a trial without end, which would know its own arm exactly. That
-# hospitals differ costs little here; the two lines differ by hardly more than Monte Carlo error, since eight hospitals
-# average out and the cohort's own uncertainty is much larger. What sets the ceiling can be computed without a simulation.
+# No. From some 100 patients on the curve is flat, below its ceiling: that of a trial without end, which would know its own arm
+# exactly. That hospitals differ costs little here; the two lines differ by no more than Monte Carlo error, since eight
+# hospitals average out and the cohort's own uncertainty is much larger. What sets the ceiling can be computed without a simulation.
 #
 # ## The price of an uncertain benchmark
 #
@@ -275,7 +276,7 @@ figure.tight_layout()
 # The larger the trial, the worse: it becomes more and more certain of a difference that is the benchmark's own error. With the
 # uncertainty in, the type I error stays near its level, and that is what the flat curve above paid for. The
 # formula takes the benchmark's error as one normal number. The cohort's draws also differ in how the hazard runs over time and in
-# how far hospitals differ, so that the largest of the simulated trials lies somewhat below its line.
+# how far hospitals differ, so that the largest of the simulated trials lie somewhat below its line.
 #
 # ## A control arm, and borrowing for the other one
 #
@@ -339,7 +340,7 @@ pd.DataFrame.from_dict(ways, orient="index")
 # Here it does not. Calibrated over drift, the design that borrows nothing has the highest assurance and pooling the lowest: the
 # threshold has to rise for the world in which patients are worse than the cohort's, and that costs more than the cohort
 # brings. (The trials are the same for all four, so that differences are known better than the standard errors suggest.) Only
-# somebody who is sure that there is no drift gains from borrowing, a point of assurance at most, and pays with a type I error above
+# somebody who is sure that there is no drift gains from borrowing, about a point of assurance, and pays with a type I error above
 # the nominal 0.025 if that was wrong: 0.06 with pooling. A cohort worth 16 events cannot do more. How sure one is of it is a
 # judgement, and the null worlds of the design file are where it is written down.
 #
@@ -383,7 +384,7 @@ print(f"{len(data)} patients and {patients['event'].sum()} events after {CUT:g} 
 dates = pd.concat({"before the start": before.milestones, "from interim data": after.milestones}, names=["forecast"])
 dates = dates.query("kind != 'completion'").reset_index("forecast").set_index(["milestone", "forecast"]).sort_index()
 for label, made in (("before the start", before), ("from interim data", after)):
-    print(f"110 events before the close, {label}: {made.event_date(110)['probability'].iloc[0]:.2f}")
+    print(f"110 events before the close (month {follow_up.close:g}), {label}: {made.event_date(110)['probability'].iloc[0]:.2f}")
 dates[["probability", "lower", "median", "upper"]].round(2)
 
 # %%
