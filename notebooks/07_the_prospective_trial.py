@@ -150,9 +150,9 @@ shown(plot_stops(found))
 # %% [markdown]
 # Each bar is one world. As planned, fewer than half of the trials succeed, and almost as many stop as hopeless. Where the agent
 # does nothing, 5 to 8 % of trials claim success, most where hospitals differ much (sd 0.5). The nominal level is 5 %, but two
-# looks at the same threshold are two chances, this analysis knows nothing of hospitals, and nothing was calibrated. Much worse is the bar in
-# which the agent does nothing but the trial's patients are healthier than the cohort's: almost a quarter succeed. No
-# analysis of a single arm can tell that from a working agent.
+# looks at the same threshold are two chances, this analysis knows nothing of hospitals, and nothing was calibrated. Much worse
+# is the bar in which the agent does nothing but the trial's patients are healthier than the cohort's: almost a quarter succeed.
+# No analysis of a single arm can tell that from a working agent.
 #
 # What a monitoring committee would see, one trial for each way of ending:
 
@@ -178,8 +178,8 @@ shown(plot_truth(found))
 
 # %% [markdown]
 # Assurance is here the *larger* of the two, as it mostly is where power is below one half: uncertainty draws both ends to the
-# middle.
-# The agent works in almost all worlds that are taken as possible, and still most trials do not succeed. Would more patients help?
+# middle. The agent works in almost all worlds that are taken as possible, and still most trials do not succeed. Would more
+# patients help?
 
 # %%
 print(f"a trial without end: {found.ceiling:.3f}")
@@ -188,7 +188,8 @@ shown(plot_size(found))
 # %% [markdown]
 # No. From some 100 patients on the curve is flat, below its ceiling: that of a trial without end, which would know its own arm
 # exactly. That hospitals differ costs little here; the two lines differ by no more than Monte Carlo error, since eight
-# hospitals average out and the cohort's own uncertainty is much larger. What sets the ceiling can be computed without a simulation.
+# hospitals average out and the cohort's own uncertainty is much larger. What sets the ceiling can be computed without a
+# simulation.
 #
 # ## The price of an uncertain benchmark
 #
@@ -274,9 +275,9 @@ figure.tight_layout()
 
 # %% [markdown]
 # The larger the trial, the worse: it becomes more and more certain of a difference that is the benchmark's own error. With the
-# uncertainty in, the type I error stays near its level, and that is what the flat curve above paid for. The
-# formula takes the benchmark's error as one normal number. The cohort's draws also differ in how the hazard runs over time and in
-# how far hospitals differ, so that the largest of the simulated trials lie somewhat below its line.
+# uncertainty in, the type I error stays near its level, and that is what the flat curve above paid for. The formula takes the
+# benchmark's error as one normal number. The cohort's draws also differ in how the hazard runs over time and in how far
+# hospitals differ, so that the largest of the simulated trials lie somewhat below its line.
 #
 # ## A control arm, and borrowing for the other one
 #
@@ -297,10 +298,10 @@ except sw.problems.TrialError as refused:
 table_of(randomised)
 
 # %% [markdown]
-# The radiotherapy arm borrows from the cohort by a robust mixture: half of the prior is the cohort, widened by what may
-# differ between it and the trial, half is vague. What that buys and risks depends on **drift**: how far the trial's patients are
-# from the cohort's. Below zero the trial's patients do better than the cohort's, above zero worse. The picture is exact, for
-# this trial's mean events at its last look.
+# The radiotherapy arm borrows from the cohort by a robust mixture: half of the prior is the cohort, widened by what may differ
+# between it and the trial, half is vague. What that buys and risks depends on **drift**: how far the trial's patients are from
+# the cohort's. Below zero the trial's patients do better than the cohort's, above zero worse. The picture is exact, for this
+# trial's mean events at its last look.
 
 # %%
 sweep = swept(randomised)
@@ -313,7 +314,8 @@ shown(plot_borrowing(sweep))
 # %% [markdown]
 # The line without borrowing does not move: it does not look at the cohort. Borrowing wins power in the shaded range and nothing
 # is for nothing: where the trial's patients do worse than the cohort's, the cohort flatters the radiotherapy arm and the type I
-# error rises; where they do better, it holds the arm back and power is lost. Pooling wins most at zero and loses most elsewhere.
+# error rises; where they do better, it holds the arm back and power is lost. Pooling wins most at zero and loses most
+# elsewhere.
 #
 # Thresholds of this design are **calibrated**: the type I error is at most 0.025 in all its null worlds, those with drift among
 # them, and not at one convenient point. Does borrowing pay when it has to keep its level under drift too? The same trials, each
@@ -338,10 +340,10 @@ pd.DataFrame.from_dict(ways, orient="index")
 
 # %% [markdown]
 # Here it does not. Calibrated over drift, the design that borrows nothing has the highest assurance and pooling the lowest: the
-# threshold has to rise for the world in which patients are worse than the cohort's, and that costs more than the cohort
-# brings. (The trials are the same for all four, so that differences are known better than the standard errors suggest.) Only
-# somebody who is sure that there is no drift gains from borrowing, about a point of assurance, and pays with a type I error above
-# the nominal 0.025 if that was wrong: 0.06 with pooling. A cohort worth 16 events cannot do more. How sure one is of it is a
+# threshold has to rise for the world in which patients are worse than the cohort's, and that costs more than the cohort brings.
+# (The trials are the same for all four, so that differences are known better than the standard errors suggest.) Only somebody
+# who is sure that there is no drift gains from borrowing, about a point of assurance, and pays with a type I error above the
+# nominal 0.025 if that was wrong: 0.06 with pooling. A cohort worth 16 events cannot do more. How sure one is of it is a
 # judgement, and the null worlds of the design file are where it is written down.
 #
 # ## When will it be finished?
@@ -359,9 +361,7 @@ shown(plot_forecast(randomised))
 # %%
 CUT, arms, accrual, follow_up = 18.0, second.arms, second.accrual, second.follow_up
 world = randomised.cohorts.truth
-running = sw.trial.simulate_trials(
-    world, arms=arms, accrual=accrual, follow_up=follow_up, trials=1, seed=7, accrual_factor=0.6
-)
+running = sw.trial.simulate_trials(world, arms=arms, accrual=accrual, follow_up=follow_up, trials=1, seed=7, accrual_factor=0.6)
 seen = sw.trial.snapshot(running, np.array([CUT]), group_of_profile=world.group_of_profile, groups=world.groups)
 here = seen.included[0]
 names = np.array([f"site {number + 1}" for number in range(accrual.sites)])
@@ -384,7 +384,9 @@ print(f"{len(data)} patients and {patients['event'].sum()} events after {CUT:g} 
 dates = pd.concat({"before the start": before.milestones, "from interim data": after.milestones}, names=["forecast"])
 dates = dates.query("kind != 'completion'").reset_index("forecast").set_index(["milestone", "forecast"]).sort_index()
 for label, made in (("before the start", before), ("from interim data", after)):
-    print(f"110 events before the close (month {follow_up.close:g}), {label}: {made.event_date(110)['probability'].iloc[0]:.2f}")
+    print(
+        f"110 events before the close (month {follow_up.close:g}), {label}: {made.event_date(110)['probability'].iloc[0]:.2f}"
+    )
 dates[["probability", "lower", "median", "upper"]].round(2)
 
 # %%
@@ -404,11 +406,11 @@ panels[1].legend(fontsize=8, loc="upper left")
 figure.tight_layout()
 
 # %% [markdown]
-# Grey is what was hoped for, blue what 18 months have taught. The interim look moves from month 29 to month 46, full accrual before
-# the close has become a toss of a coin, and the last look will probably be held because month 66 has come, not because
-# 110 patients have died. Both are learnt from: the rates of sites from who came, survival from weighting the draws of the
-# truth by how well they foretold the patients seen so far. A site that has enrolled few keeps much of the rate that was hoped
-# for, since that is its prior; what happened afterwards runs along the lower edge of the interval.
+# Grey is what was hoped for, blue what 18 months have taught. The interim look moves from month 29 to month 46, full accrual
+# before the close has become a toss of a coin, and the last look will probably be held because month 66 has come, not because
+# 110 patients have died. Both are learnt from: the rates of sites from who came, survival from weighting the draws of the truth
+# by how well they foretold the patients seen so far. A site that has enrolled few keeps much of the rate that was hoped for,
+# since that is its prior; what happened afterwards runs along the lower edge of the interval.
 #
 # ## What if
 #
@@ -451,9 +453,9 @@ print(sw.trial.smallest_size(second, evaluate, target=0.97, most=400).sentence)
 shown(plot_size(randomised, solved))
 
 # %% [markdown]
-# A probability of 0.7 takes a fifth more patients than planned; 0.97 takes more than there can be. The interval of the published
-# effect reaches beyond one: in 4 % of worlds radiotherapy does not help, and there no trial should succeed. Long before
-# the ceiling the curve bends: more than twice the planned patients bring some ten points.
+# A probability of 0.7 takes a fifth more patients than planned; 0.97 takes more than there can be. The interval of the
+# published effect reaches beyond one: in 4 % of worlds radiotherapy does not help, and there no trial should succeed. Long
+# before the ceiling the curve bends: more than twice the planned patients bring some ten points.
 #
 # ## Is the fast analysis the right one?
 #
@@ -503,10 +505,10 @@ right.legend(fontsize=8)
 figure.tight_layout()
 
 # %% [markdown]
-# The nested-Laplace engine says what NUTS says, within 0.03, and decides alike wherever NUTS is clear of the threshold. The formula
-# is further off, most in the middle, where nothing is decided, but it also decides otherwise now and then: hospitals are not in
-# it. On the same trials it succeeds somewhat more often than the full model, with an effect and without. So explore with
-# the formula, and take the numbers of a protocol from the full model:
+# The nested-Laplace engine says what NUTS says, within 0.03, and decides alike wherever NUTS is clear of the threshold. The
+# formula is further off, most in the middle, where nothing is decided, but it also decides otherwise now and then: hospitals
+# are not in it. On the same trials it succeeds somewhat more often than the full model, with an effect and without. So explore
+# with the formula, and take the numbers of a protocol from the full model:
 #
 # `sitewise design krog-single-arm --out out/single-arm`
 #
