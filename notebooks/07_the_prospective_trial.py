@@ -475,7 +475,8 @@ for label, own in (("conjugate", by_formula), ("hierarchical", full)):
     values = Values.of(own)
     print(
         f"{label}: success {values('planned', 'success').probability}, type I error "
-        f"{values('no effect', 'success').probability}, coverage {values('no effect', 'coverage', 'longer survival').probability}"
+        f"{values('no effect', 'success').probability}, "
+        f"coverage {values('no effect', 'coverage', 'longer survival').probability}"
     )
 for label, own in (("conjugate", by_formula.agreement), ("hierarchical", full.agreement)):
     clear = own[own["clear"]]
