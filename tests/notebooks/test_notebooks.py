@@ -23,6 +23,7 @@ NAMES = (
     "04_thousands_of_posteriors",
     "05_is_the_model_right",
     "06_what_a_reviewer_asks",
+    "07_the_prospective_trial",
 )
 MOST_BYTES = 600_000
 PLACES = ("/work", "/root", "/tmp", "/home", "/Users", "\\Users", "site-packages")
@@ -270,3 +271,43 @@ def test_what_a_reviewer_asks_runs_small(run: Any):
     assert sum(values["weights"]) == pytest.approx(1)
     assert values["weights"][1] > 0.5  # the prior gave it 0.2
     assert values["pull"][0] < values["pull"][2] < values["pull"][1]
+
+
+@pytest.mark.slow
+def test_the_prospective_trial_runs_small(run: Any):
+    values = probed(
+        run,
+        NAMES[6],
+        {
+            "arms": "[truth.cohort_arm, randomised.cohorts.truth.cohort_arm]",
+            "ceiling": "[found.ceiling, randomised.ceiling]",
+            "levels": "inflation[['simulated', 'formula', 'mcse']].to_numpy().tolist()",
+            "refused": "'no history of the other arm' in str(refused_for)",
+            "spots": "sweep.sweet_spots['robust-map']",
+            "still": "float(sweep.table.query(\"method == 'none' and quantity == 'power'\")['value'].std())",
+            "later": "[float(made.milestones.set_index('milestone').loc['interim', 'median']) for made in (before, after)]",
+            "solved": "solved.attainable",
+            "beside": "float(full.agreement['difference'].abs().max())",
+        },
+    )
+    assert values["arms"] == ["control", "experimental"]
+    # Phi of the distance between the effect's mean and the benchmark's bar, in standard deviations of both (closed form: 0.52).
+    assert values["ceiling"] == pytest.approx([0.52, 0.956], abs=0.03)
+    for simulated, formula, mcse in values["levels"]:
+        assert abs(simulated - formula) < 3.3 * mcse + 0.03
+    assert values["refused"]
+    assert len(values["spots"]) == 1
+    assert values["spots"][0][0] < 0 < values["spots"][0][1]
+    assert values["still"] < 1e-12
+    assert values["later"][1] > values["later"][0] + 6
+    assert values["solved"]
+    assert values["beside"] < 0.1
+
+
+def test_the_committed_trials_are_of_the_packaged_designs_at_full_size():
+    found = texts(committed(NAMES[6]))
+    design = sw.trial.read_design(sw.trial.trial_path("krog-single-arm"))
+    worth = sw.trial.cohorts_of(design).benchmark.log_hazard_sd ** -2
+    assert f"benchmark worth {worth:.0f} events (KROG)" in found
+    assert "none of 2000" in found
+    assert "24 looks" in found
