@@ -83,7 +83,7 @@ def test_the_trial_on_the_page_can_be_simulated():
 
 def test_the_tables_on_the_page_go_into_a_trial():
     """A benchmark into a single arm, borrowing into a randomised trial of the conjugate method."""
-    benchmark, borrowing = map(tomllib.loads, blocks("trial.md")[1:])
+    benchmark, borrowing = map(tomllib.loads, blocks("trial.md")[1:3])
     single = tomllib.loads(trial_path("krog-single-arm").read_text(encoding="utf-8"))
     TrialDesign.from_dict({**single, **benchmark})
     randomised = tomllib.loads(trial_path("krog-randomised").read_text(encoding="utf-8"))
