@@ -18,6 +18,7 @@ from sitewise.problems import TrialError, nearest
 from sitewise.trial.analysis.analysis import FAILED
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
+from sitewise.trial.operating.predicted import fill_imputed
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
 
@@ -167,6 +168,7 @@ def _predicted(results: TrialResults, thresholds: Floats) -> Floats:
     ]
     if each:
         found[..., predictive] = np.min(each, axis=0)[..., None]
+    fill_imputed(found, results, thresholds)
     return found
 
 
