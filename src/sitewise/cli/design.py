@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from sitewise.inference.engine import Report
     from sitewise.trial.assessment import Assessment
-    from sitewise.trial.operating.size import Solution
+    from sitewise.trial.operating.size import Solution, Vary
     from sitewise.trial.plan.design import TrialDesign
 
 MOST = 5
@@ -48,6 +48,8 @@ def run_design(trial: str, out: Path, asked: Asked) -> int:
     path = design_path(trial)
     design = changed(read_design(path), asked)
     workers = asked.workers or os.cpu_count() or 1
+    if asked.solve is not None:
+        _check_solve(design, asked)
     with _progress(console) as report:
         from sitewise.report.trial_write import write_assessment
         from sitewise.trial.assessment import assess
@@ -100,20 +102,38 @@ def _value(text: str) -> Any:
         return text
 
 
+def _check_solve(design: TrialDesign, asked: Asked) -> None:
+    """Refuse a size that cannot be looked for before trials are simulated, not after."""
+    from sitewise.trial.operating.size import check_search
+
+    assert asked.solve is not None
+    check_search(design, vary=_vary(asked), target=asked.solve, most=_most(design, asked))
+
+
+def _vary(asked: Asked) -> Vary:
+    return asked.vary  # type: ignore[return-value]
+
+
+def _most(design: TrialDesign, asked: Asked) -> int:
+    """Return the largest size tried: by default 5 times the planned one, or what the caps of the sites allow."""
+    if asked.most is not None:
+        return asked.most
+    patients, sites = design.arms.patients, design.accrual.sites
+    allowed = design.accrual.cap * sites if design.accrual.cap is not None else MOST * patients
+    return {"patients": min(MOST * patients, allowed), "sites": MOST * sites, "events": patients}[asked.vary]
+
+
 def _solution(found: Assessment, asked: Asked, workers: int, report: Report) -> Solution:
     from sitewise.trial.assessment import evaluator
-    from sitewise.trial.operating.size import Vary, smallest_size
+    from sitewise.trial.operating.size import smallest_size
 
-    design = found.design
-    vary: Vary = asked.vary  # type: ignore[assignment]
-    most = {"patients": MOST * design.arms.patients, "sites": MOST * design.accrual.sites, "events": design.arms.patients}
     assert asked.solve is not None
     return smallest_size(
-        design,
+        found.design,
         evaluator(found, workers=workers),
-        vary=vary,
+        vary=_vary(asked),
         target=asked.solve,
-        most=asked.most or most[asked.vary],
+        most=_most(found.design, asked),
         report=report,
     )
 

@@ -127,9 +127,13 @@ def cohorts_of(design: TrialDesign, /, *, folder: Path = Path(), report: Report 
     benchmark = None
     if design.benchmark is not None:
         benchmark = benchmark_of(design.benchmark, like=truth, folder=folder, time_unit=design.time_unit, seed=seed)
+        if any(item.estimand == "hazard_ratio" and not item.predictive for item in design.criterion):
+            _require_groups(benchmark, truth, "benchmark")
+        _require_named_groups(benchmark, design)
     if design.borrowing is None:
         return Cohorts(truth, benchmark)
     history = _history(design.borrowing, design, truth, folder)
+    _require_groups(history, truth, "borrowing")
     same = history.cohort.source_hash and history.cohort.source_hash == truth.source_hash
     if same and design.borrowing.arm != truth.cohort_arm:
         raise TrialError(
@@ -151,6 +155,25 @@ def _history(plan: BorrowingPlan, design: TrialDesign, truth: Truth, folder: Pat
         seed=design.simulation.seed,
     )
     return Benchmark(cohort)
+
+
+def _require_groups(cohort: Benchmark, truth: Truth, table: str) -> None:
+    """Refuse a cohort that has no like patients for some of the trial's: each is held against its own risk group."""
+    lacking = [name for name in truth.groups if name not in cohort.cohort.groups]
+    if lacking:
+        raise TrialError(
+            f"[{table}]: the trial has risk group {listed(lacking)}, and the cohort has {listed(cohort.cohort.groups)}. Each "
+            "patient is compared with the cohort's of the same risk group: use the same names, or a cohort that has them all."
+        )
+
+
+def _require_named_groups(benchmark: Benchmark, design: TrialDesign) -> None:
+    for item in design.criterion:
+        if item.against == "benchmark" and item.group not in (ALL, *benchmark.cohort.groups):
+            raise TrialError(
+                f"Criterion '{item.name}' is about risk group '{item.group}', which the benchmark has not. "
+                f"{nearest(item.group, benchmark.cohort.groups)}"
+            )
 
 
 def method_of(plan: BorrowingPlan, /) -> Borrowing:

@@ -53,19 +53,29 @@ class World:
 def scenarios_of(design: TrialDesign) -> tuple[TrialScenario, ...]:
     """Return the planned scenario, a null, and those of the design.
 
-    Where the design names no null, one is added: no effect; or, where success is not about a comparison, hazards at the bound
-    of the first success criterion.
+    Where the design names no null, one is added: no effect. Or the world at the bound of the first success criterion, where no
+    effect is no null: success is not about a comparison, or right without an effect (non-inferiority), or the trial has only
+    the arm that the cohort describes, which an effect does not touch.
     """
     own = design.scenario
     first = () if any(item.name == PLANNED for item in own) else (TrialScenario(PLANNED),)
     if any(item.null for item in own):
         return (*first, *own)
     success = next(item for item in design.criterion if item.role == "success")
-    if success.estimand == "hazard_ratio" or success.against != "value":
+    touched = design.arms.randomised or design.truth.cohort_arm == "control"
+    if touched and _needs_an_effect(success):
         null = TrialScenario(NULL, null=True, hazard_ratio=1.0)
     else:
         null = TrialScenario(NULL, null=True, at_bound=success.name)
     return (*first, null, *own)
+
+
+def _needs_an_effect(criterion: Criterion) -> bool:
+    """Return whether a statement compares, and is untrue where there is nothing between those compared."""
+    if criterion.estimand != "hazard_ratio" and criterion.against == "value":
+        return False
+    alike = 1.0 if criterion.estimand == "hazard_ratio" else 0.0
+    return criterion.bound <= alike if criterion.wants_less else criterion.bound >= alike
 
 
 def worlds_of(design: TrialDesign, truth: Truth, *, benchmark: Benchmark | None = None) -> tuple[World, ...]:

@@ -123,13 +123,8 @@ def null_probabilities(results: TrialResults, name: str, thresholds: Floats, /) 
 
 def _errors(results: TrialResults, thresholds: Floats, which: str) -> pd.DataFrame:
     names = results.data["scenario"].to_numpy()[results.data["null"].to_numpy()]
-    criterion = next(
-        item.name
-        for place, item in enumerate(results.design.criterion)
-        if item.role == SUCCESS and not np.isnan(thresholds[:, place]).all()
-    )
-    place = [item.name for item in results.design.criterion].index(criterion)
-    found: TypeOneErrors = validate(thresholds[:, place], null_probabilities(results, criterion, thresholds))
+    asked, success = _successes(results, thresholds)
+    found: TypeOneErrors = validate(np.where(asked, 0.5, np.nan), success)
     return pd.DataFrame(
         {
             "set": which,
@@ -140,6 +135,20 @@ def _errors(results: TrialResults, thresholds: Floats, which: str) -> pd.DataFra
             "upper": found.upper,
         }
     )
+
+
+def _successes(results: TrialResults, thresholds: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """Return at which looks success is asked, (L,), and where null trials have it: 1, 0, or not a number, (S, R, L)."""
+    data = results.data.isel(scenario=np.flatnonzero(results.data["null"].to_numpy()))
+    probability, held = data["probability"].to_numpy(), data["status"].to_numpy() != NOT_HELD
+    role = np.array([item.role == SUCCESS for item in results.design.criterion])
+    counts = role & ~np.isnan(thresholds)
+    success = np.zeros(held.shape)
+    for look, own in enumerate(counts):
+        here = probability[..., look, own]
+        made = (here > thresholds[look, own]).all(axis=-1).astype(float)
+        success[..., look] = np.where(held[..., look], np.where(np.isnan(here).any(axis=-1), np.nan, made), 0.0)
+    return counts.any(axis=1), success
 
 
 def _spending(plan: CalibrationPlan) -> Spending:

@@ -120,6 +120,35 @@ def _scaled(content: Any, factor: float, kinds: tuple[str, ...]) -> Any:
     return [_scaled(item, factor, kinds) for item in content] if isinstance(content, list) else content
 
 
+def check_search(design: TrialDesign, /, *, vary: Vary, target: float, most: int, least: int | None = None) -> int:
+    """Check what :func:`smallest_size` is asked, whose parameters these are, and return the smallest size that it tries.
+
+    Raises
+    ------
+    TrialError
+        When the target is not inside (0, 1), the sizes are out of order, or the design cannot have the largest.
+    """
+    if not 0 < target < 1:
+        raise TrialError(f"The wanted probability of success is {target:g}; it must be inside (0, 1).")
+    fewest = {"patients": 2 * len(design.look) + 2, "events": len(design.look) + 1, "sites": 1}[vary]
+    low = least if least is not None else fewest
+    if not 1 <= low < most:
+        raise TrialError(f"Sizes from {low} to {most} leave nothing to search.")
+    resized(design, vary, most)
+    while least is None and low < most and not _possible(design, vary, low):
+        low += 1
+    return low
+
+
+def _possible(design: TrialDesign, vary: Vary, value: int) -> bool:
+    """Return whether a design can have a size: looks of few patients may fall together."""
+    try:
+        resized(design, vary, value)
+    except TrialError:
+        return False
+    return True
+
+
 def smallest_size(
     design: TrialDesign,
     evaluate: Evaluate,
@@ -153,13 +182,7 @@ def smallest_size(
     TrialError
         When the target is not inside (0, 1), or the sizes are out of order.
     """
-    if not 0 < target < 1:
-        raise TrialError(f"The wanted probability of success is {target:g}; it must be inside (0, 1).")
-    low = (
-        least if least is not None else {"patients": 2 * len(design.look) + 2, "events": len(design.look) + 1, "sites": 1}[vary]
-    )
-    if not 1 <= low < most:
-        raise TrialError(f"Sizes from {low} to {most} leave nothing to search.")
+    low = check_search(design, vary=vary, target=target, most=most, least=least)
     rows: list[dict[str, float]] = []
     ceiling = np.nan
 

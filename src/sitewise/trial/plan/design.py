@@ -152,6 +152,20 @@ class TrialDesign(Record):
                 problems.add(
                     "calibration criterion", f"is '{self.calibration.criterion}'", f"Success criteria: {listed(success)}."
                 )
+            else:
+                self._check_calibrated_looks(self.calibration.criterion, problems)
+
+    def _check_calibrated_looks(self, name: str, problems: Problems) -> None:
+        """Refuse a threshold that is to hold a type I error and has no say at some look that can succeed."""
+        asked = {item.name: item.looks or tuple(look.name for look in self.look) for item in self.criterion}
+        for item in self.criterion:
+            free = [look for look in asked[item.name] if look not in asked[name]]
+            if item.role == "success" and free:
+                problems.add(
+                    "calibration criterion",
+                    f"'{name}' does not count at {listed(free)}, where '{item.name}' alone makes a success",
+                    f"Let '{name}' count there too, or '{item.name}' not.",
+                )
 
     def _check_groups(self, problems: Problems) -> None:
         """Check names of risk groups where the file itself says which there are."""
