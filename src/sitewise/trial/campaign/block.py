@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sitewise.trial.analysis.analysis import Analysis
 from sitewise.trial.campaign.comparisons import analysed
+from sitewise.trial.campaign.imputed import IMPUTED, Imputer
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.conduct.held import look_times
 from sitewise.trial.conduct.simulate import simulate_trials
@@ -80,6 +81,10 @@ def do_block(job: BlockJob) -> Arrays:
     counted = {"patients": (), "events": (), "patients_of_arm": (arms,), "events_of_arm": (arms,), "of_group": (2, len(groups))}
     for name, dims in counted.items():
         kept[name] = np.zeros((size, count, *dims), np.int32)
+    imputer = Imputer.of(design, job.analysis, groups=groups)
+    if imputer is not None:
+        shape = (size, len(imputer.looks), imputer.sets, len(imputer.criteria))
+        kept[IMPUTED] = np.full(shape, np.nan, np.float32)
     for place in range(count):
         rows = np.flatnonzero(looks.held[:, place])
         if rows.size == 0:
@@ -91,6 +96,8 @@ def do_block(job: BlockJob) -> Arrays:
             kept[name][rows, place] = getattr(found, name)
         for name, values in _counts(seen, arms).items():
             kept[name][rows, place] = values
+        if imputer is not None and place in imputer.looks:
+            kept[IMPUTED][rows, imputer.looks.index(place)] = imputer.probabilities(seen, seed=job.seed, look=place)
     return kept
 
 

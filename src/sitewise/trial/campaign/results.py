@@ -11,10 +11,12 @@ import xarray as xr
 
 from sitewise.trial.analysis.analysis import FAILED, NOT_ESTIMABLE, OK
 from sitewise.trial.campaign.block import NOT_HELD, Arrays
+from sitewise.trial.campaign.imputed import IMPUTED, final_criteria, imputed_looks
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.plan.design import TrialDesign
 
 SCENARIO, REPLICATE, LOOK, CRITERION, GROUP, ARM = "scenario", "replicate", "look", "criterion", "risk_group", "arm"
+IMPUTED_LOOK, IMPUTATION, FINAL_CRITERION = "imputed_look", "imputation", "final_criterion"
 DIMS: dict[str, tuple[str, ...]] = {
     "row": (),
     "true_value": (CRITERION,),
@@ -44,7 +46,9 @@ class TrialResults:
     data : Dataset
         Dims ``scenario, replicate, look, criterion, risk_group, arm``: ``probability, estimate, sd`` of each criterion,
         ``status`` and ``calendar`` of each look (status -1: not held), ``patients, events`` there and by group and arm,
-        ``reached``, and what was true: ``row``, ``true_value``.
+        ``reached``, and what was true: ``row``, ``true_value``. Where a predictive criterion has imputations, ``imputed`` of
+        dims ``imputed_look, imputation, final_criterion``: the probabilities of the last look's success criteria in trials
+        completed at interim looks.
     analysis : str
         Name of the analysis.
     """
@@ -78,7 +82,13 @@ def results_of(
     of_group = np.stack([np.concatenate([block["of_group"] for block in own]) for own in blocks])
     for place, name in enumerate(("patients_of_group", "events_of_group")):
         content[name] = ((SCENARIO, REPLICATE, LOOK, GROUP), of_group[..., place, :])
-    coords = {
+    more: dict[str, list[str]] = {}
+    if IMPUTED in blocks[0][0]:
+        joined = np.stack([np.concatenate([block[IMPUTED] for block in own]) for own in blocks])
+        content[IMPUTED] = ((SCENARIO, REPLICATE, IMPUTED_LOOK, IMPUTATION, FINAL_CRITERION), joined)
+        more[IMPUTED_LOOK] = [design.look[place].name for place in imputed_looks(design)]
+        more[FINAL_CRITERION] = [design.criterion[place].name for place in final_criteria(design)]
+    coords = more | {
         SCENARIO: [world.name for world in worlds],
         "null": (SCENARIO, [world.null for world in worlds]),
         REPLICATE: np.arange(content["row"][1].shape[1]),

@@ -21,6 +21,7 @@ from sitewise.trial.analysis.analysis import FAILED
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.campaign.results import TrialResults
 from sitewise.trial.operating.by_arm import criteria_of_arms, of_trial, success_of_arms
+from sitewise.trial.operating.predicted import fill_imputed
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
 
@@ -171,6 +172,7 @@ def _predicted(results: TrialResults, thresholds: Floats) -> Floats:
         asked = [place for place in own if design.criterion[place].predictive]
         if each and asked:
             found[..., asked] = np.min(each, axis=0)[..., None]
+    fill_imputed(found, results, thresholds)
     return found
 
 

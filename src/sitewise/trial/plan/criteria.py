@@ -48,6 +48,9 @@ class Criterion(Record):
     what is known. Of futility criteria only, which then need no statement of their own."""
     arm: str = EXPERIMENTAL
     """Experimental arm that it is about."""
+    imputations: int = 0
+    """Completed trials from which a predictive probability is the share that succeed, in every trial and at every look at which
+    the criterion counts: remaining times are drawn given those that have passed. 0: by a formula for normal estimates."""
 
     def __post_init__(self) -> None:
         problems = tidied(self, TrialError, f"Criterion '{self.name}'")
@@ -78,6 +81,10 @@ class Criterion(Record):
                 problems.add("above, below", f"must be inside {within} for this restricted mean; it is {value:g}")
         if self.predictive and self.role != "futility":
             problems.add("predictive", "is of futility criteria only")
+        if self.imputations < 0:
+            problems.add("imputations", f"must be 0 or a number of completed trials; it is {self.imputations}")
+        if self.imputations and not self.predictive:
+            problems.add("imputations", "is of predictive criteria only", "Add predictive = true, or remove it.")
         problems.raise_if_any(TrialError, f"Criterion '{self.name}'")
 
     @property

@@ -43,6 +43,13 @@ def _check_several(design: TrialDesign, experimental: tuple[str, ...], problems:
         problems.add(
             "truth effect cured", "is of the first experimental arm only, and there are further ones", "Leave one of them out."
         )
+    for item in design.criterion:
+        if item.imputations:
+            problems.add(
+                f"criterion '{item.name}'",
+                "completes trials by imputation, which is for one experimental arm, and there are further ones",
+                "Leave imputations out: the formula for normal estimates is then used.",
+            )
     if design.borrowing is not None and design.borrowing.arm == EXPERIMENTAL:
         problems.add(
             "borrowing arm",
