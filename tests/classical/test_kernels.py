@@ -126,7 +126,8 @@ def test_machine_code_on_disk_is_of_the_present_source_of_the_kernels_it_calls(t
         (area / "inner.py").write_text(
             f"from area.compiled import compiled\n\n\n@compiled\ndef inner(x):\n    return {answer} * x\n"
         )
-        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        # Without bytecode: Python tells a source by its second and size, which these may share, and would keep the old one.
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
         run = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=True, env=environment
         )
