@@ -42,4 +42,5 @@ SITEWISE_TEST_WHEEL=1 .venv-wheel/bin/pytest \
     --ignore tests/inference --ignore tests/simulate --ignore tests/studies --ignore tests/notebooks --ignore tests/recovery \
     --ignore tests/report --ignore tests/trial --ignore tests/cohort --ignore tests/evidence \
     --ignore tests/cli/test_imputed.py --ignore tests/cli/test_sbc.py --ignore tests/cli/test_fit_evidence.py \
-    --ignore tests/cli/test_study.py --ignore tests/cli/test_study_slips.py --ignore tests/cli/test_check.py "$@"
+    --ignore tests/cli/test_study.py --ignore tests/cli/test_study_slips.py --ignore tests/cli/test_check.py \
+    --ignore tests/cli/test_fast_engine.py "$@"
