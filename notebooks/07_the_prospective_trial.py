@@ -348,7 +348,7 @@ pd.DataFrame.from_dict(ways, orient="index")
 #
 # ## When will it be finished?
 #
-# Sites open one after another, and how many patients each has is a Gamma variable, so that the fan is wide before anything is
+# Sites open one after another, and each one's rate is a Gamma variable, so that the fan is wide before anything is
 # known. The forecast comes with every assessment.
 
 # %%

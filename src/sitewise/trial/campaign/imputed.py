@@ -55,7 +55,8 @@ class Imputer:
     analysis : Analysis
         What completed trials are analysed by. It is the design's own; for the hierarchical one, which would take hours, the
         conjugate analysis with the same adjustment and prior of the treatment (a flat one in a single arm, whose model has no
-        such coefficient). How far the two agree is in the agreement table of a result.
+        such coefficient). Its statements about survival, restricted means and medians are by Kaplan-Meier, which says less
+        than the model does: success of a hierarchical analysis is then predicted less surely than it could be.
     """
 
     design: TrialDesign
