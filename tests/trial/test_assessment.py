@@ -266,6 +266,19 @@ def test_a_horizon_beyond_the_cohorts_follow_up_is_flagged(folder):
     )
 
 
+def test_averages_of_events_that_are_found_at_assessments_are_flagged():
+    """Times are rounded up, so that the median is later; hazard ratios hardly notice."""
+    median = {"name": "half a year", "estimand": "median", "above": 6.0, "probability": 0.8}
+    scans = {"close": 48.0, "assess_every": 2.0}
+    plan = design(criterion=[BENEFIT, median], follow_up=scans)
+    (flag,) = cohorts_of(plan).flags(plan)
+    assert flag.startswith("Events are found at assessments, up to 2 months after they happen")
+    assert "'half a year'" in flag
+    assert "benefit" not in flag
+    for other in (design(follow_up=scans), design(criterion=[BENEFIT, median])):
+        assert cohorts_of(other).flags(other) == ()
+
+
 # Assessments
 
 

@@ -95,6 +95,13 @@ class Cohorts:
             found.append(
                 "The benchmark is treated as known: its uncertainty is ignored, and the type I error is above nominal."
             )
+        every = design.follow_up.assess_every
+        averages = [item.name for item in design.criterion if item.estimand != "hazard_ratio" and not item.predictive]
+        if every is not None and averages:
+            found.append(
+                f"Events are found at assessments, up to {every:g} {design.time_unit} after they happen, and the analysis "
+                f"takes them as happening then: survival, means and medians come out later than they are ({listed(averages)})."
+            )
         for item in design.criterion:
             if item.at is not None and item.at > self.truth.follow_up:
                 found.append(

@@ -133,7 +133,7 @@ def steps(level: float, ceiling: float = 1.0) -> Callable[[TrialDesign], tuple[f
     """An evaluation without noise: success from a number of patients on."""
 
     def evaluate(plan: TrialDesign) -> tuple[float, float, float]:
-        return float(plan.arms.patients >= level) * ceiling, 0.0, ceiling
+        return float(plan.arms.patients >= level) * (1.0 if np.isnan(ceiling) else ceiling), 0.0, ceiling
 
     return evaluate
 
@@ -151,6 +151,12 @@ def test_sizes_at_the_ends_of_the_search():
     beyond = smallest_size(plan, steps(101), target=0.5, most=100)
     assert beyond.value is None
     assert beyond.success == 0.0
+    assert "unattainable" not in beyond.sentence
+    assert (
+        "0.5 is below the ceiling of 1.000, but not reached by the sizes that were tried: 100 patients give" in beyond.sentence
+    )
+    unknown = smallest_size(plan, steps(101, ceiling=np.nan), target=0.5, most=100)
+    assert "of 0.5 is not reached by the sizes that were tried: 100 patients give" in unknown.sentence
     never = smallest_size(plan, steps(0, ceiling=0.6), target=0.7, most=100)
     assert never.value is None
     assert "the ceiling is 0.600" in never.sentence

@@ -69,12 +69,15 @@ class Solution:
                 f"{self.value} {self.vary} give a probability of success of {self.success:.3f} "
                 f"(Monte Carlo standard error {self.mcse:.3f})."
             )
-        ceiling = (
-            f"the ceiling is {self.ceiling:.3f}" if np.isfinite(self.ceiling) else "no size up to the largest tried has it"
+        largest = f"{int(self.tried['value'].max())} {self.vary} give {self.success:.3f}"
+        wanted = f"A probability of success of {self.target:g} is"
+        if self.target >= self.ceiling:
+            return f"{wanted} unattainable: the ceiling is {self.ceiling:.3f}; {largest}."
+        known = f" below the ceiling of {self.ceiling:.3f}, but" if np.isfinite(self.ceiling) else ""
+        return (
+            f"{wanted}{known} not reached by the sizes that were tried: {largest}. Try larger ones, or see what else is in the "
+            "way: how many can be enrolled and have the event before the trial closes, and the other criteria of success."
         )
-        largest = int(self.tried["value"].max()) if len(self.tried) else 0
-        more = f"; {largest} {self.vary} give {self.success:.3f}" if largest else ""
-        return f"A probability of success of {self.target:g} is unattainable: {ceiling}{more}."
 
 
 def resized(design: TrialDesign, vary: Vary, value: int, /) -> TrialDesign:
