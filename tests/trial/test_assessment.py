@@ -255,6 +255,30 @@ def test_another_cohort_is_not_flagged(folder):
     assert cohorts_of(plan, folder=folder).flags(plan) == ()
 
 
+def test_stated_numbers_that_are_truth_and_benchmark_are_one_cohort(tmp_path):
+    """They are known by their content, from whatever file they are read; other numbers are another cohort."""
+    plan = design(ONE_ARM, truth=TWO_ARMS["truth"], benchmark={"draws": "stated.nc"})
+    for median, same in ((None, True), (1.1, False)):
+        point = plan.truth.point if median is None else replace(
+            plan.truth.point, baseline=replace(plan.truth.point.baseline, median=median * plan.truth.point.baseline.median)
+        )  # fmt: skip
+        Truth.point(point, cohort_arm="control", effect=Effect(hazard_ratio=1.0)).save(tmp_path / "stated.nc")
+        flags = cohorts_of(plan, folder=tmp_path).flags(plan)
+        assert any("same cohort is taken as true" in flag for flag in flags) is same
+
+
+def test_thresholds_shaped_by_shares_of_events_are_flagged_for_survival_and_means():
+    year = {"name": "year", "estimand": "survival", "at": 12.0, "above": 0.0, "against": "control", "probability": 0.9}
+    looks = [{"name": name, "when": {"events": number}} for name, number in {"first": 40, "last": 80}.items()]
+    for method in ({"method": "spending"}, {"shape": "obrien-fleming"}):
+        for criterion, flagged in ((year, True), (BENEFIT, False)):
+            plan = design(criterion=[criterion], look=looks, calibration={"criterion": criterion["name"], **method})
+            flags = cohorts_of(plan).flags(plan)
+            assert any("shares of events for shares of information" in flag and "'year'" in flag for flag in flags) is flagged
+    constant = design(criterion=[year], look=looks, calibration={"criterion": "year"})
+    assert cohorts_of(constant).flags(constant) == ()
+
+
 def test_a_horizon_beyond_the_cohorts_follow_up_is_flagged(folder):
     truth = {"cohort_arm": "control", "effect": {"hazard_ratio": 0.6}, "draws": "cohort.nc"}
     at = [{"name": "late", "estimand": "survival", "at": time, "above": 0.2, "probability": 0.9} for time in (39.0, 41.0)]

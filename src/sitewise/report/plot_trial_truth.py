@@ -96,7 +96,7 @@ def _split(axes: Axes, found: Assessment) -> None:
         axes.set_axis_off()
         return
     for place, (name, (told, shade)) in enumerate(SPLIT.items()):
-        axes.barh(place, shares[name], color=shade, height=0.55)
+        axes.barh(place, shares[name], color=shade, height=0.45)
         axes.annotate(f"{shares[name]:.3f}", (shares[name], place), (4, 0), textcoords="offset points", fontsize=9, va="center")
-        axes.text(0.0, place - 0.31, told, fontsize=8, va="bottom", ha="left")
+        axes.text(0.0, place - 0.27, told, fontsize=8, va="bottom", ha="left")
     axes.set(ylim=(3.45, -0.75), xlim=(0, 1.18 * max(shares.values())), yticks=[], xlabel="Share of planned trials")

@@ -14,9 +14,11 @@ from sitewise.report.trial_values import nominal
 from sitewise.trial.assessment import Assessment
 from sitewise.trial.borrowing import BorrowingDesign, drift_sweep, sweet_spot
 from sitewise.trial.campaign.block import NOT_HELD
+from sitewise.trial.plan.arms import CONTROL
 from sitewise.trial.plan.cohorts import Method
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.sources import method_of
+from sitewise.trial.truth.further import ratios_of
 
 REACH, STEPS = 1.0, 41
 """Largest drift on either side, a log hazard ratio, and number of drifts; as many steps of the search for sweet spots."""
@@ -57,23 +59,26 @@ class DriftSweep:
 def swept(found: Assessment, /) -> DriftSweep | None:
     """Return the sweep of a design that borrows; none where it does not, or where its success is not about a hazard ratio.
 
-    Events are the means of the planned scenario at the last look, and the threshold is the last look's.
+    Events are the means of the planned scenario at the last look, of the control arm and of the experimental arm that the first
+    such criterion is about, and the threshold is the last look's.
     """
     plan, history, design = found.design.borrowing, found.cohorts.borrows, found.design
     places = [at for at, item in enumerate(design.criterion) if _about_a_ratio(item)]
     if plan is None or history is None or not places:
         return None
     place = places[0]
+    criterion = design.criterion[place]
     last = found.results.data.isel(scenario=0, look=-1)
     events = last["events_of_arm"].where(last["status"] != NOT_HELD).mean("replicate")
-    experimental, control = (float(events.sel(arm=name)) for name in ("experimental", "control"))
+    experimental, control = (float(events.sel(arm=name)) for name in (criterion.arm, CONTROL))
     own, other = (experimental, control) if plan.arm == "experimental" else (control, experimental)
     threshold = float(found.thresholds.values[-1, place])
     if not (own > 0 and other > 0 and math.isfinite(threshold)):
         raise TrialError("The sweep of drift needs events in both arms and a threshold at the last look.")
     numbers = BorrowingDesign(plan.arm, own, other, history.sd**-2, threshold)
     methods = {name: method_of(replace(plan, method=name)) for name in get_args(Method)}
-    ratio = float(np.exp(np.median(found.results.worlds[0].truth.effect.log_hazard_ratio)))
+    truth = found.results.worlds[0].truth
+    ratio = float(np.exp(np.median(ratios_of(truth)[design.arms.names.index(criterion.arm) - 1])))
     level = nominal(found)
     table = drift_sweep(numbers, methods, drift=np.linspace(-REACH, REACH, STEPS), hazard_ratio=ratio)
     spots = {
@@ -84,7 +89,7 @@ def swept(found: Assessment, /) -> DriftSweep | None:
         any(low <= drift <= high for low, high in spots[method])
         for method, drift in zip(table["method"], table["drift"], strict=True)
     ]
-    return DriftSweep(table, spots, plan.method, level, ratio, design.criterion[place].bound, numbers)
+    return DriftSweep(table, spots, plan.method, level, ratio, criterion.bound, numbers)
 
 
 def _about_a_ratio(item: Criterion) -> bool:

@@ -73,10 +73,10 @@ def reproduction_section(found: Assessment, source: str, /) -> Section:
     ]
     if (found.thresholds.errors["set"] == "validation").any():
         rows.append(["seed of the validation", str(design.simulation.seed + VALIDATION)])
-    rows += [["hash of the design", design.hash], ["hash of the truth's cohort", truth.source_hash or "none: a stated truth"]]
+    rows += [["hash of the design", design.hash], ["hash of the truth's cohort", truth.source_hash or "none"]]
     for name, cohort in {"benchmark": found.cohorts.benchmark, "history": found.cohorts.history}.items():
         if cohort is not None:
-            rows.append([f"hash of the {name}'s cohort", cohort.cohort.source_hash or "none: stated"])
+            rows.append([f"hash of the {name}'s cohort", cohort.cohort.source_hash or "none"])
     rows += [[name, version] for name, version in installed_versions().items()]
     spent = [[name, f"{seconds:.1f}"] for name, seconds in (found.seconds | {"together": sum(found.seconds.values())}).items()]
     told = "design.json holds the whole design; trials.nc every trial at every look, before any threshold."

@@ -185,6 +185,13 @@ def traces_section(found: Assessment, files: Mapping[str, Path], /) -> Section:
     return Section("traces", "Example trials, look by look", [told], [Table(head, rows)], pictures)
 
 
+DIFFERS = (
+    "it takes survival, means and medians from Kaplan-Meier curves of the trial's own sites, ratios from a normal likelihood, "
+    "and no model of sites; the hierarchical model has a Weibull curve, averaged over new sites. "
+)
+"""Of every analysis but the hierarchical one."""
+
+
 def agreement_section(found: Assessment, /) -> Section:
     """Return how far the fast analysis agrees with NUTS."""
     table, title = found.agreement, "Agreement of the analysis with NUTS"
@@ -218,7 +225,8 @@ def agreement_section(found: Assessment, /) -> Section:
     told = (
         f"{percent(float(table['agree'].mean()))} % of decisions agree. {table['trial'].nunique()} trials were analysed as the "
         "design says and by NUTS (no-U-turn sampling of the hierarchical model): differences are "
-        + ("the error of the fast engine. " if fast else f"what the analysis '{found.results.analysis}' leaves out or adds. ")
+        + ("the error of the fast engine. " if fast else f"what the analysis '{found.results.analysis}' leaves out or adds: ")
+        + ("" if fast else DIFFERS)
         + "They are of the probability that a criterion holds, decisions at thresholds that the design states; a comparison "
         "is clear where NUTS is more than 3.3 of its Monte Carlo standard errors away from the threshold."
     )

@@ -102,6 +102,14 @@ class Cohorts:
                 f"Events are found at assessments, up to {every:g} {design.time_unit} after they happen, and the analysis "
                 f"takes them as happening then: survival, means and medians come out later than they are ({listed(averages)})."
             )
+        plan = design.calibration
+        if plan is not None and (plan.method == "spending" or plan.shape == "obrien-fleming") and len(design.look) > 1:
+            by_time = [name for name in plan.names if name in averages]
+            if by_time:
+                found.append(
+                    f"The shape of the thresholds over looks takes shares of events for shares of information, which they are "
+                    f"not for survival, means and medians ({listed(by_time)}): early looks can waste what they spend."
+                )
         for item in design.criterion:
             if item.at is not None and item.at > self.truth.follow_up:
                 found.append(

@@ -48,7 +48,10 @@ def shift_to_bound(truth: Truth, criterion: Criterion, /, *, benchmark: Benchmar
     if estimand == "hazard_ratio":
         reason = no_true_value(truth, criterion, benchmark=benchmark)
         if reason:
-            raise TrialError(f"Criterion '{criterion.name}' has no world at its bound. {reason}")
+            raise TrialError(
+                f"Criterion '{criterion.name}' has no world at its bound. {reason} State what is true where the treatment does "
+                "not work: a [[scenario]] with null = true."
+            )
         if benchmark is None:
             return _with_log_ratio(truth, np.full(truth.rows, np.log(bound)))
         return _moved(truth, criterion, np.log(bound) - log_ratio_to_benchmark(truth, benchmark))
@@ -81,7 +84,8 @@ def _solved(function: Callable[[Floats, Rows], Floats], centre: Floats, criterio
     if np.isnan(found).any():
         raise TrialError(
             f"Criterion '{criterion.name}' ({criterion.sentence}): in {plural(int(np.isnan(found).sum()), 'row', 'rows')} of "
-            f"{found.size} no multiple of the hazards brings the estimand to its bound."
+            f"{found.size} no multiple of the hazards brings the estimand to its bound. State what is true where the treatment "
+            "does not work: a [[scenario]] with null = true."
         )
     return found
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sitewise.families.base import EXTREME_VALUE
 from sitewise.problems import TrialError
+from sitewise.records import record_hash
 from sitewise.simulate import Scenario
 from sitewise.simulate.people import population
 from sitewise.simulate.truth import Truth as ScenarioTruth
@@ -67,6 +68,7 @@ def truth_of_point(
         time_unit=time_unit,
         guarantee_time=baseline.guarantee_time,
         source="stated numbers",
+        source_hash=record_hash(point),
     )
     return with_case_mix(truth, case_mix) if case_mix else truth
 
@@ -125,5 +127,6 @@ def truth_of_scenario(
         time_unit=scenario.time_unit,
         guarantee_time=baseline.guarantee_time,
         source=f"scenario {scenario.id}",
+        source_hash=scenario.hash,
     )
     return with_case_mix(truth, case_mix) if case_mix else truth

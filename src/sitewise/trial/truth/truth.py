@@ -63,7 +63,7 @@ class Truth:
     source : str
         Where it comes from, in words.
     source_hash : str
-        Identity of the cohort behind it, empty for a stated truth: the same cohort as analysis prior is flagged.
+        Identity of the cohort, numbers or scenario behind it: the same one as analysis prior is flagged. Empty where unknown.
     notes : tuple of str
         What was done to the posterior, in sentences.
     """
