@@ -1,4 +1,4 @@
-"""Calibrated thresholds against brute force and group-sequential theory; decisions against loops by hand."""
+"""Calibrated thresholds against brute force and group-sequential theory."""
 
 from __future__ import annotations
 
@@ -8,20 +8,12 @@ from scipy.stats import beta, norm
 
 from sitewise.problems import TrialError
 from sitewise.trial.sequential import (
-    FAILED,
-    FUTILITY,
-    NOT_SHOWN,
-    SUCCESS,
     ConstantThreshold,
     GammaSpending,
     PowerThreshold,
     SpentThreshold,
     WangTsiatisThreshold,
-    above,
-    all_of,
-    below,
     calibrate,
-    decide,
     obrien_fleming_bounds,
     pocock_bounds,
     validate,
@@ -160,47 +152,3 @@ def test_calibration_refuses_what_cannot_be():
         validate([0.9, 0.9], probability)
     with pytest.raises(TrialError, match="look"):
         calibrate(probability, alpha=0.05, looks=[False] * 3)
-
-
-def test_decisions_are_those_of_a_loop():
-    rng = np.random.default_rng(3)
-    success, futility = rng.random((500, 4)) < 0.15, rng.random((500, 4)) < 0.2
-    analysed = rng.random((500, 4)) < 0.9
-    success_looks, futility_looks = [True, False, True, True], [True, True, False, True]
-    found = decide(success, futility, analysed=analysed, success_looks=success_looks, futility_looks=futility_looks)
-    for trial in range(500):
-        look, reason = 3, NOT_SHOWN if analysed[trial, 3] else FAILED
-        for at in range(4):
-            if not analysed[trial, at]:
-                continue
-            if success[trial, at] and success_looks[at]:
-                look, reason = at, SUCCESS
-                break
-            if futility[trial, at] and futility_looks[at] and at < 3:
-                look, reason = at, FUTILITY
-                break
-        assert (found.look[trial], found.reason[trial]) == (look, reason)
-    assert set(found.reason) == {NOT_SHOWN, SUCCESS, FUTILITY, FAILED}
-    share, error = found.shares()
-    assert share.sum() == pytest.approx(1.0)
-    assert share[:, SUCCESS].sum() == pytest.approx(found.success.mean())
-    assert error[0, SUCCESS] == pytest.approx(np.sqrt(share[0, SUCCESS] * (1 - share[0, SUCCESS]) / 500))
-
-
-def test_dual_criteria_and_their_looks():
-    significant = np.array([[True, False, True], [True, True, False]])
-    relevant = np.array([[False, True, True], [True, True, True]])
-    np.testing.assert_array_equal(all_of([significant, relevant]), significant & relevant)
-    active = [[True, True, False], [False, True, False]]  # relevance is asked at the second look only, nothing at the third
-    np.testing.assert_array_equal(all_of([significant, relevant], active=active), [[True, False, False], [True, True, False]])
-    probability = np.array([0.97, np.nan, 0.95])
-    np.testing.assert_array_equal(above(probability, 0.95), [True, False, False])
-    np.testing.assert_array_equal(below(probability, 0.96), [False, False, True])
-    with pytest.raises(TrialError, match="criterion"):
-        all_of([])
-    with pytest.raises(TrialError, match="trials by looks"):
-        decide([True, False])
-    with pytest.raises(TrialError, match="futility has shape"):
-        decide(significant, relevant[:, :2])
-    with pytest.raises(TrialError, match="success_looks"):
-        decide(significant, success_looks=[True])

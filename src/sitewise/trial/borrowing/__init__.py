@@ -10,7 +10,6 @@ from sitewise.trial.borrowing.design import BorrowingDesign, success_probability
 from sitewise.trial.borrowing.drift import calibrated_threshold, drift_sweep, sweet_spot
 from sitewise.trial.borrowing.effective_sample_size import borrowed_events, effective_sample_size
 from sitewise.trial.borrowing.methods import (
-    METHODS,
     Borrowing,
     Commensurate,
     FixedPowerPrior,
@@ -19,13 +18,11 @@ from sitewise.trial.borrowing.methods import (
     Pooled,
     RobustMap,
     SpikeAndSlab,
-    read_borrowing,
 )
 from sitewise.trial.borrowing.mixture import Mixture, difference, updated
 from sitewise.trial.borrowing.priors import borrowed, prior_mixture, prior_variance
 
 __all__ = [
-    "METHODS",
     "Borrowing",
     "BorrowingDesign",
     "Commensurate",
@@ -44,7 +41,6 @@ __all__ = [
     "effective_sample_size",
     "prior_mixture",
     "prior_variance",
-    "read_borrowing",
     "success_probability",
     "sweet_spot",
     "updated",

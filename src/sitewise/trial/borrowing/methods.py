@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sitewise.problems import Problems, TrialError, nearest
-from sitewise.records import Record, positive, read_record, tidied
+from sitewise.problems import Problems, TrialError
+from sitewise.records import Record, positive, tidied
 
 
 def _share(problems: Problems, **values: float) -> None:
@@ -124,33 +122,3 @@ class RobustMap(Record):
 
 
 type Borrowing = NoBorrowing | Pooled | FixedPowerPrior | NormalisedPowerPrior | Commensurate | SpikeAndSlab | RobustMap
-
-METHODS: dict[str, type[Borrowing]] = {
-    "none": NoBorrowing,
-    "pooled": Pooled,
-    "fixed power prior": FixedPowerPrior,
-    "normalised power prior": NormalisedPowerPrior,
-    "commensurate": Commensurate,
-    "spike and slab": SpikeAndSlab,
-    "robust MAP": RobustMap,
-}
-"""Ways of borrowing by the word that stands for them in files."""
-
-
-def read_borrowing(content: Mapping[str, Any], /) -> Borrowing:
-    """Return the way of borrowing of a parsed table: its key ``method`` is a word of :data:`METHODS`, the others its fields.
-
-    Raises
-    ------
-    TrialError
-        When the method is unknown, or a field is unknown, missing or impossible.
-    """
-    word = content.get("method")
-    if not isinstance(word, str) or word not in METHODS:
-        problems = Problems()
-        problems.add("method", "is missing" if word is None else f"is {word!r}", nearest(str(word or ""), METHODS))
-        problems.raise_if_any(TrialError, "The table of borrowing")
-    kind = METHODS[str(word)]
-    fields = {key: value for key, value in content.items() if key != "method"}
-    made: Borrowing = read_record(kind, fields, TrialError, subject=f"Borrowing by '{word}'")
-    return made

@@ -1,9 +1,8 @@
-"""Looks at the accumulating data: bounds and predictive probabilities, calibrated thresholds, and what is decided when.
+"""Looks at the accumulating data: bounds and predictive probabilities, and calibrated thresholds.
 
 ``spending``, ``bounds``, ``crossing`` and ``design`` are group-sequential theory, by the integration of ``recursion``;
 ``normal``, ``posterior_bounds`` and ``predictive`` are Bayesian rules on the normal level; ``imputed`` completes trials for any
-analysis; ``shapes`` and ``calibration`` choose thresholds and ``type_one_errors`` checks them; ``decision_tables`` applies
-rules to many trials.
+analysis; ``shapes`` and ``calibration`` choose thresholds and ``type_one_errors`` checks them.
 """
 
 from sitewise.trial.sequential.bounds import (
@@ -14,18 +13,6 @@ from sitewise.trial.sequential.bounds import (
 )
 from sitewise.trial.sequential.calibration import Calibration, calibrate
 from sitewise.trial.sequential.crossing import Crossing, crossing_probabilities, drift_for_power, fixed_drift
-from sitewise.trial.sequential.decision_tables import (
-    FAILED,
-    FUTILITY,
-    NOT_SHOWN,
-    REASONS,
-    SUCCESS,
-    Decisions,
-    above,
-    all_of,
-    below,
-    decide,
-)
 from sitewise.trial.sequential.design import GroupSequential, group_sequential
 from sitewise.trial.sequential.imputed import Completed, PredictiveShare, impute_remaining, predictive_share
 from sitewise.trial.sequential.normal import NormalPrior, PosteriorRule, ZRule, log_hazard_ratio_information
@@ -49,16 +36,10 @@ from sitewise.trial.sequential.spending import (
 from sitewise.trial.sequential.type_one_errors import TypeOneErrors, validate
 
 __all__ = [
-    "FAILED",
-    "FUTILITY",
-    "NOT_SHOWN",
-    "REASONS",
-    "SUCCESS",
     "Calibration",
     "Completed",
     "ConstantThreshold",
     "Crossing",
-    "Decisions",
     "GammaSpending",
     "GroupSequential",
     "NormalPrior",
@@ -75,14 +56,10 @@ __all__ = [
     "TypeOneErrors",
     "WangTsiatisThreshold",
     "ZRule",
-    "above",
-    "all_of",
     "averaged_crossing",
-    "below",
     "calibrate",
     "conditional_power",
     "crossing_probabilities",
-    "decide",
     "drift_for_power",
     "efficacy_bounds",
     "fixed_drift",
