@@ -237,8 +237,9 @@ def success_by_size(
             value = max(len(design.look) + 4, round(factor * design.arms.patients))
             try:
                 own = resized(design, vary, value)
-            except TrialError:  # a cap of sites, a close, or looks that such a size cannot have
-                run.report(f"{value} patients: left out, since other parts of the design do not allow as many or as few")
+            except TrialError as error:  # a cap of sites, a close, or looks that such a size cannot have
+                reasons = "; ".join(f"{item.where}: {item.what}" for item in error.problems) or str(error)
+                run.report(f"{value} patients are left out: {reasons}")
                 continue
             world = worlds_of(own, truth, benchmark=cohorts.benchmark)[0]
             run.report(f"{value} patients, sites {'as in the truth' if differ else 'alike'}")
