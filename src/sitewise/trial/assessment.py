@@ -110,7 +110,7 @@ def assess(
     executor : Executor, optional
         Any ``concurrent.futures.Executor``.
     keep : str or Path, optional
-        Folder for finished blocks of trials, from which an interrupted assessment goes on.
+        Folder for finished blocks of trials, from which an assessment that was interrupted, or of more trials, goes on.
     curve : bool
         Whether to simulate other sizes as well.
     report : callable

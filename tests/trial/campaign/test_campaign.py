@@ -242,22 +242,31 @@ def test_an_interrupted_campaign_goes_on_from_what_is_on_disk(alone, tmp_path):
     assert told[0] == f"{len(kept)} of 6 blocks are on disk already"
     assert len(done) - before <= 3 * (6 - len(kept))
     # Some blocks are lost: only these are done again.
+    blocks = sorted(tmp_path.glob("block-*.npz"))
     for number in (1, 4):
-        (tmp_path / f"block-{number:06d}.npz").unlink()
+        blocks[number].unlink()
     before = len(done)
     xr.testing.assert_identical(run(analysis=Once(), folder=tmp_path, workers=2).data, alone.data)
     assert 0 < len(done) - before <= 6
     # A block that was being written when the machine stopped counts for nothing.
-    (tmp_path / "block-000002.npz").rename(tmp_path / "block-000002.part")
+    blocks[2].rename(blocks[2].with_suffix(".part"))
     xr.testing.assert_identical(run(analysis=Once(), folder=tmp_path).data, alone.data)
     before = len(done)
     xr.testing.assert_identical(run(analysis=Once(), folder=tmp_path).data, alone.data)
     assert len(done) == before
 
 
+def test_a_campaign_can_grow_and_shrink(alone, tmp_path):
+    """Whole blocks are used again; the last one of each world, which was cut off, is done anew."""
+    for trials, used in ((2 * BLOCK + 5, 0), (TRIALS, 4), (BLOCK, 2)):
+        told: list[str] = []
+        found = run(folder=tmp_path, trials=trials, report=told.append)
+        xr.testing.assert_identical(found.data, alone.data.isel(replicate=slice(trials)))
+        assert any(f"{used} of " in text and "on disk" in text for text in told) is (used > 0)
+
+
 OTHERS = {
     "seed": {"seed": 6},
-    "trials": {"trials": TRIALS + 1},
     "design": {"design": design(**{"arms.patients": 26})},
     "analysis": {"analysis": Counting("another")},
     "truth": {"worlds": worlds(truth=truth(0.61))},

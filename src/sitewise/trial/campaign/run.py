@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from sitewise.trial.campaign.block import Arrays, BlockJob, do_block, jobs_of
 from sitewise.trial.campaign.results import TrialResults, results_of
 from sitewise.trial.campaign.worlds import World
 from sitewise.trial.plan.design import TrialDesign
+from sitewise.trial.plan.simulation import SimulationPlan
 from sitewise.trial.truth.further import ratios_of
 from sitewise.trial.truth.truth import Truth
 
@@ -67,7 +69,8 @@ def run_campaign(
     executor : Executor, optional
         Any ``concurrent.futures.Executor``.
     folder : str or Path, optional
-        Where finished blocks are kept; a campaign that was interrupted goes on from them. Another one's folder is refused.
+        Where finished blocks are kept: a campaign that was interrupted, or wants more trials, goes on from them. Another one's
+        folder is refused.
     report : callable
         Told the progress.
 
@@ -81,13 +84,15 @@ def run_campaign(
         When the folder holds another campaign.
     """
     jobs = [job for world in worlds for job in jobs_of(design, world, analysis, trials=trials, seed=seed)]
+    each = len(jobs) // len(worlds)
     places = {id(job): number for number, job in enumerate(jobs)}
     path = Path(folder) if folder is not None else None
     if path is not None:
-        _claim(path, fingerprint(design, worlds, analysis, trials=trials, seed=seed))
+        _claim(path, fingerprint(design, worlds, analysis, seed=seed))
+    files = [path / _name(number // each, job) if path is not None else None for number, job in enumerate(jobs)]
     done: dict[int, Arrays] = {}
-    for number in range(len(jobs)):
-        kept = _read(path, number)
+    for number, file in enumerate(files):
+        kept = _read(file)
         if kept is not None:
             done[number] = kept
     if done:
@@ -99,22 +104,25 @@ def run_campaign(
         for job, arrays in _in_turn(pool, left, WAITING * max(workers, 1)):
             number = places[id(job)]
             done[number] = arrays
-            _write(path, number, arrays)
+            _write(files[number], arrays)
             finished += job.stop - job.start
             now = time.perf_counter()
             if now - told < EVERY and finished < total:
                 continue
             told, rate = now, finished / (now - started)
             report(f"{finished} of {total} trials, {rate:.0f} a second, {(total - finished) / rate:.0f} s left")
-    each = len(jobs) // len(worlds)
     by_world = [[done[number] for number in range(place * each, (place + 1) * each)] for place in range(len(worlds))]
     return results_of(design, worlds, by_world, analysis=analysis.name, seed=seed)
 
 
-def fingerprint(design: TrialDesign, worlds: Sequence[World], analysis: Analysis, *, trials: int, seed: int) -> str:
-    """Return what tells a campaign from others: version, design, truths, analysis and its cohorts, number and seed."""
+def fingerprint(design: TrialDesign, worlds: Sequence[World], analysis: Analysis, *, seed: int) -> str:
+    """Return what tells a campaign from others: version, design, truths, analysis and its cohorts, and seed.
+
+    Not the number of trials, which is no part of what happens in any of them.
+    """
     found = hashlib.sha256()
-    for text in (installed_versions().get("sitewise", ""), design.hash, analysis.name, str(trials), str(seed)):
+    one_trial = replace(design, simulation=SimulationPlan()).hash
+    for text in (installed_versions().get("sitewise", ""), one_trial, analysis.name, str(seed)):
         found.update(text.encode())
     for world in worlds:
         found.update(f"{world.name} {world.null} {world.accrual_factor}".encode())
@@ -173,7 +181,7 @@ def _claim(folder: Path, mark: str) -> None:
     if path.is_file():
         if json.loads(path.read_text(encoding="utf-8")).get("fingerprint") != mark:
             raise TrialError(
-                f"{folder} holds the trials of another campaign: another design, truth, analysis, number of trials or seed. "
+                f"{folder} holds the trials of another campaign: another design, truth, analysis or seed. "
                 "Give an empty folder, or remove this one."
             )
         return
@@ -181,23 +189,23 @@ def _claim(folder: Path, mark: str) -> None:
     path.write_text(json.dumps({"fingerprint": mark}) + "\n", encoding="utf-8")
 
 
-def _path(folder: Path, number: int) -> Path:
-    return folder / f"block-{number:06d}.npz"
+def _name(world: int, job: BlockJob) -> str:
+    return f"block-{world:03d}-{job.start:07d}-{job.stop:07d}.npz"
 
 
-def _write(folder: Path | None, number: int, arrays: Arrays) -> None:
+def _write(file: Path | None, arrays: Arrays) -> None:
     """Write a block, whole or not at all."""
-    if folder is None:
+    if file is None:
         return
-    unfinished = folder / f"block-{number:06d}.part"
-    with unfinished.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    unfinished.replace(_path(folder, number))
+    unfinished = file.with_suffix(".part")
+    with unfinished.open("wb") as opened:
+        np.savez(opened, **arrays)  # type: ignore[arg-type]
+    unfinished.replace(file)
 
 
-def _read(folder: Path | None, number: int) -> Arrays | None:
-    if folder is None or not _path(folder, number).is_file():
+def _read(file: Path | None) -> Arrays | None:
+    if file is None or not file.is_file():
         return None
-    with np.load(_path(folder, number), allow_pickle=False) as file:
-        found: dict[str, NDArray[np.generic]] = {name: file[name] for name in file.files}
+    with np.load(file, allow_pickle=False) as opened:
+        found: dict[str, NDArray[np.generic]] = {name: opened[name] for name in opened.files}
     return found
