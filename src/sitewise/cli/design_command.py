@@ -34,7 +34,10 @@ def design(
         int | None, typer.Option("--most", min=2, help="With --solve: largest size tried; default 5 times.")
     ] = None,
     keep: Annotated[
-        Path | None, typer.Option("--keep", help="Folder for finished trials: an interrupted run, or one of more trials, goes on from there.")
+        Path | None,
+        typer.Option(
+            "--keep", help="Folder for finished trials: an interrupted run, or one of more trials, goes on from there."
+        ),
     ] = None,
 ) -> None:
     """Simulate a trial's design: probability of success, type I error, duration, and what would change them."""
