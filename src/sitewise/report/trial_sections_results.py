@@ -185,11 +185,13 @@ def traces_section(found: Assessment, files: Mapping[str, Path], /) -> Section:
     return Section("traces", "Example trials, look by look", [told], [Table(head, rows)], pictures)
 
 
-DIFFERS = (
-    "it takes survival, means and medians from Kaplan-Meier curves of the trial's own sites, ratios from a normal likelihood, "
-    "and no model of sites; the hierarchical model has a Weibull curve, averaged over new sites. "
-)
-"""Of every analysis but the hierarchical one."""
+CLASSICAL = "its probability is one minus a one-sided p value, without priors, and sites are strata at most"
+DIFFERS = {
+    "conjugate": "ratios are normal estimates, survival, means and medians Kaplan-Meier ones, and sites are strata at most",
+    "cox": CLASSICAL,
+    "log-rank": CLASSICAL,
+}
+"""How an analysis differs from the hierarchical model, by its method."""
 
 
 def agreement_section(found: Assessment, /) -> Section:
@@ -221,12 +223,12 @@ def agreement_section(found: Assessment, /) -> Section:
         "difference: mean; largest",
         "error of NUTS",
     ]
-    fast = found.design.analysis.method == "hierarchical"
+    differs = DIFFERS.get(found.design.analysis.method)
     told = (
         f"{percent(float(table['agree'].mean()))} % of decisions agree. {table['trial'].nunique()} trials were analysed as the "
         "design says and by NUTS (no-U-turn sampling of the hierarchical model): differences are "
-        + ("the error of the fast engine. " if fast else f"what the analysis '{found.results.analysis}' leaves out or adds: ")
-        + ("" if fast else DIFFERS)
+        + (f"what the analysis '{found.results.analysis}' leaves out or adds" if differs else "the error of the fast engine")
+        + (f" ({differs}; the hierarchical model has a Weibull curve and random sites). " if differs else ". ")
         + "They are of the probability that a criterion holds, decisions at thresholds that the design states; a comparison "
         "is clear where NUTS is more than 3.3 of its Monte Carlo standard errors away from the threshold."
     )
