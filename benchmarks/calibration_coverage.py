@@ -6,7 +6,7 @@ against the truth. Priors are those of the KROG calibration throughout, so that 
 Papers that could not have been printed (a number that does not exist) are drawn anew: a rule about data only.
 
 Moments take few steps and are means of fewer cohorts than by default, since they only say where the posterior is looked for; pools are
-smaller than the default, so the figures are of a rougher computation than a user gets.
+the default ones.
 Writes ``benchmarks/results/calibration_coverage.{csv,md}``.
 """
 
@@ -90,7 +90,18 @@ def one_paper(task: tuple[str, int, int, int]) -> list[tuple]:
             (source, number, name, truth[place], low, middle, high, float(posterior.weight @ (values[:, place] < truth[place])))
         )
     rows.append((source, number, "last round moved", posterior.moved, np.nan, np.nan, np.nan, np.nan))
+    rows.append((source, number, f"answered: {posterior.method}", posterior.effective, np.nan, np.nan, np.nan, np.nan))
     return rows
+
+
+def so_far(rows: list[tuple]) -> str:
+    """Return the coverage of hazard ratios, and of the other judged quantities, in rows."""
+    found = []
+    for source in ("posterior", "prior"):
+        for chosen in (lambda name: name.startswith(JUDGED[0]), lambda name: name in JUDGED[1:]):
+            inside = [low <= truth <= high for own, _, name, truth, low, _, high, _ in rows if own == source and chosen(name)]
+            found.append(f"{np.mean(inside):.3f}" if inside else "-")
+    return "hazard ratios and others: posterior {} {}, prior {} {}".format(*found)
 
 
 def run(papers: int, pool: int, cohorts: int, workers: int) -> pd.DataFrame:
@@ -103,7 +114,8 @@ def run(papers: int, pool: int, cohorts: int, workers: int) -> pd.DataFrame:
             if done % 50 == 0:
                 gone = time.perf_counter() - started
                 print(
-                    f"{done} of {len(tasks)} papers, {gone:.0f} s, {gone / done * (len(tasks) - done):.0f} s left", flush=True
+                    f"{done} of {len(tasks)} papers, {gone:.0f} s, {gone / done * (len(tasks) - done):.0f} s left; {so_far(rows)}",
+                    flush=True,
                 )
     names = ["source", "paper", "quantity", "truth", "lower", "median", "upper", "pit"]
     return pd.DataFrame(rows, columns=names)
@@ -142,10 +154,14 @@ def write(rows: pd.DataFrame, found: pd.DataFrame, command: str, seconds: float,
         inside = own.coverage.between(*BAND).sum()
         good &= bool(inside == len(own) and POOLED_BAND[0] <= pooled <= POOLED_BAND[1])
         moved = papers[papers.quantity == "last round moved"].truth.median()
+        answered = papers[papers.quantity.str.startswith("answered")]
+        methods = ", ".join(f"{name.split()[-1]} {count}" for name, count in answered.quantity.value_counts().items())
+        effective = answered.truth.median()
         lines += [
             f"\n## Truths drawn from the {'calibrated posterior' if source == 'posterior' else 'prior'}\n",
             f"{papers.paper.nunique()} papers, {refused} refused. Pooled coverage of the judged quantities {pooled:.3f} (wanted .88 to .92); "
-            f"{inside} of {len(own)} between .86 and .94. The last round moved a mean by {moved:.2f} posterior sds at most (median).\n",
+            f"{inside} of {len(own)} between .86 and .94. The last round moved a mean by {moved:.2f} posterior sds at most (median). "
+            f"Papers by the method that answered: {methods}; {effective:.0f} effective draws (median).\n",
             "| quantity | coverage of 90 % intervals | median width | median error | p (PIT uniform) |",
             "|---|---|---|---|---|",
         ]
@@ -173,7 +189,7 @@ def main() -> int:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--papers", type=int, default=500)
-    parser.add_argument("--pool", type=int, default=6_000)
+    parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--cohorts", type=int, default=100)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     asked = parser.parse_args()

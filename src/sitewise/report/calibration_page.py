@@ -14,7 +14,7 @@ from sitewise.problems import plural
 from sitewise.report.calibration_first import calibration_screen
 from sitewise.report.calibration_results import NOTE_OF_PRIOR, CalibrationResults
 from sitewise.report.calibration_verdict import CLOSE, CalibrationVerdict
-from sitewise.report.calibration_words import by_heading, reproduced
+from sitewise.report.calibration_words import METHODS, by_heading, reproduced
 from sitewise.report.page import style_sheet, template
 from sitewise.report.page_parts import Section, Table, number, pictures_of, rows_of, span
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED
@@ -271,8 +271,8 @@ def _methods(results: CalibrationResults, verdict: CalibrationVerdict) -> Sectio
     sentences = [
         f"Verdict {verdict.level}: {verdict.sentence}",
         "Parameters are those under which the expected numbers of simulated cohorts are the printed ones (method of simulated "
-        "moments); their posterior is from cohorts simulated near the paper (approximate Bayesian computation with summaries "
-        "learned by regression). The likelihood is that of one cohort of this size; printed intervals are numbers like others.",
+        f"moments); their posterior is from cohorts simulated near the paper ({METHODS[calibration.posterior.method]}). The "
+        "likelihood is that of one cohort of this size; printed intervals are numbers like others.",
         f"A number counts as reproduced within {CLOSE:g} sampling sd of one cohort.",
     ]
     return Section("methods", "Methods", sentences, [Table(["Setting", ""], rows)])

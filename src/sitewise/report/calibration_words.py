@@ -27,6 +27,13 @@ HEADINGS: Mapping[str, str] = {
     "joint": "Counts",
 }
 CONTRASTS = "Contrasts: log hazard ratio alone minus adjusted"
+METHODS: Mapping[str, str] = {
+    "abc": "approximate Bayesian computation with summaries learned by regression",
+    "curved": "summaries learned by regression are normal around a quadratic function of the parameters, with a covariance "
+    "that changes with them",
+    "linear": "their numbers are normal around a linear function of the parameters, with one covariance",
+}
+"""How the posterior came about, by the method that answered."""
 LOGARITHMS = ("log_hazard_ratio", "log_standard_error", "log_shortest", "log_longest", "log_width")
 
 

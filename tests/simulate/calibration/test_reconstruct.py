@@ -12,7 +12,7 @@ from sitewise.simulate.calibration.annealing import costs
 from sitewise.simulate.calibration.reconstruct import STAGE, reconstruct_cohorts
 from sitewise.simulate.calibration.reconstruct_arrays import Plan
 
-STEPS = 120_000
+STEPS = 300_000
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,11 @@ parameters there are; the price is the linearity, over the width of the pool.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, log_expit
 
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
@@ -75,17 +77,23 @@ def linear_start(problem: Problem, /, *, seed: int, workers: int = 1) -> tuple[F
     return mean, np.asarray(slope)
 
 
-def linear_draws(problem: Problem, derived: Derived, pool: Pool, draws: int, /, *, seed: int) -> tuple[Floats, Floats]:
-    """Return draws of parameters (draws, p) and of the cohort's counts (draws, d) under the linear model.
-
-    Counts are predicted at each draw and the published statistics; what the regression leaves is drawn from its residuals.
-    """
+def linear_draws(problem: Problem, pool: Pool, draws: int, /, *, seed: int) -> Floats:
+    """Return draws of the parameters under the linear model, shape (draws, p)."""
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[0],)))
     mean, covariance = linear_posterior(problem, pool)
-    kept = usable(problem, pool)
     theta = mean + stream.standard_normal((MANY * draws, len(mean))) @ np.linalg.cholesky(covariance).T
-    chance = _chance_of_use(problem, pool.theta, kept, theta)
-    theta = theta[stream.choice(len(theta), size=draws, p=chance / chance.sum())]
+    chance = np.exp(log_chance_of_use(problem, pool.theta, usable(problem, pool))(theta))
+    return np.asarray(theta[stream.choice(len(theta), size=draws, p=chance / chance.sum())])
+
+
+def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, *, seed: int) -> Floats:
+    """Return draws of the cohort's counts (draws, d), one at each parameter row (draws, p), given the published numbers.
+
+    They are predicted at the parameters and the published statistics; what the regression leaves is drawn from its residuals.
+    """
+    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[1],)))
+    draws, kept = len(theta), usable(problem, pool)
+    mean = linear_posterior(problem, pool)[0]
     statistics = pool.statistics[kept][:, problem.fitted]
     away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
     from_mean, asked_from_mean = ((rows - mean) / problem.parameters.sd for rows in (pool.theta[kept], theta))
@@ -104,7 +112,7 @@ def linear_draws(problem: Problem, derived: Derived, pool: Pool, draws: int, /, 
     for place, left in enumerate((free - own).T):
         spread = _spread(own[:, place] - predicted[:, place].mean(), left)
         found[:, place] = predicted[:, place] + spread * freedom * left[chosen] / left.std()
-    return theta, derived.counts(found)
+    return derived.counts(found)
 
 
 def _spread(away: Floats, left: Floats) -> float:
@@ -113,14 +121,14 @@ def _spread(away: Floats, left: Floats) -> float:
     return float(left[near].std())
 
 
-def _chance_of_use(problem: Problem, theta: Floats, kept: NDArray[np.bool_], asked: Floats) -> Floats:
-    """Return the probability that a cohort of parameter rows ``asked`` (M, p) has all statistics and meets the conditions.
+def log_chance_of_use(problem: Problem, theta: Floats, kept: NDArray[np.bool_], /) -> Callable[[Floats], Floats]:
+    """Return the log probability, of parameter rows (M, p), that a cohort has all statistics and meets the conditions.
 
-    By logistic regression over the pool, with a weak ridge. The normal likelihood is that of statistics given that; a paper
-    whose conditions are met is more likely where they are often met.
+    By logistic regression over a pool's parameters (N, p), with a weak ridge. The normal likelihood is that of statistics given
+    that; a paper whose conditions are met is more likely where they are often met.
     """
     if kept.mean() > NEARLY_ALL:
-        return np.ones(len(asked))
+        return lambda asked: np.zeros(len(asked))
     prior = problem.parameters
 
     def design(rows: Floats) -> Floats:
@@ -131,4 +139,4 @@ def _chance_of_use(problem: Problem, theta: Floats, kept: NDArray[np.bool_], ask
         chance = expit(own @ coefficients)
         information = (own * (chance * (1 - chance))[:, None]).T @ own + np.eye(own.shape[1])
         coefficients = coefficients + np.linalg.solve(information, own.T @ (kept - chance) - coefficients)
-    return np.asarray(expit(design(asked) @ coefficients))
+    return lambda asked: np.asarray(log_expit(design(asked) @ coefficients))

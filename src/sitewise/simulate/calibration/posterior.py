@@ -1,4 +1,4 @@
-"""Posterior over data-generating parameters from pools of simulated cohorts, by two approximations.
+"""Posterior over data-generating parameters from pools of simulated cohorts, by three approximations.
 
 Parameters are proposed from the prior times a power of the likelihood, as the moment fit and then a first pool have it: wide
 where the paper speaks, the prior itself where it is silent. Each proposal makes one cohort of n patients, because that is what
@@ -11,10 +11,14 @@ local-linear regression moves them to the published statistics (Beaumont, Zhang 
 importance weights prior / proposal turn the proposal into the prior. It assumes little, but with some twenty parameters and
 thirty numbers it leaves few effective draws, and its intervals are then too narrow.
 
-``linear``: statistics are normal around a linear function of the parameters, read off a pool near the posterior
+``curved``: what the statistics say is normal around a quadratic function of the parameters, with a covariance that depends on
+them too, read off a pool near the posterior (:mod:`sitewise.simulate.calibration.curved`).
+
+``linear``: statistics are normal around a linear function of the parameters, with one covariance
 (:mod:`sitewise.simulate.calibration.linearised`).
 
-``auto``, the default, tries the first; where that leaves too few effective draws, the second answers.
+``auto``, the default, tries them in this order: ``curved`` answers where the first leaves too few effective draws, ``linear``
+where the pool is too small for curves, or what it shows cannot be believed. `Posterior.method` says which answered.
 """
 
 from __future__ import annotations
@@ -27,27 +31,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.problems import EvidenceError
+from sitewise.simulate.calibration.curved import curved_draws, curves_of
 from sitewise.simulate.calibration.derived import Derived
-from sitewise.simulate.calibration.linearised import linear_draws, linear_posterior, usable
+from sitewise.simulate.calibration.elliptical_slice import effective_draws
+from sitewise.simulate.calibration.linearised import counts_at, linear_draws, linear_posterior, usable
 from sitewise.simulate.calibration.moments import MomentFit
 from sitewise.simulate.calibration.pool import STAGE, Pool, draw_pool, tempered
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
-FIRST = (0.2, 4.0)
-"""Share of the cohorts of the first round, and by what the likelihood's precision is divided for its proposals."""
-WIDE, NEAR = 2.5, 1.2
-"""The same divisor for ABC, whose weights want proposals wider than the posterior, and for the linear model, which holds
-best near it."""
+FIRST, WIDE, NEAR = (0.15, 4.0), (0.2, 2.5), (0.65, 1.5)
+"""Share of the cohorts of each round, and by what the likelihood's precision is divided for its proposals: in the first; for
+ABC, whose weights want proposals wider than the posterior; and for the models, which hold best near it."""
 KEPT = 0.3
 """Share of proposals that are kept."""
 LEAST_KEPT = 200
 LARGE_POOL = 100_000
 """The largest pool that is worth asking for."""
 LINEAR_DRAWS = 1000
-Method = Literal["auto", "linear", "abc"]
+Method = Literal["auto", "curved", "linear", "abc"]
 LEAST_EFFECTIVE = 500.0
-"""Effective draws of ABC below which the linear model answers."""
+"""Effective draws below which the next method answers."""
 Report = Callable[[str], None]
 
 
@@ -68,9 +72,9 @@ class Posterior:
     effective : float
         Effective number of draws.
     method : str
-        ``linear`` or ``abc``.
+        ``abc``, ``curved`` or ``linear``.
     moved : float
-        By how many posterior sds the last round moved the mean of the linear model, at most over parameters: its certificate.
+        By how many posterior sds the last round moved the mean, at most over parameters: the certificate of both models.
     """
 
     theta: Floats
@@ -202,9 +206,9 @@ def sample_posterior(
     seed : int
         Seed.
     size : int
-        Cohorts to simulate in both rounds.
+        Cohorts to simulate in all rounds.
     method : str
-        ``auto``, ``linear`` or ``abc``; see the module.
+        ``auto``, ``abc``, ``curved`` or ``linear``; see the module.
     workers : int
         Threads; the result does not depend on them.
     report : callable
@@ -215,21 +219,38 @@ def sample_posterior(
         centre, spread = tempered(problem, mean, covariance, width)
         return draw_pool(problem, derived, centre, spread, seed=seed, size=count, round_=round_, workers=workers, report=report)
 
-    first = round(FIRST[0] * size)
-    left = size - first
+    first, wide = round(FIRST[0] * size), round(WIDE[0] * size)
+    left = size - first - wide
     mean, covariance = linear_posterior(problem, drawn(moments.theta, moments.covariance, FIRST[1], first, 0))
-    pool = drawn(mean, covariance, WIDE, left // 2 if method != "abc" else left, 1)
-    refuse_few(usable(problem, pool))
-    if method != "linear":
+    pool = drawn(mean, covariance, WIDE[1], wide + left if method == "abc" else wide, 1)
+    if method == "abc" or (method == "auto" and usable(problem, pool).sum() >= LEAST_KEPT):
         found = posterior_of(problem, derived, pool)
         if method == "abc" or found.effective >= LEAST_EFFECTIVE:
             return found
-        report(f"posterior: {found.effective:.0f} effective draws by ABC; the linear model answers")
+        report(f"posterior: {found.effective:.0f} effective draws by ABC; a model of the statistics answers")
     before, covariance = linear_posterior(problem, pool)
-    pool = drawn(before, covariance, NEAR, left - left // 2, 2)
+    pool = drawn(before, covariance, NEAR[1], left, 2)
     refuse_few(usable(problem, pool))
-    mean, covariance = linear_posterior(problem, pool)
-    moved = float(np.max(np.abs(mean - before) / np.sqrt(np.diag(covariance))))
-    theta, counts = linear_draws(problem, derived, pool, LINEAR_DRAWS, seed=seed)
-    even = np.full(LINEAR_DRAWS, 1 / LINEAR_DRAWS)
-    return Posterior(theta, counts, even, float(usable(problem, pool).mean()), float(LINEAR_DRAWS), "linear", moved)
+    draws, effective = (None, 0.0) if method == "linear" else _curved(problem, pool, seed=seed)
+    if draws is None and method == "curved":
+        raise EvidenceError(
+            f"A pool of {size} cohorts does not carry quadratic curves in {len(problem.parameters)} parameters: "
+            'give a larger one, or method "linear".'
+        )
+    answered: Method = "linear" if draws is None else "curved"
+    if draws is None:
+        draws, effective = linear_draws(problem, pool, LINEAR_DRAWS, seed=seed), float(LINEAR_DRAWS)
+    counts = counts_at(problem, derived, pool, draws, seed=seed)
+    even = np.full(len(draws), 1 / len(draws))
+    moved = float(np.max(np.abs(draws.mean(axis=0) - before) / draws.std(axis=0)))
+    return Posterior(draws, counts, even, float(usable(problem, pool).mean()), effective, answered, moved)
+
+
+def _curved(problem: Problem, pool: Pool, *, seed: int) -> tuple[Floats | None, float]:
+    """Return draws (N, p) of the curved model and their effective number, or None where it cannot answer."""
+    curves = curves_of(problem, pool)
+    draws = None if curves is None else curved_draws(problem, pool, curves, seed=seed)
+    if draws is None:
+        return None, 0.0
+    effective = effective_draws(draws)
+    return (draws.reshape(-1, draws.shape[-1]), effective) if effective >= LEAST_EFFECTIVE else (None, effective)

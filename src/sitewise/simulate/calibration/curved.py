@@ -1,0 +1,180 @@
+"""The posterior when statistics are curves in the parameters: a normal likelihood of learned summaries, read off a pool.
+
+To first order the statistics speak of the parameters through as many of their linear combinations as there are parameters, at
+most: the learned summaries (Fearnhead & Prangle 2012, J R Stat Soc B 74:419). Over a pool of simulated cohorts their mean is
+a quadratic function of the parameters, and the logarithm of their covariance matrix a linear one (Chiu, Leonard & Tsui 1996,
+J Am Stat Assoc 91:198): a synthetic likelihood (Wood 2010, Nature 466:1102) whose noise depends on the truth. Strong effects
+make hazard ratios of a small cohort noisier. A likelihood with one covariance for all is too narrow for papers that report
+strong effects, and too wide for others, since what bends over the pool counts as noise there.
+
+The formulas are believed where cohorts were simulated, and nowhere else: the density is zero beyond.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sitewise.simulate.calibration.elliptical_slice import elliptical_slice
+from sitewise.simulate.calibration.linearised import linear_posterior, log_chance_of_use, usable
+from sitewise.simulate.calibration.pool import Pool
+from sitewise.simulate.calibration.problem import Problem, shrunk_covariance
+from sitewise.simulate.parts import Floats
+
+COHORTS_PER_COEFFICIENT = 10
+"""Usable cohorts that each coefficient of a quadratic function asks for."""
+SPEAKS = 1e-4
+"""Share of the posterior's precision below which a summary says nothing."""
+SCORING_STEPS = 4
+TERMS = 9
+"""Terms of the exponential series."""
+FAR = 5.0
+"""Sds of the squared length of a residual beyond which it counts as that long only: a few cohorts would rule the covariance."""
+WITHIN = 0.999
+"""Share of the pool within the region where the formulas are believed."""
+STEEP = 6.0
+"""Change of the logarithm of a variance within that region beyond which the formulas are not believed at all."""
+ROWS = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """Mean and covariance of learned summaries as functions of the parameters, in units of the linear model's posterior.
+
+    Parameters
+    ----------
+    centre, factor : ndarray, shape (p,) and (p, p)
+        Parameters are ``centre + factor @ x``.
+    mean : ndarray, shape (1 + p + p (p + 1) / 2, r)
+        Coefficients of the summaries' mean less the published summaries, in units of the average noise.
+    log_covariance : ndarray, shape (1 + p, r, r)
+        Coefficients of the matrix logarithm of their covariance.
+    middle, precision, radius
+        The region: the pool's mean and inverse covariance in x, and the largest squared distance.
+    """
+
+    centre: Floats
+    factor: Floats
+    mean: Floats
+    log_covariance: Floats
+    middle: Floats
+    precision: Floats
+    radius: float
+
+    def log_likelihood(self, x: Floats, /) -> Floats:
+        """Return the log likelihood at rows x (n, p), shape (n,); -inf outside of the region."""
+        away = x - self.middle
+        inside = np.einsum("np,pq,nq->n", away, self.precision, away) < self.radius
+        found = np.full(len(x), -np.inf)
+        rows = x[inside]
+        logarithm = np.tensordot(_linear(rows), self.log_covariance, 1)
+        residual = exponential_times(-0.5 * logarithm, _quadratic(rows) @ self.mean)
+        value = -0.5 * np.einsum("nii->n", logarithm) - 0.5 * np.sum(residual**2, axis=1)
+        found[inside] = np.where(np.isfinite(value), value, -np.inf)
+        return found
+
+
+def curves_of(problem: Problem, pool: Pool, /) -> Curves | None:
+    """Return the curves that a pool shows, or None where it is too small for them or they bend too much to be believed."""
+    kept, size = usable(problem, pool), len(problem.parameters)
+    if kept.sum() < COHORTS_PER_COEFFICIENT * (1 + size + size * (size + 1) // 2):
+        return None
+    centre, covariance = linear_posterior(problem, pool)
+    factor = np.linalg.cholesky(covariance)
+    x = np.linalg.solve(factor, (pool.theta[kept] - centre).T).T
+    summaries = _learned(problem, pool.statistics[kept][:, problem.fitted], x)
+    design = _quadratic(x)
+    mean = np.linalg.lstsq(design, summaries, rcond=None)[0]
+    left = (summaries - design @ mean) * np.sqrt(len(design) / (len(design) - design.shape[1]))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(left, rowvar=False)))
+    whitening = (vectors / np.sqrt(values)) @ vectors.T
+    logarithm = log_covariance(left @ whitening, x)
+    middle, precision = x.mean(axis=0), np.linalg.inv(np.atleast_2d(np.cov(x, rowvar=False)))
+    distance = np.einsum("np,pq,nq->n", x - middle, precision, x - middle)
+    changes = np.tensordot(_linear(x[:ROWS]), logarithm, 1)
+    if not np.isfinite(changes).all() or np.quantile(np.abs(np.linalg.eigvalsh(changes)).max(axis=1), WITHIN) > STEEP:
+        return None
+    return Curves(centre, factor, mean @ whitening, logarithm, middle, precision, float(np.quantile(distance, WITHIN)))
+
+
+def curved_draws(problem: Problem, pool: Pool, curves: Curves, /, *, seed: int) -> Floats | None:
+    """Return draws of the parameters given the published numbers, shape (kept, chains, p); see the module.
+
+    Returns None where the linear model's mean is not in the region: the pool is in the wrong place.
+    """
+    prior, log_chance = problem.parameters, log_chance_of_use(problem, pool.theta, usable(problem, pool))
+
+    def log_density(x: Floats) -> Floats:
+        theta = curves.centre + x @ curves.factor.T
+        log_prior = -0.5 * np.sum(((theta - prior.mean) / prior.sd) ** 2, axis=1)
+        return np.asarray(log_prior + curves.log_likelihood(x) + log_chance(theta))
+
+    if not np.isfinite(log_density(np.zeros((1, len(prior))))[0]):
+        return None
+    draws = elliptical_slice(log_density, len(prior), np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(32,))))
+    return np.asarray(curves.centre + draws @ curves.factor.T)
+
+
+def log_covariance(residuals: Floats, x: Floats, /) -> Floats:
+    """Return coefficients (1 + p, r, r) of the matrix logarithm of a covariance in x (N, p), from residuals (N, r) around zero.
+
+    By scoring from no dependence: at each step residuals are brought to unit covariance by the present formula, and the outer
+    products that are left are regressed on x. At the end each parameter's matrix is shrunk by the share of its mean square
+    that is sampling error, by empirical Bayes: it has as many entries as summaries have pairs.
+    """
+    design, size = _linear(x), residuals.shape[1]
+    inverse = np.linalg.inv(design.T @ design)
+    found = np.zeros((design.shape[1], size, size))
+    limit = size + FAR * np.sqrt(2 * size)
+    for _ in range(SCORING_STEPS):
+        score = -design.sum(axis=0)[:, None, None] * np.eye(size)
+        for first in range(0, len(x), ROWS):
+            own = design[first : first + ROWS]
+            unit = exponential_times(-0.5 * np.tensordot(own, found, 1), residuals[first : first + ROWS])
+            length = np.sum(unit**2, axis=1, keepdims=True)
+            unit *= np.sqrt(np.minimum(1.0, limit / np.maximum(length, 1e-12)))
+            score += (own.T @ (unit[:, :, None] * unit[:, None, :]).reshape(len(own), -1)).reshape(score.shape)
+        found = found + np.tensordot(inverse, score, 1)
+    entry_variance = np.ones((size, size)) + np.eye(size)  # of a product of independent unit residuals
+    for place in range(1, len(found)):
+        error, square = inverse[place, place], float(np.mean(found[place] ** 2 / entry_variance))
+        found[place] *= max(square - error, 0.0) / max(square, 1e-300)
+    return np.asarray(found)
+
+
+def exponential_times(matrices: Floats, vectors: Floats, /) -> Floats:
+    """Return exp(A) v for symmetric matrices (n, r, r) of moderate size and vectors (n, r), by the exponential series."""
+    term, total = vectors, vectors.copy()
+    for order in range(1, TERMS + 1):
+        term = np.matmul(matrices, term[..., None])[..., 0] / order
+        total += term
+    return np.asarray(total)
+
+
+def _learned(problem: Problem, statistics: Floats, x: Floats) -> Floats:
+    """Return the summaries less the published ones (N, r): unit noise around a linear model, most telling first."""
+    standard = (statistics - problem.published[problem.fitted]) @ problem.basis.T
+    standard = standard / standard.std(axis=0)
+    design = _linear(x)
+    slope = np.linalg.lstsq(design, standard, rcond=None)[0]
+    left = standard - design @ slope
+    factor = problem.variance_factor
+    if (factor > 1).any():
+        # Where a target's weight is less, noise of the missing variance is added: the likelihood is that of a vaguer number.
+        noise = np.random.default_rng(np.random.SeedSequence(len(x))).standard_normal(left.shape)
+        noise = noise * left.std(axis=0) * np.sqrt(factor - 1)
+        standard, left = standard + noise, left + noise
+    values, vectors = np.linalg.eigh(shrunk_covariance(left))
+    whitening = vectors / np.sqrt(np.maximum(values, 1e-10))
+    directions, telling, _ = np.linalg.svd(whitening.T @ slope[1:].T, full_matrices=False)
+    return np.asarray(standard @ whitening @ directions[:, telling**2 > SPEAKS])
+
+
+def _linear(x: Floats) -> Floats:
+    return np.column_stack([np.ones(len(x)), x])
+
+
+def _quadratic(x: Floats) -> Floats:
+    first, second = np.triu_indices(x.shape[1])
+    return np.column_stack([np.ones(len(x)), x, x[:, first] * x[:, second]])
