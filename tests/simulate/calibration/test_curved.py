@@ -155,7 +155,7 @@ def test_the_method_that_answered_is_named():
     """KROG has 20 parameters: curves want 2,310 cohorts. With fewer a linear model answers; curves asked for are refused."""
     paper = load_evidence("krog-20-04")
     assert calibrate(paper, seed=1, cohorts=60, pool=2000, workers=1).posterior.method == "linear"
-    with pytest.raises(EvidenceError, match=r"pool of 2000 cohorts does not carry quadratic curves .* larger one, or method"):
+    with pytest.raises(EvidenceError, match=r"pool of 2000 cohorts .* curves in 20 parameters .* larger one, or method"):
         calibrate(paper, seed=1, cohorts=60, pool=2000, workers=1, method="curved")
     answered = calibrate(paper, seed=1, cohorts=60, pool=6000, workers=1).posterior
     assert answered.method == "curved"

@@ -75,10 +75,16 @@ class Curves:
         return found
 
 
+def carries_curves(problem: Problem, cohorts: float, /) -> bool:
+    """Return whether so many usable cohorts carry quadratic functions of the problem's parameters."""
+    size = len(problem.parameters)
+    return cohorts >= COHORTS_PER_COEFFICIENT * (1 + size + size * (size + 1) // 2)
+
+
 def curves_of(problem: Problem, pool: Pool, /) -> Curves | None:
     """Return the curves that a pool shows, or None where it is too small for them or they bend too much to be believed."""
-    kept, size = usable(problem, pool), len(problem.parameters)
-    if kept.sum() < COHORTS_PER_COEFFICIENT * (1 + size + size * (size + 1) // 2):
+    kept = usable(problem, pool)
+    if not carries_curves(problem, kept.sum()):
         return None
     centre, covariance = linear_posterior(problem, pool)
     factor = np.linalg.cholesky(covariance)

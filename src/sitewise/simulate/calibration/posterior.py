@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.problems import EvidenceError
-from sitewise.simulate.calibration.curved import curved_draws, curves_of
+from sitewise.simulate.calibration.curved import carries_curves, curved_draws, curves_of
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.elliptical_slice import effective_draws
 from sitewise.simulate.calibration.linearised import counts_at, linear_draws, linear_posterior, usable
@@ -40,9 +40,11 @@ from sitewise.simulate.calibration.pool import STAGE, Pool, draw_pool, tempered
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
-FIRST, WIDE, NEAR = (0.15, 4.0), (0.2, 2.5), (0.65, 1.5)
-"""Share of the cohorts of each round, and by what the likelihood's precision is divided for its proposals: in the first; for
-ABC, whose weights want proposals wider than the posterior; and for the models, which hold best near it."""
+FIRST, WIDE = (0.15, 4.0), (0.2, 2.5)
+"""Share of the cohorts of the first two rounds, and by what the likelihood's precision is divided for their proposals: those of
+ABC, which the second is for, must be wider than the posterior."""
+CURVED, LINEAR = 1.5, 1.2
+"""The same divisor of the last round, for the models of the statistics: a line holds best near the posterior."""
 KEPT = 0.3
 """Share of proposals that are kept."""
 LEAST_KEPT = 200
@@ -229,13 +231,14 @@ def sample_posterior(
             return found
         report(f"posterior: {found.effective:.0f} effective draws by ABC; a model of the statistics answers")
     before, covariance = linear_posterior(problem, pool)
-    pool = drawn(before, covariance, NEAR[1], left, 2)
+    curved = method == "curved" or (method == "auto" and carries_curves(problem, left * usable(problem, pool).mean()))
+    pool = drawn(before, covariance, CURVED if curved else LINEAR, left, 2)
     refuse_few(usable(problem, pool))
-    draws, effective = (None, 0.0) if method == "linear" else _curved(problem, pool, seed=seed)
+    draws, effective = _curved(problem, pool, seed=seed) if curved else (None, 0.0)
     if draws is None and method == "curved":
         raise EvidenceError(
-            f"A pool of {size} cohorts does not carry quadratic curves in {len(problem.parameters)} parameters: "
-            'give a larger one, or method "linear".'
+            f"A pool of {size} cohorts does not carry quadratic curves in {len(problem.parameters)} parameters that can be "
+            'believed: give a larger one, or method "linear".'
         )
     answered: Method = "linear" if draws is None else "curved"
     if draws is None:
