@@ -84,7 +84,7 @@ def carries_curves(problem: Problem, cohorts: float, /) -> bool:
 def curves_of(problem: Problem, pool: Pool, /) -> Curves | None:
     """Return the curves that a pool shows, or None where it is too small for them or they bend too much to be believed."""
     kept = usable(problem, pool)
-    if not carries_curves(problem, kept.sum()):
+    if not carries_curves(problem, float(kept.sum())):
         return None
     centre, covariance = linear_posterior(problem, pool)
     factor = np.linalg.cholesky(covariance)
