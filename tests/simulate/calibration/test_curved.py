@@ -7,7 +7,7 @@ from scipy.linalg import expm
 from sitewise.evidence import load_evidence
 from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration import Assumptions, calibrate
-from sitewise.simulate.calibration.curved import curved_draws, curves_of, exponential_times, log_covariance
+from sitewise.simulate.calibration.curved import curved_draws, curves_of, exponential_times, leverage, log_covariance
 from sitewise.simulate.calibration.linearised import linear_posterior
 from sitewise.simulate.calibration.pool import Pool
 
@@ -52,6 +52,21 @@ def test_far_residuals_do_not_rule_the_covariance():
     residuals[x[:, 0] > np.quantile(x[:, 0], 0.99)] *= 30
     assert np.isfinite(log_covariance(residuals, x)).all()
     assert np.abs(log_covariance(residuals, x)).max() < 1
+
+
+def test_the_leverage_is_that_of_the_hat_matrix():
+    """Of normal rows in four correlated dimensions: the diagonal of X (X'X)^-1 X', its mean to 1 %, each nearly."""
+    rng = np.random.default_rng(5)
+    rows = rng.standard_normal((40_000, 4)) @ rng.standard_normal((4, 4))
+    first, second = np.triu_indices(4)
+    design = np.column_stack([np.ones(len(rows)), rows, rows[:, first] * rows[:, second]])
+    hat = np.einsum("nj,nj->n", design @ np.linalg.inv(design.T @ design), design)
+    away = rows - rows.mean(axis=0)
+    distance = np.einsum("ni,ij,nj->n", away, np.linalg.inv(np.cov(away.T)), away)
+    found = leverage(distance, 4, len(rows))
+    assert hat.sum() == pytest.approx(15)
+    assert found.mean() == pytest.approx(hat.mean(), rel=0.01)
+    assert np.quantile(np.abs(found / hat - 1), 0.95) < 0.1
 
 
 # A paper of two numbers, three parameters ------------------------------------------------------------------

@@ -52,6 +52,8 @@ class Curves:
         Coefficients of the matrix logarithm of their covariance.
     middle, precision, radius
         The region: the pool's mean and inverse covariance in x, and the largest squared distance.
+    cohorts : int
+        Number of cohorts that the curves were fitted to.
     """
 
     centre: Floats
@@ -61,16 +63,21 @@ class Curves:
     middle: Floats
     precision: Floats
     radius: float
+    cohorts: int
 
     def log_likelihood(self, x: Floats, /) -> Floats:
         """Return the log likelihood at rows x (n, p), shape (n,); -inf outside of the region."""
         away = x - self.middle
-        inside = np.einsum("np,pq,nq->n", away, self.precision, away) < self.radius
+        distance = np.einsum("np,pq,nq->n", away, self.precision, away)
+        inside = distance < self.radius
         found = np.full(len(x), -np.inf)
         rows = x[inside]
         logarithm = np.tensordot(_linear(rows), self.log_covariance, 1)
         residual = exponential_times(-0.5 * logarithm, _quadratic(rows) @ self.mean)
-        value = -0.5 * np.einsum("nii->n", logarithm) - 0.5 * np.sum(residual**2, axis=1)
+        # The mean is estimated: its sampling error is noise, too.
+        inflation = 1 + leverage(distance[inside], x.shape[1], self.cohorts)
+        value = -0.5 * np.einsum("nii->n", logarithm) - 0.5 * residual.shape[1] * np.log(inflation)
+        value -= 0.5 * np.sum(residual**2, axis=1) / inflation
         found[inside] = np.where(np.isfinite(value), value, -np.inf)
         return found
 
@@ -101,7 +108,8 @@ def curves_of(problem: Problem, pool: Pool, /) -> Curves | None:
     changes = np.tensordot(_linear(x[:ROWS]), logarithm, 1)
     if not np.isfinite(changes).all() or np.quantile(np.abs(np.linalg.eigvalsh(changes)).max(axis=1), WITHIN) > STEEP:
         return None
-    return Curves(centre, factor, mean @ whitening, logarithm, middle, precision, float(np.quantile(distance, WITHIN)))
+    radius = float(np.quantile(distance, WITHIN))
+    return Curves(centre, factor, mean @ whitening, logarithm, middle, precision, radius, len(x))
 
 
 def curved_draws(problem: Problem, pool: Pool, curves: Curves, /, *, seed: int) -> Floats | None:
@@ -147,6 +155,16 @@ def log_covariance(residuals: Floats, x: Floats, /) -> Floats:
         error, square = inverse[place, place], float(np.mean(found[place] ** 2 / entry_variance))
         found[place] *= max(square - error, 0.0) / max(square, 1e-300)
     return np.asarray(found)
+
+
+def leverage(distance: Floats, size: int, cohorts: int, /) -> Floats:
+    """Return the variance of a fitted quadratic function, in units of the noise, at squared distances from the pool's mean.
+
+    For normally distributed rows, in distances by their covariance: in Hermite polynomials of whitened coordinates the
+    regressors are orthonormal, and the sum of their squares is
+    1 + d + (d^2 - sum z^4) / 2 + sum (z^2 - 1)^2 / 2 = 1 + d^2 / 2 + p / 2.
+    """
+    return np.asarray((1 + 0.5 * distance**2 + 0.5 * size) / cohorts)
 
 
 def exponential_times(matrices: Floats, vectors: Floats, /) -> Floats:

@@ -38,6 +38,12 @@ class Pool:
     centre: Floats
     covariance: Floats
 
+    def joined(self, other: Pool, /) -> Pool:
+        """Return the cohorts of both, for regressions, which do not ask what proposed them; the proposal is the other's."""
+        rows = (self.theta, other.theta), (self.statistics, other.statistics), (self.derived, other.derived)
+        theta, statistics, derived = (np.concatenate(pair) for pair in rows)
+        return Pool(theta, statistics, derived, other.centre, other.covariance)
+
 
 def draw_pool(
     problem: Problem,

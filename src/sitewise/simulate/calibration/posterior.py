@@ -44,7 +44,9 @@ FIRST, WIDE = (0.15, 4.0), (0.2, 2.5)
 """Share of the cohorts of the first two rounds, and by what the likelihood's precision is divided for their proposals: those of
 ABC, which the second is for, must be wider than the posterior."""
 CURVED, LINEAR = 1.5, 1.2
-"""The same divisor of the last round, for the models of the statistics: a line holds best near the posterior."""
+"""The same divisor of the last rounds, for the models of the statistics: a line holds best near the posterior."""
+CENTRING = 0.3
+"""Share of the last rounds' cohorts that say where the others go: curves want to be centred well."""
 KEPT = 0.3
 """Share of proposals that are kept."""
 LEAST_KEPT = 200
@@ -232,7 +234,12 @@ def sample_posterior(
         report(f"posterior: {found.effective:.0f} effective draws by ABC; a model of the statistics answers")
     before, covariance = linear_posterior(problem, pool)
     curved = method == "curved" or (method == "auto" and carries_curves(problem, left * usable(problem, pool).mean()))
-    pool = drawn(before, covariance, CURVED if curved else LINEAR, left, 2)
+    if curved:
+        centring = drawn(before, covariance, CURVED, round(CENTRING * left), 2)
+        before, covariance = linear_posterior(problem, centring)
+        pool = centring.joined(drawn(before, covariance, CURVED, left - len(centring.theta), 3))
+    else:
+        pool = drawn(before, covariance, LINEAR, left, 2)
     refuse_few(usable(problem, pool))
     draws, effective = _curved(problem, pool, seed=seed) if curved else (None, 0.0)
     if draws is None and method == "curved":
