@@ -158,7 +158,7 @@ class Produced:
                 elif target.rounds_time:
                     first, last = (float(end[position, place]) for end in ends)
                     off = max(published - first, last - published, 0.0)
-                    if target.kind != "follow_up_share" and first <= published + 1e-9 and off == 0.0:
+                    if target.kind != "follow_up_share" and first <= published + 1e-9 and off <= 1e-9:
                         off = 1 / self.problem.structure.patients  # at a half already before the box begins
                 else:
                     off = max(abs(found - published) - target.rounding, 0.0)
