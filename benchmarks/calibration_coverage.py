@@ -5,8 +5,8 @@ paper summarises its own; the summary alone is calibrated, moments and posterior
 against the truth. Priors are those of the KROG calibration throughout, so that intervals cover 90 % if all is computed right.
 Papers that could not have been printed (a number that does not exist) are drawn anew: a rule about data only.
 
-Moments take few steps and are means of fewer cohorts than by default, since they only say where the posterior is looked for; pools are
-the default ones.
+Moments take few steps and are means of fewer cohorts than by default, since they only say where the posterior is looked for. Size of the
+pool, and the default, stand below.
 Writes ``benchmarks/results/calibration_coverage.{csv,md}``.
 """
 

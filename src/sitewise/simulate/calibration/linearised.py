@@ -17,7 +17,7 @@ from scipy.special import expit, log_expit
 
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
-from sitewise.simulate.calibration.problem import Problem, shrunk_covariance
+from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.calibration.statistics import inequalities_met
 from sitewise.simulate.parts import Floats
 
@@ -29,8 +29,6 @@ LEAST_DEGREES = 10
 MANY = 10
 """Draws proposed for one that is kept, where conditions have to be met."""
 NEARLY_ALL = 0.995
-NEAREST, COHORTS_A_COLUMN = 0.6, 20
-"""Share of the pool that predicts counts, and cohorts that each of the regression's columns asks for."""
 NEWTON_STEPS = 12
 
 
@@ -91,13 +89,11 @@ def linear_draws(problem: Problem, pool: Pool, draws: int, /, *, seed: int) -> F
 def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, *, seed: int) -> Floats:
     """Return draws of the cohort's counts (draws, d), one at each parameter row (draws, p), given the published numbers.
 
-    They are predicted at the parameters and the published statistics, from the cohorts whose statistics are nearest to these;
-    what the regression leaves is drawn from its residuals.
+    They are predicted at the parameters and the published statistics; what the regression leaves is drawn from its residuals.
     """
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[1],)))
     draws, kept = len(theta), usable(problem, pool)
     mean = linear_posterior(problem, pool)[0]
-    kept = _nearest(problem, pool, kept, wanted=COHORTS_A_COLUMN * (1 + 2 * len(mean) + 2 * len(problem.fitted)))
     statistics = pool.statistics[kept][:, problem.fitted]
     away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
     from_mean, asked_from_mean = ((rows - mean) / problem.parameters.sd for rows in (pool.theta[kept], theta))
@@ -117,20 +113,6 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
         spread = _spread(own[:, place] - predicted[:, place].mean(), left)
         found[:, place] = predicted[:, place] + spread * freedom * left[chosen] / left.std()
     return derived.counts(found)
-
-
-def _nearest(problem: Problem, pool: Pool, kept: NDArray[np.bool_], *, wanted: int) -> NDArray[np.bool_]:
-    """Return which of the kept cohorts have statistics near the published ones: a share, or all where that is less than wanted.
-
-    Near by the covariance of the statistics over the pool. Choosing by what is regressed on does not bias a regression.
-    """
-    if NEAREST * kept.sum() < wanted:
-        return kept
-    away = (pool.statistics[kept][:, problem.fitted] - problem.published[problem.fitted]) @ problem.basis.T
-    distance = np.einsum("ni,ij,nj->n", away, np.linalg.pinv(shrunk_covariance(away), hermitian=True), away)
-    near = kept.copy()
-    near[kept] = distance <= np.quantile(distance, NEAREST)
-    return near
 
 
 def _spread(away: Floats, left: Floats) -> float:
