@@ -27,8 +27,8 @@ COHORTS_PER_COEFFICIENT = 10
 SPEAKS = 1e-4
 """Share of the posterior's precision below which a summary says nothing."""
 SCORING_STEPS = 4
-TERMS = 9
-"""Terms of the exponential series."""
+TERMS = 12
+"""Terms of the exponential series: half of STEEP is then right to half a per cent."""
 FAR = 5.0
 """Sds of the squared length of a residual beyond which it counts as that long only: a few cohorts would rule the covariance."""
 WITHIN = 0.999
@@ -36,6 +36,8 @@ WITHIN = 0.999
 STEEP = 6.0
 """Change of the logarithm of a variance within that region beyond which the formulas are not believed at all."""
 ROWS = 2000
+STREAM = 32
+"""Of random numbers, apart from those of the pools."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +128,7 @@ def curved_draws(problem: Problem, pool: Pool, curves: Curves, /, *, seed: int) 
 
     if not np.isfinite(log_density(np.zeros((1, len(prior))))[0]):
         return None
-    draws = elliptical_slice(log_density, len(prior), np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(32,))))
+    draws = elliptical_slice(log_density, len(prior), np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,))))
     return np.asarray(curves.centre + draws @ curves.factor.T)
 
 

@@ -55,11 +55,14 @@ def elliptical_slice(log_density: Callable[[Floats], Floats], size: int, stream:
 
 
 def effective_draws(draws: Floats, /) -> float:
-    """Return the effective number of draws (kept, chains, p) of the slowest parameter, as if chains were AR(1)."""
-    away = draws - draws.mean(axis=(0, 1))
-    correlation = (away[1:] * away[:-1]).mean(axis=(0, 1)) / (away**2).mean(axis=(0, 1))
-    worst = float(np.clip(correlation.max(), 0.0, 1.0))
-    return float(draws.shape[0] * draws.shape[1] * (1 - worst) / (1 + worst))
+    """Return the effective number of draws (kept, chains, p) of the parameter whose mean is known worst, at most all of them.
+
+    Chains are independent, so that the spread of their means gives the variance of the overall mean without a model of the
+    autocorrelation; the effective number is the variance of a draw over it.
+    """
+    kept, chains, _ = draws.shape
+    error_variance = draws.mean(axis=0).var(axis=0, ddof=1) / chains
+    return float(min(np.min(draws.var(axis=(0, 1)) / error_variance), kept * chains))
 
 
 def _step(

@@ -217,6 +217,17 @@ def sample_posterior(
         Threads; the result does not depend on them.
     report : callable
         Told of the progress.
+
+    Returns
+    -------
+    Posterior
+        4,000 draws of equal weight by ``curved``, 1,000 by ``linear``; by ``abc`` as many weighted ones as proposals were kept.
+
+    Raises
+    ------
+    EvidenceError
+        When too few simulated cohorts have the paper's statistics and meet its conditions, and when ``curved`` is asked for
+        with a pool that does not carry curves.
     """
 
     def drawn(mean: Floats, covariance: Floats, width: float, count: int, round_: int) -> Pool:
