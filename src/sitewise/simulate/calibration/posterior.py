@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.problems import EvidenceError
-from sitewise.simulate.calibration.curved import carries_curves, curved_draws, curves_of
+from sitewise.simulate.calibration.curved import carries_curves, curved_draws, curved_model
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.elliptical_slice import effective_draws
 from sitewise.simulate.calibration.linearised import counts_at, linear_draws, linear_posterior, usable
@@ -269,8 +269,8 @@ def sample_posterior(
 
 def _curved(problem: Problem, pool: Pool, *, seed: int) -> tuple[Floats | None, float]:
     """Return draws (N, p) of the curved model and their effective number, or None where it cannot answer."""
-    curves = curves_of(problem, pool)
-    draws = None if curves is None else curved_draws(problem, pool, curves, seed=seed)
+    model = curved_model(problem, pool)
+    draws = None if model is None else curved_draws(problem, pool, model, seed=seed)
     if draws is None:
         return None, 0.0
     effective = effective_draws(draws)
