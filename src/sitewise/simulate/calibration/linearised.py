@@ -28,6 +28,8 @@ FIRST_WIDTH = 4.0
 LEAST_DEGREES = 10
 MANY = 10
 """Draws proposed for one that is kept, where conditions have to be met."""
+NEAREST = 0.2
+"""Share of a pool's cohorts whose residuals are those of counts."""
 NEARLY_ALL = 0.995
 NEWTON_STEPS = 12
 
@@ -89,7 +91,8 @@ def linear_draws(problem: Problem, pool: Pool, draws: int, /, *, seed: int) -> F
 def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, *, seed: int) -> Floats:
     """Return draws of the cohort's counts (draws, d), one at each parameter row (draws, p), given the published numbers.
 
-    They are predicted at the parameters and the published statistics; what the regression leaves is drawn from its residuals.
+    They are predicted at the parameters and the published statistics; what the regression leaves is drawn from the residuals of
+    the cohorts whose statistics are nearest to the published ones.
     """
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[1],)))
     draws, kept = len(theta), usable(problem, pool)
@@ -105,20 +108,11 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
     gram = design.T @ design
     gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / len(gram)
     coefficients = np.linalg.solve(gram, design.T @ free)
-    own, predicted = design @ coefficients, asked @ coefficients
-    chosen = stream.integers(len(design), size=draws)
-    freedom = np.sqrt(len(design) / max(len(design) - design.shape[1], LEAST_DEGREES))
-    found = np.empty_like(predicted)
-    for place, left in enumerate((free - own).T):
-        spread = _spread(own[:, place] - predicted[:, place].mean(), left)
-        found[:, place] = predicted[:, place] + spread * freedom * left[chosen] / left.std()
-    return derived.counts(found)
-
-
-def _spread(away: Floats, left: Floats) -> float:
-    """Return the sd of residuals near the point asked for: of the third of the pool that is nearest to it."""
-    near = np.abs(away) <= np.quantile(np.abs(away), 1 / 3)
-    return float(left[near].std())
+    left = (free - design @ coefficients) * np.sqrt(len(design) / max(len(design) - design.shape[1], LEAST_DEGREES))
+    # Far from the published numbers residuals are larger, there for lack of fit.
+    distance = np.einsum("nk,kl,nl->n", away, np.linalg.pinv(np.atleast_2d(np.cov(away, rowvar=False))), away)
+    near = np.flatnonzero(distance <= np.quantile(distance, NEAREST))
+    return derived.counts(asked @ coefficients + left[stream.choice(near, size=draws)])
 
 
 def log_chance_of_use(problem: Problem, theta: Floats, kept: NDArray[np.bool_], /) -> Callable[[Floats], Floats]:
