@@ -25,8 +25,8 @@ from sitewise.classical import Ordered, cox, kaplan_meier_at
 from sitewise.simulate.calibration.calibrate import POOL, Calibration
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.moments import fit_moments
-from sitewise.simulate.calibration.posterior import sample_posterior
 from sitewise.simulate.calibration.problem import CHUNK, Problem
+from sitewise.simulate.calibration.rounds import sample_posterior
 
 RESULTS = Path(__file__).parent / "results"
 COVARIATES = ("ecog", "child_pugh", "primary", "interval")

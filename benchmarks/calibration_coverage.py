@@ -37,8 +37,8 @@ from sitewise.simulate.calibration import calibrate
 from sitewise.simulate.calibration.calibrate import POOL
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.moments import fit_moments
-from sitewise.simulate.calibration.posterior import sample_posterior
 from sitewise.simulate.calibration.problem import Problem
+from sitewise.simulate.calibration.rounds import sample_posterior
 from sitewise.simulate.calibration.statistics import inequalities_met
 
 RESULTS = Path(__file__).parent / "results"
@@ -191,6 +191,7 @@ def write(rows: pd.DataFrame, found: pd.DataFrame, command: str, seconds: float,
         ]
         rest = found[(found.source == source) & ~found.quantity.isin(own.quantity)]
         lines += [line(item, bold=True) for item in own.itertuples()] + [line(item) for item in rest.itertuples()]
+    half = stats.norm.ppf(0.975) * np.sqrt(PROB * (1 - PROB) / rows.groupby("source").paper.nunique().min())
     both = judged(found).groupby("quantity", sort=False).coverage.mean()
     lines += [
         "\n## Both together\n",
@@ -199,7 +200,7 @@ def write(rows: pd.DataFrame, found: pd.DataFrame, command: str, seconds: float,
     head = [
         "# Coverage of calibration over simulated papers\n",
         __doc__.split("\n\n", 1)[1].strip() + "\n",
-        f"Pool {pool} cohorts (default {POOL}), moments of {cohorts}; {seconds:.0f} s in all. Quantities in bold are judged; binomial 95 % band of 500 papers around .90: .874 to .926.",
+        f"Pool {pool} cohorts (default {POOL}), moments of {cohorts}; {seconds:.0f} s in all. Quantities in bold are judged; binomial 95 % band of one kind's papers around .90: {PROB - half:.3f} to {PROB + half:.3f}.",
         "Numbers of the prior's truths are wider: its papers have hazard ratios of up to e^3 and from hardly any deaths to all.\n",
         provenance(command),
     ]

@@ -35,8 +35,8 @@ from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration.assumptions import Assumptions
 from sitewise.simulate.calibration.calibrate import POOL
 from sitewise.simulate.calibration.moments import MomentFit, fit_moments
-from sitewise.simulate.calibration.posterior import sample_posterior
 from sitewise.simulate.calibration.problem import Problem
+from sitewise.simulate.calibration.rounds import sample_posterior
 from sitewise.studies.published import published_summary
 
 RESULTS = Path(__file__).parent / "results"

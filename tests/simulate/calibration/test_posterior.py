@@ -11,6 +11,7 @@ from sitewise.simulate.calibration import Assumptions, calibrate
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.linearised import linear_posterior
 from sitewise.simulate.calibration.pool import Pool, tempered
+from sitewise.simulate.calibration.problem import Problem
 
 PATIENTS = 40
 
@@ -78,6 +79,63 @@ def test_parameters_and_deaths_are_those_that_rejection_keeps(simple, rejected, 
         error = np.sqrt(1 / len(rejected) + 1 / effective)
         assert (own[:, place].mean() - rejected[:, place].mean()) / sd == pytest.approx(0, abs=3.5 * error + bias)
         assert own[:, place].std() / sd == pytest.approx(1, abs=3.5 * np.sqrt(0.5 / effective) + spread)
+
+
+@pytest.fixture(scope="module")
+def unreached(make):
+    """Exponential survival of 40 patients, 55 % at two years, whose median is not reached: about one cohort in five does so."""
+    return make.evidence(
+        patients=PATIENTS,
+        sites=1,
+        survival=[{"id": "two years", "time": 24, "survival": 0.55}, {"id": "still", "median": "not reached"}],
+        follow_up=[{"median": 20, "digits": 1, "definition": "observed"}],
+    ), Assumptions(family="exponential", guarantee_time=0.0)
+
+
+@pytest.fixture(scope="module")
+def rejected_unreached(unreached):
+    """Parameters and deaths of the cohorts that have the numbers and meet the condition; nothing of the package but the prior.
+
+    They are sought in a box five of their sds and more from their means.
+    """
+    prior = Problem.of(*unreached).parameters
+    low, high = np.array([2.1, 2.5, -1.0]), np.array([5.2, 4.6, 3.0])
+    rng = np.random.default_rng(8)
+    kept = []
+    for _ in range(60):
+        theta = prior.mean + prior.sd * rng.standard_normal((100_000, 3))
+        theta = theta[((theta > low) & (theta < high)).all(axis=1)]
+        median, scale, shape = np.exp(theta).astype(np.float32).T
+        size = len(theta), PATIENTS
+        death = rng.standard_exponential(size, dtype=np.float32) * median[:, None] / np.float32(np.log(2))
+        end = rng.standard_exponential(size, dtype=np.float32) ** (1 / shape[:, None]) * scale[:, None]
+        time = np.minimum(death, end)
+        near = np.abs((time > 20).mean(axis=1) - 0.5) < 0.03
+        order = np.argsort(time[near], axis=1)
+        time, event = (np.take_along_axis(values[near], order, 1) for values in (time, death <= end))
+        factors = np.where(event, 1 - 1 / np.arange(PATIENTS, 0, -1), 1.0)
+        at_two_years = np.where(time <= 24, factors, 1.0).prod(axis=1)
+        found = (np.abs(at_two_years - 0.55) < 0.02) & (factors.prod(axis=1) > 0.5)
+        kept.append(np.column_stack([theta[near], event.sum(axis=1)])[found])
+    return np.concatenate(kept)
+
+
+@pytest.mark.parametrize("method", ["auto", "curved", "linear", "abc"])
+def test_parameters_are_those_under_which_a_condition_is_met(unreached, rejected_unreached, method):
+    """Statistics of the cohorts that meet it alone would have the median .4 sd too low, and a third too wide.
+
+    Deaths are one sd of the sampling at most from what rejection keeps: their regression spans the pool.
+    """
+    assert len(rejected_unreached) > 300
+    posterior = calibrate(*unreached, seed=3, cohorts=200, workers=2, method=method).posterior
+    theta, counts = posterior.resampled(1000, seed=1)
+    effective = min(posterior.effective, 1000)
+    for place in range(3):
+        expected = rejected_unreached[:, place]
+        error = np.sqrt(1 / len(expected) + 1 / effective)
+        assert (theta[:, place].mean() - expected.mean()) / expected.std() == pytest.approx(0, abs=2.5 * error + 0.15)
+        assert theta[:, place].std() / expected.std() == pytest.approx(1, abs=2.5 * np.sqrt(0.5) * error + 0.15)
+    assert counts[:, 0].mean() == pytest.approx(rejected_unreached[:, 3].mean(), abs=rejected_unreached[:, 3].std())
 
 
 def test_what_the_paper_does_not_say_keeps_its_prior(found):

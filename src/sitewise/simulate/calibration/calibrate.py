@@ -18,11 +18,12 @@ from sitewise.simulate.calibration.assumptions import Assumptions
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.moments import MomentFit, fit_moments
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED, natural, scenario_of
-from sitewise.simulate.calibration.posterior import Method, Posterior, sample_posterior
+from sitewise.simulate.calibration.posterior import Method, Posterior
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.calibration.products import Produced, Product
 from sitewise.simulate.calibration.quality import Quality
 from sitewise.simulate.calibration.reconstruct import STEPS, reconstruct_cohorts
+from sitewise.simulate.calibration.rounds import sample_posterior
 from sitewise.simulate.parts import Floats
 from sitewise.simulate.scenario import Scenario
 
@@ -251,7 +252,7 @@ def calibrate(
     pool : int
         Cohorts simulated for the posterior.
     method : str
-        How it is approximated: ``auto``, ``linear`` or ``abc``; see :mod:`sitewise.simulate.calibration.posterior`.
+        How it is approximated: ``auto``, ``curved``, ``linear`` or ``abc``; see :mod:`sitewise.simulate.calibration.rounds`.
     workers : int, optional
         Threads; default all cores.
     report : callable

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sitewise.simulate.calibration.elliptical_slice import elliptical_slice
-from sitewise.simulate.calibration.linearised import linear_posterior, log_chance_of_use, usable
+from sitewise.simulate.calibration.linearised import complete, conditioned_posterior, log_chance
 from sitewise.simulate.calibration.pool import Pool
 from sitewise.simulate.calibration.problem import Problem, shrunk_covariance
 from sitewise.simulate.parts import Floats
@@ -143,16 +143,18 @@ def carries_curves(problem: Problem, cohorts: float, /) -> bool:
 
 def curved_model(problem: Problem, pool: Pool, /) -> CurvedModel | None:
     """Return the curves that a pool shows, or None where it is too small for them or they bend too much to be believed."""
-    kept = usable(problem, pool)
+    kept = complete(problem, pool)
     if not carries_curves(problem, float(kept.sum())):
         return None
-    centre, covariance = linear_posterior(problem, pool)
+    centre, covariance = conditioned_posterior(problem, pool)
     factor = np.linalg.cholesky(covariance)
     x = np.linalg.solve(factor, (pool.theta[kept] - centre).T).T
     standard = _standard(problem, pool.statistics[kept][:, problem.fitted], x)
     curves = Curves.fitted(standard, x)
+    if curves.steep(x[:ROWS]):
+        return None
     noise = noise_of_unseen(standard, x)
-    return None if curves.steep(x[:ROWS]) or not np.isfinite(noise) else CurvedModel(centre, factor, curves, noise)
+    return CurvedModel(centre, factor, curves, noise) if np.isfinite(noise) else None
 
 
 def noise_of_unseen(standard: Floats, x: Floats, /) -> float:
@@ -181,12 +183,12 @@ def curved_draws(problem: Problem, pool: Pool, model: CurvedModel, /, *, seed: i
 
     Returns None where the linear model's mean is not in the region: the pool is in the wrong place.
     """
-    prior, log_chance = problem.parameters, log_chance_of_use(problem, pool.theta, usable(problem, pool))
+    prior, log_use = problem.parameters, log_chance(problem, pool)
 
     def log_density(x: Floats) -> Floats:
         theta = model.centre + x @ model.factor.T
         log_prior = -0.5 * np.sum(((theta - prior.mean) / prior.sd) ** 2, axis=1)
-        return np.asarray(log_prior + model.log_likelihood(x) + log_chance(theta))
+        return np.asarray(log_prior + model.log_likelihood(x) + log_use(theta))
 
     if not np.isfinite(log_density(np.zeros((1, len(prior))))[0]):
         return None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit
+from scipy.special import expit, log_expit, log_ndtr
 
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
@@ -25,19 +25,25 @@ FIRST_ROUNDS = (30, 31)
 """Numbers of the pools of :func:`linear_start`, apart from those of the posterior."""
 FIRST_SIZE = 1000
 FIRST_WIDTH = 4.0
+CONDITIONED_DRAWS = 20_000
 LEAST_DEGREES = 10
 MANY = 10
 """Draws proposed for one that is kept, where conditions have to be met."""
 NEAREST = 0.2
 """Share of a pool's cohorts whose residuals are those of counts."""
+LOG_SQRT_2_PI = 0.5 * np.log(2 * np.pi)
 NEARLY_ALL = 0.995
 NEWTON_STEPS = 12
 
 
+def complete(problem: Problem, pool: Pool) -> NDArray[np.bool_]:
+    """Return which cohorts of a pool have all fitted statistics, shape (N,)."""
+    return np.asarray(np.isfinite(pool.statistics[:, problem.fitted]).all(axis=1))
+
+
 def usable(problem: Problem, pool: Pool) -> NDArray[np.bool_]:
     """Return which cohorts of a pool have all fitted statistics and meet the paper's conditions, shape (N,)."""
-    complete = np.isfinite(pool.statistics[:, problem.fitted]).all(axis=1)
-    return np.asarray(complete & inequalities_met(pool.statistics, problem.targets))
+    return complete(problem, pool) & np.asarray(inequalities_met(pool.statistics, problem.targets))
 
 
 def linear_posterior(problem: Problem, pool: Pool, /) -> tuple[Floats, Floats]:
@@ -45,7 +51,7 @@ def linear_posterior(problem: Problem, pool: Pool, /) -> tuple[Floats, Floats]:
 
     Where fewer cohorts are usable than the regression has coefficients it says nothing: the pool's own centre and spread.
     """
-    prior, kept = problem.parameters, usable(problem, pool)
+    prior, kept = problem.parameters, complete(problem, pool)
     if kept.sum() < len(prior) + 1 + LEAST_DEGREES:
         return pool.centre, pool.covariance
     theta, statistics = pool.theta[kept], pool.statistics[kept][:, problem.fitted]
@@ -84,8 +90,32 @@ def linear_draws(problem: Problem, pool: Pool, draws: int, /, *, seed: int) -> F
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[0],)))
     mean, covariance = linear_posterior(problem, pool)
     theta = mean + stream.standard_normal((MANY * draws, len(mean))) @ np.linalg.cholesky(covariance).T
-    chance = np.exp(log_chance_of_use(problem, pool.theta, usable(problem, pool))(theta))
+    chance = np.exp(log_chance(problem, pool)(theta))
     return np.asarray(theta[stream.choice(len(theta), size=draws, p=chance / chance.sum())])
+
+
+def conditioned_posterior(problem: Problem, pool: Pool, /) -> tuple[Floats, Floats]:
+    """Return mean and covariance as :func:`linear_posterior` does, given that the paper's conditions are met, too."""
+    if not has_conditions(problem):
+        return linear_posterior(problem, pool)
+    theta, chance = _chances(problem, pool)
+    weight = chance / chance.sum()
+    mean = weight @ theta
+    away = theta - mean
+    return mean, np.asarray((away * weight[:, None]).T @ away)
+
+
+def chance_of_conditions(problem: Problem, pool: Pool, /) -> float:
+    """Return the probability that conditions are met, given the published numbers alone: 1 where there are none."""
+    return float(np.mean(_chances(problem, pool)[1])) if has_conditions(problem) else 1.0
+
+
+def _chances(problem: Problem, pool: Pool) -> tuple[Floats, Floats]:
+    """Return draws of the linear model's normal distribution, and the chance of each that conditions are met."""
+    mean, covariance = linear_posterior(problem, pool)
+    stream = np.random.default_rng(np.random.SeedSequence(len(pool.theta)))
+    theta = mean + stream.standard_normal((CONDITIONED_DRAWS, len(mean))) @ np.linalg.cholesky(covariance).T
+    return theta, np.exp(log_chance_of_conditions(problem, pool)(theta))
 
 
 def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, *, seed: int) -> Floats:
@@ -97,8 +127,7 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[1],)))
     draws, kept = len(theta), usable(problem, pool)
     mean = linear_posterior(problem, pool)[0]
-    statistics = pool.statistics[kept][:, problem.fitted]
-    away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
+    away = _away(problem, pool, kept)
     from_mean, asked_from_mean = ((rows - mean) / problem.parameters.sd for rows in (pool.theta[kept], theta))
     # Counts are curves in parameters and statistics: the pool is wide, and its mean cohort has more or fewer deaths than the
     # paper's. Without squares, deaths of simulated papers came out one too high on average.
@@ -115,22 +144,64 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
     return derived.counts(asked @ coefficients + left[stream.choice(near, size=draws)])
 
 
-def log_chance_of_use(problem: Problem, theta: Floats, kept: NDArray[np.bool_], /) -> Callable[[Floats], Floats]:
-    """Return the log probability, of parameter rows (M, p), that a cohort has all statistics and meets the conditions.
+def has_conditions(problem: Problem, /) -> bool:
+    """Return whether the paper prints an inequality ("not reached") that is fitted."""
+    return any(target.inequality and target.status == "fit" for target in problem.targets)
 
-    By logistic regression over a pool's parameters (N, p), with a weak ridge. The normal likelihood is that of statistics given
-    that; a paper whose conditions are met is more likely where they are often met.
+
+def log_chance(problem: Problem, pool: Pool, /) -> Callable[[Floats], Floats]:
+    """Return the log probability, of parameter rows (M, p), that a cohort is usable: the sum of the two below."""
+    use, conditions = log_chance_of_use(problem, pool), log_chance_of_conditions(problem, pool)
+    return lambda asked: use(asked) + conditions(asked)
+
+
+def log_chance_of_use(problem: Problem, pool: Pool, /) -> Callable[[Floats], Floats]:
+    """Return the log probability, of parameter rows (M, p), that a cohort has all statistics.
+
+    By logistic regression over a pool's parameters, with a weak ridge. The normal likelihood is that of statistics given that;
+    a paper that has them all is more likely where most cohorts do.
     """
+    kept = complete(problem, pool)
     if kept.mean() > NEARLY_ALL:
         return lambda asked: np.zeros(len(asked))
-    prior = problem.parameters
-
-    def design(rows: Floats) -> Floats:
-        return np.column_stack([np.ones(len(rows)), (rows - prior.mean) / prior.sd])
-
-    own, coefficients = design(theta), np.zeros(theta.shape[1] + 1)
+    own, coefficients = _standardised(problem, pool.theta), np.zeros(pool.theta.shape[1] + 1)
     for _ in range(NEWTON_STEPS):
         chance = expit(own @ coefficients)
         information = (own * (chance * (1 - chance))[:, None]).T @ own + np.eye(own.shape[1])
         coefficients = coefficients + np.linalg.solve(information, own.T @ (kept - chance) - coefficients)
-    return lambda asked: np.asarray(log_expit(design(asked) @ coefficients))
+    return lambda asked: np.asarray(log_expit(_standardised(problem, asked) @ coefficients))
+
+
+def log_chance_of_conditions(problem: Problem, pool: Pool, /) -> Callable[[Floats], Floats]:
+    """Return the log probability, of parameter rows (M, p), that a cohort with the published statistics meets the conditions.
+
+    By probit regression on parameters and statistics over the complete cohorts, with a weak ridge: a condition ("not reached")
+    is that a number which is not printed lies above a limit, and that number is as normal around a linear function as the
+    printed ones. Cohorts that do not meet the conditions are thereby not lost to the model of the statistics, which would be
+    left with hardly one in ten where a paper prints several medians that are not reached, and with statistics that are cut off.
+    """
+    if not has_conditions(problem):
+        return lambda asked: np.zeros(len(asked))
+    kept = complete(problem, pool)
+    own = np.column_stack([_standardised(problem, pool.theta[kept]), _away(problem, pool, kept)])
+    sign = np.where(inequalities_met(pool.statistics[kept], problem.targets), 1.0, -1.0)
+    coefficients = np.zeros(own.shape[1])
+    for _ in range(NEWTON_STEPS):
+        index = own @ coefficients
+        log_density, log_met, log_not = -0.5 * index**2 - LOG_SQRT_2_PI, log_ndtr(index), log_ndtr(-index)
+        score = sign * np.exp(log_density - np.where(sign > 0, log_met, log_not))
+        information = (own * np.exp(2 * log_density - log_met - log_not)[:, None]).T @ own + np.eye(own.shape[1])
+        coefficients = coefficients + np.linalg.solve(information, own.T @ score - coefficients)
+    at_published = coefficients[: 1 + len(problem.parameters)]
+    return lambda asked: np.asarray(log_ndtr(_standardised(problem, asked) @ at_published))
+
+
+def _standardised(problem: Problem, rows: Floats) -> Floats:
+    """Return a one and the parameters in prior sds from the prior's mean, shape (M, 1 + p)."""
+    return np.column_stack([np.ones(len(rows)), (rows - problem.parameters.mean) / problem.parameters.sd])
+
+
+def _away(problem: Problem, pool: Pool, kept: NDArray[np.bool_]) -> Floats:
+    """Return the statistics of the kept cohorts less the published ones, in sds."""
+    statistics = pool.statistics[kept][:, problem.fitted]
+    return np.asarray((statistics - problem.published[problem.fitted]) / statistics.std(axis=0))

@@ -24,9 +24,9 @@ from sitewise.simulate.calibration.fan import partitions, survival_of_groups
 from sitewise.simulate.calibration.moments import fit_moments
 from sitewise.simulate.calibration.natural import natural
 from sitewise.simulate.calibration.parameters import EFFECT
-from sitewise.simulate.calibration.posterior import sample_posterior
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.calibration.quality import Quality
+from sitewise.simulate.calibration.rounds import sample_posterior
 from sitewise.simulate.calibration.targets import Grouping
 from sitewise.simulate.parts import Floats
 
