@@ -44,7 +44,7 @@ lint: setup ## style, format, types and import layers, without the tests
 	@echo "== import layers (lint-imports)"
 	@.venv/bin/lint-imports --no-logo
 
-verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers, fast engine, checks (3.2 hours on 2 cores)
+verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers, fast engine, checks (4 hours on 2 cores)
 	$(PY) benchmarks/verify.py
 	$(PY) benchmarks/fixed_truth.py
 	$(PY) benchmarks/calibration_coverage.py

@@ -211,7 +211,7 @@ def write(rows: pd.DataFrame, found: pd.DataFrame, command: str, seconds: float,
 def main() -> int:
     """Run the study."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--papers", type=int, default=500)
+    parser.add_argument("--papers", type=int, default=1000)
     parser.add_argument("--pool", type=int, default=POOL)
     parser.add_argument("--cohorts", type=int, default=100)
     parser.add_argument("--workers", type=int, default=os.cpu_count())

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sitewise.simulate.calibration.elliptical_slice import elliptical_slice
-from sitewise.simulate.calibration.linearised import complete, conditioned_posterior, log_chance
-from sitewise.simulate.calibration.pool import Pool
+from sitewise.simulate.calibration.linearised import conditioned_posterior, log_chance
+from sitewise.simulate.calibration.pool import Pool, complete
 from sitewise.simulate.calibration.problem import Problem, shrunk_covariance
 from sitewise.simulate.parts import Floats
 
@@ -136,7 +136,7 @@ class CurvedModel:
 
 
 def carries_curves(problem: Problem, cohorts: float, /) -> bool:
-    """Return whether so many usable cohorts carry quadratic functions of the problem's parameters."""
+    """Return whether so many complete cohorts carry quadratic functions of the problem's parameters."""
     size = len(problem.parameters)
     return cohorts >= COHORTS_PER_COEFFICIENT * (1 + size + size * (size + 1) // 2)
 

@@ -12,44 +12,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import expit, log_expit, log_ndtr
+from scipy.special import expit, log_expit
 
+from sitewise.simulate.calibration.conditions import LEAST_DEGREES, NEARLY_ALL, Conditions
 from sitewise.simulate.calibration.derived import Derived
-from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
+from sitewise.simulate.calibration.pool import Pool, complete, draw_pool, tempered, usable
 from sitewise.simulate.calibration.problem import Problem
-from sitewise.simulate.calibration.statistics import inequalities_met
 from sitewise.simulate.parts import Floats
 
 FIRST_ROUNDS = (30, 31)
 """Numbers of the pools of :func:`linear_start`, apart from those of the posterior."""
 FIRST_SIZE = 1000
 FIRST_WIDTH = 4.0
-CONDITIONED_DRAWS = 20_000
-LEAST_DEGREES = 10
 MANY = 10
-"""Draws proposed for one that is kept, where conditions have to be met."""
+"""Draws proposed for one that is kept."""
 NEAREST = 0.2
 """Share of a pool's cohorts whose residuals are those of counts."""
-LOG_SQRT_2_PI = 0.5 * np.log(2 * np.pi)
-NEARLY_ALL = 0.995
 NEWTON_STEPS = 12
-
-
-def complete(problem: Problem, pool: Pool) -> NDArray[np.bool_]:
-    """Return which cohorts of a pool have all fitted statistics, shape (N,)."""
-    return np.asarray(np.isfinite(pool.statistics[:, problem.fitted]).all(axis=1))
-
-
-def usable(problem: Problem, pool: Pool) -> NDArray[np.bool_]:
-    """Return which cohorts of a pool have all fitted statistics and meet the paper's conditions, shape (N,)."""
-    return complete(problem, pool) & np.asarray(inequalities_met(pool.statistics, problem.targets))
 
 
 def linear_posterior(problem: Problem, pool: Pool, /) -> tuple[Floats, Floats]:
     """Return mean (p,) and covariance (p, p) of the parameters given the published numbers, by the linear model of the module.
 
-    Where fewer cohorts are usable than the regression has coefficients it says nothing: the pool's own centre and spread.
+    Where fewer cohorts are complete than the regression has coefficients it says nothing: the pool's own centre and spread.
     """
     prior, kept = problem.parameters, complete(problem, pool)
     if kept.sum() < len(prior) + 1 + LEAST_DEGREES:
@@ -85,37 +70,26 @@ def linear_start(problem: Problem, /, *, seed: int, workers: int = 1) -> tuple[F
     return mean, np.asarray(slope)
 
 
-def linear_draws(problem: Problem, pool: Pool, draws: int, /, *, seed: int) -> Floats:
-    """Return draws of the parameters under the linear model, shape (draws, p)."""
+def linear_draws(problem: Problem, pool: Pool, draws: int, /, *, seed: int) -> tuple[Floats, float]:
+    """Return draws of the parameters under the linear model, shape (draws, p), and their effective number."""
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[0],)))
     mean, covariance = linear_posterior(problem, pool)
     theta = mean + stream.standard_normal((MANY * draws, len(mean))) @ np.linalg.cholesky(covariance).T
-    chance = np.exp(log_chance(problem, pool)(theta))
-    return np.asarray(theta[stream.choice(len(theta), size=draws, p=chance / chance.sum())])
+    log_weight = log_chance(problem, pool)(theta)
+    weight = np.exp(log_weight - log_weight.max())
+    effective = min(float(draws), float(weight.sum() ** 2 / np.sum(weight**2)))
+    return np.asarray(theta[stream.choice(len(theta), size=draws, p=weight / weight.sum())]), effective
 
 
 def conditioned_posterior(problem: Problem, pool: Pool, /) -> tuple[Floats, Floats]:
     """Return mean and covariance as :func:`linear_posterior` does, given that the paper's conditions are met, too."""
-    if not has_conditions(problem):
-        return linear_posterior(problem, pool)
-    theta, chance = _chances(problem, pool)
-    weight = chance / chance.sum()
-    mean = weight @ theta
-    away = theta - mean
-    return mean, np.asarray((away * weight[:, None]).T @ away)
+    return Conditions.fitted(problem, pool).moments(*linear_posterior(problem, pool))
 
 
 def chance_of_conditions(problem: Problem, pool: Pool, /) -> float:
-    """Return the probability that conditions are met, given the published numbers alone: 1 where there are none."""
-    return float(np.mean(_chances(problem, pool)[1])) if has_conditions(problem) else 1.0
-
-
-def _chances(problem: Problem, pool: Pool) -> tuple[Floats, Floats]:
-    """Return draws of the linear model's normal distribution, and the chance of each that conditions are met."""
-    mean, covariance = linear_posterior(problem, pool)
-    stream = np.random.default_rng(np.random.SeedSequence(len(pool.theta)))
-    theta = mean + stream.standard_normal((CONDITIONED_DRAWS, len(mean))) @ np.linalg.cholesky(covariance).T
-    return theta, np.exp(log_chance_of_conditions(problem, pool)(theta))
+    """Return how likely a cohort with the published numbers meets the conditions, at their conditioned mean."""
+    conditions = Conditions.fitted(problem, pool)
+    return float(np.exp(conditions.log_chance(conditions.moments(*linear_posterior(problem, pool))[0])))
 
 
 def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, *, seed: int) -> Floats:
@@ -127,7 +101,8 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
     stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[1],)))
     draws, kept = len(theta), usable(problem, pool)
     mean = linear_posterior(problem, pool)[0]
-    away = _away(problem, pool, kept)
+    statistics = pool.statistics[kept][:, problem.fitted]
+    away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
     from_mean, asked_from_mean = ((rows - mean) / problem.parameters.sd for rows in (pool.theta[kept], theta))
     # Counts are curves in parameters and statistics: the pool is wide, and its mean cohort has more or fewer deaths than the
     # paper's. Without squares, deaths of simulated papers came out one too high on average.
@@ -144,15 +119,10 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
     return derived.counts(asked @ coefficients + left[stream.choice(near, size=draws)])
 
 
-def has_conditions(problem: Problem, /) -> bool:
-    """Return whether the paper prints an inequality ("not reached") that is fitted."""
-    return any(target.inequality and target.status == "fit" for target in problem.targets)
-
-
 def log_chance(problem: Problem, pool: Pool, /) -> Callable[[Floats], Floats]:
-    """Return the log probability, of parameter rows (M, p), that a cohort is usable: the sum of the two below."""
-    use, conditions = log_chance_of_use(problem, pool), log_chance_of_conditions(problem, pool)
-    return lambda asked: use(asked) + conditions(asked)
+    """Return the log chance of parameter rows (M, p): that a cohort has all statistics, and then meets the conditions."""
+    of_use, conditions = log_chance_of_use(problem, pool), Conditions.fitted(problem, pool)
+    return lambda asked: of_use(asked) + conditions.log_chance(asked)
 
 
 def log_chance_of_use(problem: Problem, pool: Pool, /) -> Callable[[Floats], Floats]:
@@ -164,44 +134,14 @@ def log_chance_of_use(problem: Problem, pool: Pool, /) -> Callable[[Floats], Flo
     kept = complete(problem, pool)
     if kept.mean() > NEARLY_ALL:
         return lambda asked: np.zeros(len(asked))
-    own, coefficients = _standardised(problem, pool.theta), np.zeros(pool.theta.shape[1] + 1)
+    prior = problem.parameters
+
+    def design(rows: Floats) -> Floats:
+        return np.column_stack([np.ones(len(rows)), (rows - prior.mean) / prior.sd])
+
+    own, coefficients = design(pool.theta), np.zeros(pool.theta.shape[1] + 1)
     for _ in range(NEWTON_STEPS):
         chance = expit(own @ coefficients)
         information = (own * (chance * (1 - chance))[:, None]).T @ own + np.eye(own.shape[1])
         coefficients = coefficients + np.linalg.solve(information, own.T @ (kept - chance) - coefficients)
-    return lambda asked: np.asarray(log_expit(_standardised(problem, asked) @ coefficients))
-
-
-def log_chance_of_conditions(problem: Problem, pool: Pool, /) -> Callable[[Floats], Floats]:
-    """Return the log probability, of parameter rows (M, p), that a cohort with the published statistics meets the conditions.
-
-    By probit regression on parameters and statistics over the complete cohorts, with a weak ridge: a condition ("not reached")
-    is that a number which is not printed lies above a limit, and that number is as normal around a linear function as the
-    printed ones. Cohorts that do not meet the conditions are thereby not lost to the model of the statistics, which would be
-    left with hardly one in ten where a paper prints several medians that are not reached, and with statistics that are cut off.
-    """
-    if not has_conditions(problem):
-        return lambda asked: np.zeros(len(asked))
-    kept = complete(problem, pool)
-    own = np.column_stack([_standardised(problem, pool.theta[kept]), _away(problem, pool, kept)])
-    sign = np.where(inequalities_met(pool.statistics[kept], problem.targets), 1.0, -1.0)
-    coefficients = np.zeros(own.shape[1])
-    for _ in range(NEWTON_STEPS):
-        index = own @ coefficients
-        log_density, log_met, log_not = -0.5 * index**2 - LOG_SQRT_2_PI, log_ndtr(index), log_ndtr(-index)
-        score = sign * np.exp(log_density - np.where(sign > 0, log_met, log_not))
-        information = (own * np.exp(2 * log_density - log_met - log_not)[:, None]).T @ own + np.eye(own.shape[1])
-        coefficients = coefficients + np.linalg.solve(information, own.T @ score - coefficients)
-    at_published = coefficients[: 1 + len(problem.parameters)]
-    return lambda asked: np.asarray(log_ndtr(_standardised(problem, asked) @ at_published))
-
-
-def _standardised(problem: Problem, rows: Floats) -> Floats:
-    """Return a one and the parameters in prior sds from the prior's mean, shape (M, 1 + p)."""
-    return np.column_stack([np.ones(len(rows)), (rows - problem.parameters.mean) / problem.parameters.sd])
-
-
-def _away(problem: Problem, pool: Pool, kept: NDArray[np.bool_]) -> Floats:
-    """Return the statistics of the kept cohorts less the published ones, in sds."""
-    statistics = pool.statistics[kept][:, problem.fitted]
-    return np.asarray((statistics - problem.published[problem.fitted]) / statistics.std(axis=0))
+    return lambda asked: np.asarray(log_expit(design(asked) @ coefficients))

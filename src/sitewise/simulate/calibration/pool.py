@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.problem import CHUNK, Problem
+from sitewise.simulate.calibration.statistics import inequalities_met
 from sitewise.simulate.parts import Floats
 
 STAGE = 1
@@ -100,6 +102,16 @@ def draw_pool(
                 report(f"posterior: {done} of {size} cohorts")
     theta, statistics, counts = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     return Pool(theta, statistics, counts, centre, covariance)
+
+
+def complete(problem: Problem, pool: Pool, /) -> NDArray[np.bool_]:
+    """Return which cohorts of a pool have all fitted statistics, shape (N,)."""
+    return np.asarray(np.isfinite(pool.statistics[:, problem.fitted]).all(axis=1))
+
+
+def usable(problem: Problem, pool: Pool, /) -> NDArray[np.bool_]:
+    """Return which cohorts of a pool have all fitted statistics and meet the paper's conditions, shape (N,)."""
+    return complete(problem, pool) & np.asarray(inequalities_met(pool.statistics, problem.targets))
 
 
 def tempered(problem: Problem, mean: Floats, covariance: Floats, width: float) -> tuple[Floats, Floats]:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration.derived import Derived
-from sitewise.simulate.calibration.linearised import usable
-from sitewise.simulate.calibration.pool import STAGE, Pool
+from sitewise.simulate.calibration.pool import STAGE, Pool, usable
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
@@ -149,7 +148,7 @@ def refuse_contradiction(chance: float) -> None:
     EvidenceError
         That names what can be done.
     """
-    if chance * LARGE_POOL < LEAST_KEPT:
+    if not chance * LARGE_POOL >= LEAST_KEPT:
         raise EvidenceError(
             f'A cohort that has the published numbers meets the paper\'s conditions ("not reached") with probability '
             f"{chance:.1g}: {REMEDY}"

@@ -29,15 +29,12 @@ from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.elliptical_slice import effective_draws
 from sitewise.simulate.calibration.linearised import (
     chance_of_conditions,
-    complete,
     conditioned_posterior,
     counts_at,
     linear_draws,
-    linear_posterior,
-    usable,
 )
 from sitewise.simulate.calibration.moments import MomentFit
-from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
+from sitewise.simulate.calibration.pool import Pool, complete, draw_pool, tempered, usable
 from sitewise.simulate.calibration.posterior import (
     LEAST_KEPT,
     Method,
@@ -109,12 +106,12 @@ def sample_posterior(
 
     first, wide = round(FIRST[0] * size), round(WIDE[0] * size)
     left = size - first - wide
-    mean, covariance = linear_posterior(problem, drawn(moments.theta, moments.covariance, FIRST[1], first, 0))
+    mean, covariance = conditioned_posterior(problem, drawn(moments.theta, moments.covariance, FIRST[1], first, 0))
     pool = drawn(mean, covariance, WIDE[1], wide + left if method == "abc" else wide, 1)
-    refuse_contradiction(chance_of_conditions(problem, pool))
     if method == "abc" or (method == "auto" and usable(problem, pool).sum() >= LEAST_KEPT):
         found = posterior_of(problem, derived, pool)
         if method == "abc" or found.effective >= LEAST_EFFECTIVE:
+            refuse_contradiction(chance_of_conditions(problem, pool))
             return found
         report(f"posterior: {found.effective:.0f} effective draws by ABC; a model of the statistics answers")
     before, covariance = conditioned_posterior(problem, pool)
@@ -126,6 +123,7 @@ def sample_posterior(
     else:
         pool = drawn(before, covariance, LINEAR, left, 2)
     refuse_few(usable(problem, pool))
+    refuse_contradiction(chance_of_conditions(problem, pool))
     draws, effective = _curved(problem, pool, seed=seed) if curved else (None, 0.0)
     if draws is None and method == "curved":
         raise EvidenceError(
@@ -134,7 +132,7 @@ def sample_posterior(
         )
     answered: Method = "linear" if draws is None else "curved"
     if draws is None:
-        draws, effective = linear_draws(problem, pool, LINEAR_DRAWS, seed=seed), float(LINEAR_DRAWS)
+        draws, effective = linear_draws(problem, pool, LINEAR_DRAWS, seed=seed)
     counts = counts_at(problem, derived, pool, draws, seed=seed)
     even = np.full(len(draws), 1 / len(draws))
     moved = float(np.max(np.abs(draws.mean(axis=0) - before) / draws.std(axis=0)))
