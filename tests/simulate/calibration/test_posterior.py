@@ -83,7 +83,7 @@ def test_parameters_and_deaths_are_those_that_rejection_keeps(simple, rejected, 
 
 @pytest.fixture(scope="module")
 def unreached(make):
-    """Exponential survival of 40 patients, 55 % at two years, median not reached: true of one cohort in 150 with the numbers."""
+    """Exponential survival of 40 patients, 55 % at two years, median not reached: true of 1 cohort in 150 with the numbers."""
     return make.evidence(
         patients=PATIENTS,
         sites=1,
