@@ -47,7 +47,6 @@ lint: setup ## style, format, types and import layers, without the tests
 verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers, fast engine, checks (4 hours on 2 cores)
 	$(PY) benchmarks/verify.py
 	$(PY) benchmarks/fixed_truth.py
-	$(PY) benchmarks/calibration_coverage.py
 	$(PY) benchmarks/pseudo_papers.py
 	$(PY) benchmarks/fast_accuracy.py
 	$(PY) benchmarks/sbc_faults.py
@@ -59,6 +58,7 @@ verify: setup ## long evidence: recovery, coverage, simulated and pseudo-papers,
 	$(PY) benchmarks/site_structure.py
 	$(PY) benchmarks/shape_regression.py
 	$(PY) benchmarks/trial_type_one_error.py
+	$(PY) benchmarks/calibration_coverage.py
 
 bench: setup ## measure time and accuracy
 	$(PY) benchmarks/bench.py
