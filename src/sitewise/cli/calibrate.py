@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sitewise.cli.run import FAILED, NOT_FOR_PATIENTS, _progress
-from sitewise.problems import ScenarioError
+from sitewise.problems import EvidenceError, Problem, ScenarioError, render
 
 if TYPE_CHECKING:
     from sitewise.evidence import Evidence
@@ -87,11 +87,13 @@ def audited(which: str) -> tuple[Evidence, Audit]:
     """
     from sitewise.evidence import load_evidence
     from sitewise.evidence.audit import audit
-    from sitewise.simulate.calibration.calibrate import refuse_contradictions
 
     evidence = load_evidence(which)
-    refuse_contradictions(evidence)
-    return evidence, audit(evidence)
+    found = audit(evidence)
+    errors = [Problem(item.place, item.sentence.rstrip(".")) for item in found.of("error")]
+    if errors:
+        raise EvidenceError(f"{render(errors, evidence.id)}\nThese numbers cannot be calibrated to.", errors)
+    return evidence, found
 
 
 def assumptions_of(config: Path | None, asked: Asked) -> Assumptions:

@@ -27,7 +27,7 @@ from sitewise.evidence.reading import record_kinds
 from sitewise.evidence.schema import Evidence
 from sitewise.problems import EvidenceError, Problem, Problems
 
-__all__ = ["Audit", "Finding", "Implied", "audit", "contradictions", "problems_of", "refused"]
+__all__ = ["Audit", "Finding", "Implied", "audit", "problems_of", "refused"]
 
 
 def audit(evidence: Evidence, /) -> Audit:
@@ -53,12 +53,6 @@ def audit(evidence: Evidence, /) -> Audit:
         ranked(item for item in items if isinstance(item, Finding)),
         tuple(dict.fromkeys(item for item in items if isinstance(item, Implied))),
     )
-
-
-def contradictions(evidence: Evidence, /) -> list[Problem]:
-    """Return the errors of an audit of numbers that reading accepts: what cannot be, taken together."""
-    found = ranked(item for item in _checks(evidence) if isinstance(item, Finding) and item.severity == "error")
-    return [Problem(item.place, item.sentence.rstrip(".")) for item in found]
 
 
 def refused(summary: str, error: EvidenceError) -> Audit:

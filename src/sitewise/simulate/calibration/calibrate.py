@@ -13,8 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from sitewise.evidence import Evidence, evidence_hash
-from sitewise.evidence.audit import contradictions
-from sitewise.problems import EvidenceError, ScenarioError, render
+from sitewise.problems import ScenarioError
 from sitewise.simulate.calibration.assumptions import Assumptions
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.moments import MomentFit, fit_moments
@@ -223,19 +222,6 @@ def _at_least_one(cohorts: int) -> None:
         raise ScenarioError(f"cohorts must be at least 1; it is {cohorts}.")
 
 
-def refuse_contradictions(evidence: Evidence, /) -> None:
-    """Refuse numbers that cannot be calibrated to since they cannot all be.
-
-    Raises
-    ------
-    EvidenceError
-        Naming every error of the audit.
-    """
-    errors = contradictions(evidence)
-    if errors:
-        raise EvidenceError(f"{render(errors, evidence.id)}\nThese numbers cannot be calibrated to.", errors)
-
-
 def calibrate(
     evidence: Evidence,
     assumptions: Assumptions | None = None,
@@ -275,12 +261,10 @@ def calibrate(
     Raises
     ------
     EvidenceError
-        When its numbers cannot be, every error of the audit at once; when the paper says nothing about survival, or its
-        numbers do not go together under the model.
+        When the paper says nothing about survival, or its numbers do not go together under the model.
     """
     workers = workers or os.cpu_count() or 1
     problem = Problem.of(evidence, assumptions, endpoint=endpoint)
-    refuse_contradictions(evidence)
     moments = fit_moments(problem, seed=seed, cohorts=cohorts, workers=workers, report=report)
     derived = Derived(problem.statistics, exact=problem.assumptions.margins == "exact")
     posterior = sample_posterior(problem, derived, moments, seed=seed, size=pool, method=method, workers=workers, report=report)
