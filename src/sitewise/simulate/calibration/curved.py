@@ -25,7 +25,7 @@ from sitewise.simulate.calibration.problem import Problem, shrunk_covariance
 from sitewise.simulate.parts import Floats
 
 COHORTS_PER_COEFFICIENT = 10
-"""Usable cohorts that each coefficient of a quadratic function asks for."""
+"""Complete cohorts that each coefficient of a quadratic function asks for."""
 SPEAKS = 1e-4
 """Share of the posterior's precision below which a summary says nothing."""
 SCORING_STEPS = 4
