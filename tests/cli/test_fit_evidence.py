@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import sitewise as sw
 import sitewise.studies.evidence_fits as evidence_fits
+from sitewise.evidence import evidence_path
 
 YAO = Path(__file__).parents[1] / "evidence" / "papers" / "yao-2018.toml"
 
@@ -72,6 +74,25 @@ def test_what_does_not_go_together_is_refused(sitewise, tmp_path, arguments, sai
     assert ended.code == 2
     assert said in ended.error
     assert not folder.exists()
+
+
+def test_impossible_numbers_are_refused_with_every_finding(sitewise, tmp_path):
+    """Two medians of the same patients: neither is fitted, nor what lies between them."""
+    again = """
+[[survival]]
+id = "os-again"
+where = "Abstract"
+quote = ["median survival 40 months"]
+median = 40.0
+"""
+    (tmp_path / "own.toml").write_text(evidence_path("krog-20-04").read_text(encoding="utf-8") + again, encoding="utf-8")
+    ended = sitewise("fit", "--evidence", tmp_path / "own.toml", "--out", tmp_path / "out")
+    assert ended.code == 2
+    errors = sw.audit(sw.load_evidence(tmp_path / "own.toml")).of("error")
+    assert errors
+    for item in errors:
+        assert item.sentence.rstrip(".") in ended.error
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_contradiction_of_the_flags_is_named_at_once(sitewise, tmp_path):

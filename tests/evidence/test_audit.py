@@ -683,3 +683,59 @@ def test_krog_slips_are_found():
     assert "at least 59" in found(content, "error", "events")[0].sentence
     content["events"][0]["events"] = 61
     assert found(content, "error") == []
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        pytest.param({"survival": [entry(id="os", median="not reached")]}, id="more events than a median allows"),
+        pytest.param({}, id="more events than patients"),
+    ],
+)
+def test_events_that_contradict_each_other_are_a_finding(summary):
+    """Also where a numeric row asks how its spread fits the events: intervals as narrow as that no cohort of 80 has."""
+    numeric = row(1.012, 0.0011, covariate="age")
+    narrow = row(2.0, 0.13, covariate="arm", level=["b"], reference=["a"])
+    content = {
+        "schema_version": 1,
+        "id": "contradiction",
+        "source": entry(**SOURCE | {"patients": 80}),
+        "categorical": [entry(name="arm", label="Arm", levels={"a": 40, "b": 40})],
+        "continuous": [entry(name="age", label="Age", unit="years", range=[40, 80])],
+        "model": [{"id": "by-age", "where": "T", "term": [numeric]}, {"id": "by-arm", "where": "T", "term": [narrow]}],
+        **summary,
+    }
+    errors = audit(read_evidence(content)).of("error")
+    assert any("events" in item.sentence for item in errors)
+
+
+def test_a_number_about_nobody_is_an_error():
+    """A hazard ratio, a median and a curve of a level with a count of zero; events of nobody are none, which can be."""
+    content = sound()
+    content["categorical"].append(entry(name="stage4", label="Stage IV", levels={"no": 100, "yes": 0}))
+    content["model"].append(
+        {"id": "none", "where": "T", "term": [row(2, 0.3, covariate="stage4", level=["yes"], reference=["no"])]}
+    )
+    content["survival"].append(entry(id="os-none", group={"stage4": ["yes"]}, median=3))
+    content["events"].append(entry(id="deaths-none", group={"stage4": ["yes"]}, events=0))
+    errors = [item for item in audit(read_evidence(content)).of("error") if "which no patient has" in item.sentence]
+    assert [item.about[0] for item in errors] == ["none", "os-none"]
+
+
+def test_a_conflict_in_table_1_is_told_apart():
+    """It is simulated all the same, so that the audit must not say that it is left out."""
+    content = sound()
+    content["categorical"][1]["status"] = "conflict"
+    (found,) = [item for item in audit(read_evidence(content)).findings if item.check == "conflict"]
+    assert "is simulated as it stands" in found.sentence
+    assert "leaves it out" not in found.sentence
+
+
+def test_percentages_of_each_other_are_refused():
+    content = sound()
+    content["count"] += [
+        entry(id="one", label="One", percent=50, of="other"),
+        entry(id="other", label="Other", percent=60, of="one"),
+    ]
+    with pytest.raises(EvidenceError, match="of: makes it a percentage of itself"):
+        read_evidence(content)

@@ -19,9 +19,11 @@ from PIL import Image
 from scipy.stats import norm
 
 import sitewise as sw
+from sitewise.report import calibration_curves, calibration_implied
 from sitewise.report.calibration_curves import plot_fans
 from sitewise.report.calibration_forest import plot_distance, plot_targets
-from sitewise.report.calibration_implied import plot_contraction, plot_implied
+from sitewise.report.calibration_implied import cross_tables, plot_contraction, plot_implied
+from sitewise.report.calibration_page import render_calibration
 from sitewise.report.calibration_results import CalibrationResults
 from sitewise.report.calibration_toml import scenario_toml
 from sitewise.report.calibration_verdict import calibration_verdict
@@ -268,6 +270,7 @@ def test_sections_hold_every_number(page, results):
     assert len(numbers[0]) - 1 == len(results.targets)
     assert sum(len(table) - 1 for table in numbers[2:]) == len(results.parameters)
     assert page.tables("sensitivity")[-1][1] == ["<b>impossible</b>", "The numbers do not go together."]
+    assert "spread between sites is not identified" in page.sections["sensitivity"].text
     assert "not identified" in page.sections["methods"].text
 
 
@@ -282,8 +285,8 @@ def test_pictures_show_something(name, folder):
     assert (folder / f"{name}.svg").read_text(encoding="utf-8").count("<text") > 5
 
 
-@pytest.mark.parametrize("draw", [plot_targets, plot_distance, plot_fans, plot_implied, plot_contraction])
-def test_no_words_overlap_or_leave_the_picture(draw, results):
+def words_of(draw, results):
+    """The words of a picture, none of which may overlap another or leave it."""
     with styled():
         figure = draw(results)
         renderer = figure.canvas.get_renderer()
@@ -303,6 +306,32 @@ def test_no_words_overlap_or_leave_the_picture(draw, results):
         for others, *other in boxes[place + 1 :]:
             across, down = min(right, other[1]) - max(left, other[0]), min(bottom, other[3]) - max(top, other[2])
             assert across < 2 or down < 2, (words, others)
+    return [words for words, *_ in boxes]
+
+
+@pytest.mark.parametrize("draw", [plot_targets, plot_distance, plot_fans, plot_implied, plot_contraction])
+def test_no_words_overlap_or_leave_the_picture(draw, results):
+    said = words_of(draw, results)
+    assert not any("Not shown" in words for words in said)
+
+
+@pytest.mark.parametrize(("draw", "most"), [(plot_fans, 3), (plot_fans, 2), (plot_implied, 2), (plot_implied, 1)])
+def test_what_is_not_shown_is_said(draw, most, results, folder, monkeypatch, parse):
+    """With less room than there are groups or cross tables, picture and page say how many are missing and where they are."""
+    if draw is plot_fans:
+        monkeypatch.setattr(calibration_curves, "MOST_PANELS", most)
+        every, file = [fan.label for *_, fans in results.fans for fan in fans], "targets.csv"
+        what = "groups; what is printed of them stands"
+    else:
+        monkeypatch.setattr(calibration_implied, "MOST_TABLES", most)
+        every, file = list(cross_tables(results)), "parameters.csv"
+        what = "cross tables; their counts stand"
+    assert len(every) > 3
+    sentence = f"Not shown: {len(every) - most} of {len(every)} {what} in {file}."
+    assert words_of(draw, results).count(sentence) == 1
+    page = parse(render_calibration(results, calibration_verdict(results), {"implied": folder / "implied.svg"}))
+    assert sentence in page.sections["survival" if draw is plot_fans else "implied"].text
+    assert page.root.text.count("Not shown") == 1
 
 
 # The scenario --------------------------------------------------------------------------------------

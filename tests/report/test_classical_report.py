@@ -12,7 +12,8 @@ import sitewise as sw
 from sitewise.report.classical_forest import plot_cox
 from sitewise.report.classical_page import render_classical
 from sitewise.report.classical_plots import plot_covariates, plot_endpoints, plot_risk_groups
-from sitewise.report.classical_words import p_text, ratio_text, words
+from sitewise.report.classical_words import notes_of, p_text, ratio_text, words
+from sitewise.report.classical_write import described
 from sitewise.studies.classical_analysis.hidden import beside_the_model
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "tables.md"
@@ -165,6 +166,18 @@ def test_what_is_hidden_is_said(page, tables):
     each = int(tables.cohort.event.sum()) / cox["model_columns"]
     assert f"{each:.1f} per variable" in said
     assert ("Below ten" in said) == (each < 10)
+
+
+def test_synthetic_sites_are_not_identified_by_a_paper(page, folder, tables):
+    """Said once on the page and in the notes of analysis.json; of real sites, and of a single one, nothing is said."""
+    assert page.root.text.count("are not identified by the paper") == 1
+    assert sum("not identified" in note for note in json.loads((folder / "analysis.json").read_text())["notes"]) == 1
+    read = patients()[["site", "time", "event", "ecog", "synthetic"]]
+    for frame in (read.drop(columns="synthetic"), read.assign(site="a"), read.drop(columns="site")):
+        site = "site" if "site" in frame.columns else None
+        cohort = sw.Cohort.from_frame(frame, time="time", event="event", site=site, covariates=["ecog"])
+        own = sw.classical_tables(cohort, sw.classical_plan(cohort))
+        assert not any("not identified" in note for note in (*notes_of(own), *described(own)["notes"]))
 
 
 def test_the_model_beside(page, beside):

@@ -93,6 +93,13 @@ def test_estimands_are_those_of_the_raw_draws(fitted, folder):
     assert (table["prob_not_reached"].notna() == (table["estimand"] == "median_survival")).all()
 
 
+def test_survival_says_that_sites_are_not_identified(folder):
+    for name in ("survival", "estimands"):
+        table = table_of(folder, name)
+        assert set(table["sites"]) == {"observed", "marginal"}
+        assert table["note"].str.contains("sizes of sites and the spread between them: not identified by the paper").all()
+
+
 def test_groups_and_cohorts_count_the_same_patients(fitted, folder):
     cohorts, groups = table_of(folder, "cohorts"), table_of(folder, "groups").set_index("group")
     for place, member in enumerate(fitted.members):

@@ -13,6 +13,8 @@ from sitewise.cli.flags import AllowFail, Chains, Draws, Engine, FamilyName, NoR
 SELDOM = 500_000
 """New objects between collections of cyclic garbage: loading libraries makes many and leaves little, and commands end soon."""
 
+NoProgression = Annotated[bool, typer.Option("--no-progression", help="Calibrate survival alone, without progression.")]
+
 app = typer.Typer(
     name="sitewise",
     help="Bayesian survival in small cohorts from several hospitals: fit, check, report risk-group survival.",
@@ -117,12 +119,16 @@ def simulate(
         ProductName | None,
         typer.Option("--product", help="Of a paper's numbers, which are calibrated to first; default replicate."),
     ] = None,
+    no_progression: NoProgression = False,
 ) -> None:
     """Write synthetic cohorts with known truth, or cohorts of a process calibrated to a paper's numbers."""
     from sitewise.cli.simulate import run_products, run_simulate, takes_evidence
 
     if takes_evidence(scenario, product):
-        run_products(scenario, out, product=product or "replicate", patients=patients, sites=sites, cohorts=cohorts, seed=seed)
+        kind, beside = product or "replicate", not no_progression
+        run_products(
+            scenario, out, product=kind, patients=patients, sites=sites, cohorts=cohorts, seed=seed, progression=beside
+        )
     else:
         run_simulate(scenario, out, patients=patients, sites=sites, cohorts=cohorts, seed=seed)
 
@@ -180,11 +186,13 @@ def calibrate(
         int, typer.Option("--reconstruct", min=0, help="Number of cohorts to make whose tables are the paper's.")
     ] = 0,
     prob: Annotated[float, typer.Option("--prob", help="Probability of intervals.")] = 0.95,
+    no_progression: NoProgression = False,
 ) -> None:
     """Find the process that reproduces a paper's numbers, with its uncertainty, and report how well it does."""
     from sitewise.cli.calibrate import Asked, run_calibrate
 
-    asked = Asked(family, guarantee_time, sites, site_sd, endpoint, seed, pool, sensitivity, reconstruct, prob)
+    beside = not no_progression
+    asked = Asked(family, guarantee_time, sites, site_sd, endpoint, seed, pool, sensitivity, reconstruct, prob, beside)
     raise typer.Exit(run_calibrate(which, config, out, asked))
 
 

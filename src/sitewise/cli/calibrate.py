@@ -41,6 +41,7 @@ class Asked:
     sensitivity: bool = True
     reconstruct: int = 0
     prob: float = 0.95
+    progression: bool = True
 
 
 def run_calibrate(which: str, config: Path | None, out: Path, asked: Asked) -> int:
@@ -52,6 +53,7 @@ def run_calibrate(which: str, config: Path | None, out: Path, asked: Asked) -> i
         report("Reading and auditing the paper's numbers")
         evidence, found = audited(which)
         assumptions = assumptions_of(config, asked)
+        why = progression_left_out(evidence, assumptions, asked)
         calibration = calibrated(evidence, assumptions, asked, report)
         from sitewise.report.calibration_results import CalibrationResults
         from sitewise.report.calibration_verdict import calibration_verdict
@@ -64,8 +66,8 @@ def run_calibrate(which: str, config: Path | None, out: Path, asked: Asked) -> i
 
             table = sensitivity(calibration, endpoint=asked.endpoint, workers=workers, report=report)
             results = replace(results, sensitivity=table)
-        progression = progression_of(calibration, asked, report)
-        results = replace(results, progression=progression)
+        progression, why = progression_of(calibration, why, asked, report)
+        results = replace(results, progression=progression, without_progression=why)
         if asked.reconstruct:
             report(f"Reconstructing {asked.reconstruct} cohorts")
             made = calibration.reconstruct(asked.reconstruct, seed=asked.seed, report=report)
@@ -129,14 +131,44 @@ def calibrated(evidence: Evidence, assumptions: Assumptions, asked: Asked, repor
     return calibrate(evidence, assumptions, endpoint=asked.endpoint, seed=asked.seed, pool=pool, report=report)
 
 
-def progression_of(calibration: Calibration, asked: Asked, report: Report) -> ProgressionCalibration | None:
-    """Return progression calibrated beside overall survival, None where the paper says nothing about it."""
-    from sitewise.simulate.progression import calibrate_progression, says_of_progression
+def progression_left_out(evidence: Evidence, assumptions: Assumptions, asked: Asked) -> str:
+    """Return why progression is not calibrated beside survival, empty where it is; called before anything is simulated.
 
-    if asked.endpoint != "os" or not says_of_progression(calibration.problem.evidence):
-        return None
+    Raises
+    ------
+    EvidenceError
+        Naming everything that stops its calibration, and how to do without.
+    """
+    if not asked.progression:
+        return "--no-progression was given, so that survival is calibrated alone"
+    if asked.endpoint != "os":
+        return "it goes beside endpoint os only"
+    from sitewise.simulate.calibration import problem
+    from sitewise.simulate.progression import why_left_out
+
+    # What stops the calibration of survival is refused here already, in the same words.
+    structure = problem.Problem.of(evidence, assumptions, endpoint=asked.endpoint).structure
+    try:
+        return why_left_out(evidence, structure)
+    except EvidenceError as error:
+        remedy = "Correct this, or calibrate survival alone with --no-progression."
+        raise EvidenceError(f"{error}\n{remedy}", error.problems) from None
+
+
+def progression_of(
+    calibration: Calibration, why: str, asked: Asked, report: Report
+) -> tuple[ProgressionCalibration | None, str]:
+    """Return progression calibrated beside overall survival; or None, and why it is left out."""
+    from sitewise.simulate.progression import calibrate_progression
+
+    if why:
+        return None, why
     report("Calibrating progression and patterns of failure")
-    return calibrate_progression(calibration, seed=asked.seed, report=report)
+    try:
+        return calibrate_progression(calibration, seed=asked.seed, report=report), ""
+    except EvidenceError as error:
+        # Only simulated cohorts could tell. Survival is calibrated by now, and is not lost for it.
+        return None, str(error).rstrip(".")
 
 
 def _show(

@@ -39,7 +39,7 @@ def check_source(
 
 def run_fit_evidence(which: str, out: Path, flags: Flags, *, cohorts: int | None) -> int:
     """Calibrate, reconstruct, fit, stack, write, and show a short table; return the exit code."""
-    from sitewise.evidence import load_evidence
+    from sitewise.cli.calibrate import audited
     from sitewise.report.evidence_fit_page import banner
     from sitewise.report.evidence_fit_write import terminal_rows, write_evidence_fit
     from sitewise.studies.evidence_fits import ENGINE, fit_evidence
@@ -51,7 +51,7 @@ def run_fit_evidence(which: str, out: Path, flags: Flags, *, cohorts: int | None
     if flags.engine not in (None, "nuts"):
         raise StudyError(f"With --evidence the engine is nuts, not '{flags.engine}'.")
     console = Console(highlight=False, markup=False, emoji=False)
-    evidence = load_evidence(which)
+    evidence, _ = audited(which)
     spec = None
     if flags.formula is not None:
         from sitewise.models import ModelSpec

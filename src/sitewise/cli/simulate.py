@@ -70,30 +70,41 @@ def takes_evidence(which: str, product: str | None) -> bool:
 
 
 def run_products(
-    which: str, out: Path, *, product: str, patients: int | None, sites: int | None, cohorts: int, seed: int
+    which: str,
+    out: Path,
+    *,
+    product: str,
+    patients: int | None,
+    sites: int | None,
+    cohorts: int,
+    seed: int,
+    progression: bool = True,
 ) -> None:
     """Calibrate to a paper's numbers, write cohorts of the kind asked for, and print what was written."""
     from rich.console import Console
 
-    from sitewise.cli.calibrate import Asked, assumptions_of, audited, calibrated, progression_of
+    from sitewise.cli.calibrate import Asked, assumptions_of, audited, calibrated, progression_left_out, progression_of
     from sitewise.cli.run import _progress
     from sitewise.evidence import evidence_hash
+    from sitewise.simulate.progression import all_misses
 
     if out.suffix.lower() not in FORMATS:
         raise ScenarioError(f"--out {out} must end in .csv or .parquet.")
     if patients is not None:
         raise ScenarioError("--n goes with a scenario: cohorts of a paper have the paper's number of patients.")
-    asked = Asked(sites=sites, seed=seed)
+    asked = Asked(sites=sites, seed=seed, progression=progression)
     with _progress(Console()) as report:
         report("Reading and auditing the paper's numbers")
         evidence, found = audited(which)
-        calibration = calibrated(evidence, assumptions_of(None, asked), asked, report)
+        assumptions = assumptions_of(None, asked)
+        why = progression_left_out(evidence, assumptions, asked)
+        calibration = calibrated(evidence, assumptions, asked, report)
         if product == "reconstruct":
             made = calibration.reconstruct(cohorts, seed=seed, report=report)
         else:
             made = (calibration.plug_in if product == "plug_in" else calibration.replicate)(cohorts, seed=seed)
-        progression = progression_of(calibration, asked, report)
-        made = made if progression is None else progression.add(made, seed=seed)
+        beside_survival, why = progression_of(calibration, why, asked, report)
+        made = made if beside_survival is None else beside_survival.add(made, seed=seed)
         table, beside = made.save(out)
     events = made.cohorts.event.sum(axis=1)
     size = plural(calibration.problem.structure.patients, "patient", "patients")
@@ -107,11 +118,16 @@ def run_products(
     typer.echo(f"Written: {table} (a row a patient), {beside} (evidence, seed and parameter draws).")
     for assumption in calibration.scenario().all_assumptions:
         typer.echo(f"Assumed: {assumption}.")
+    if why:
+        typer.echo(f"Progression is left out: {why}.")
+    if beside_survival is not None:
+        for row in beside_survival.left_out().itertuples():
+            typer.echo(f"Left out of progression: {row.target} ({row.reason}).")
     if product == "reconstruct":
-        missed = made.misses()
+        missed = all_misses(made)
         typer.echo(f"{plural(len(missed), 'printed number is', 'printed numbers are')} missed, over all cohorts.")
         for row in missed.itertuples():
-            typer.echo(f"  cohort {row.cohort}: {row.target} ({row.printed})")
+            typer.echo(f"  cohort {row.cohort}, {row.part}: {row.target} ({row.printed})")
     typer.echo(f"Evidence {evidence_hash(evidence)[:16]}, seed {seed}. sitewise calibrate {which} tells how well it fits.")
 
 

@@ -155,7 +155,8 @@ def grouped(evidence: Evidence) -> dict[Key, list[Grouping]]:
 
 
 def check_groups(evidence: Evidence) -> Iterator[Finding | Implied]:
-    """Yield the sizes of groups that are not printed, and printed ones that the counts of the file do not allow."""
+    """Yield groups of nobody, sizes that are not printed, and printed ones that the counts of the file do not allow."""
+    yield from _check_empty(evidence)
     unknown: list[tuple[Key, tuple[int, int]]] = []
     places: dict[str, None] = {}
     for key, items in grouped(evidence).items():
@@ -177,6 +178,24 @@ def check_groups(evidence: Evidence) -> Iterator[Finding | Implied]:
         )
         about = tuple(item.id for key, _ in unknown for item in grouped(evidence)[key])
         yield Finding("note", CHECK, sentence, "; ".join(places), about)
+
+
+def _check_empty(evidence: Evidence) -> Iterator[Finding]:
+    """Yield numbers about levels that no patient has: neither a hazard ratio nor a curve of nobody can be printed."""
+    counts = {item.name: item.levels for item in evidence.categorical if item.counted == "patients"}
+    used: list[tuple[str, str, str, Sequence[str]]] = []
+    for model in evidence.model:
+        for term in model.term:
+            used += [(model.id, model.where, term.covariate, own) for own in (term.level, term.reference) if own]
+    survival: tuple[Grouping, ...] = (*evidence.survival, *evidence.curve)
+    for item in survival:
+        used += [(item.id, _where(item), name, levels) for name, levels in item.group.items()]
+    for about, place, name, levels in used:
+        if name in counts and not sum(counts[name].get(level, 0) for level in levels):
+            sentence = (
+                f"'{about}' is about {name} {' or '.join(levels)}, which no patient has by the counts of the file. Check both."
+            )
+            yield Finding("error", CHECK, sentence, place, (about, name))
 
 
 def _where(item: object) -> str:

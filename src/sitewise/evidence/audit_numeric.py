@@ -114,8 +114,10 @@ def _spread(evidence: Evidence, item: Continuous, rows: Sequence[Row]) -> Iterat
         if row.term.covariate != item.name or row.term.level or row.model.adjusted:
             continue
         bounds = plausible_events(evidence, row.model.endpoint, rows)
-        if row.standard_error.lower <= 0 or bounds.least < 1 or not math.isfinite(row.standard_error.upper):
+        if row.standard_error.lower <= 0 or not math.isfinite(row.standard_error.upper):
             continue
+        if not 1 <= bounds.least <= bounds.most:
+            continue  # no event is certain, or the events contradict each other, which is a finding of its own
         implied = row.standard_error.inverse() * Interval(bounds.least, bounds.most).root().inverse()
         yield Implied(
             f"sd of {item.name}",

@@ -23,8 +23,14 @@ def check_open(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(
             "note", "left open", f"{item.sentence} Read as: {readings} The first is used.", place, (item.id, *item.about)
         )
+    margins = {item.name for item in evidence.categorical} | {item.name for item in evidence.continuous}
     for name, where in _conflicts(evidence):
         sentence = f"'{name}' is set aside as a conflict: calibration leaves it out and reports it."
+        if name in margins:
+            sentence = (
+                f"'{name}' is marked as a conflict, but describes the patients: where a number is about it, it is simulated as "
+                "it stands. Write what is to be simulated there, and the other reading into an [[ambiguity]]."
+            )
         yield Finding("note", "conflict", sentence, where, (name,))
     sites = evidence.source.sites
     if sites > 1 and not any(item.name.lower() in HOSPITAL for item in evidence.categorical):

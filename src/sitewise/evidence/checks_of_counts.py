@@ -32,8 +32,10 @@ def check_counts(
         if item.percent is not None and not 0 <= item.percent <= 100:
             problems.add(f"{where} percent", f"must be between 0 and 100; it is {item.percent:g}")
             continue
-        if item.id in ancestors(item, known):
-            problems.add(f"{where} part_of", "makes it a part of itself")
+        circular = [name for name in ("part_of", "of") if item.id in ancestors(item, known, by=name)]
+        if circular:
+            meant = "a part of itself" if circular[0] == "part_of" else "a percentage of itself"
+            problems.add(f"{where} {circular[0]}", f"makes it {meant}")
             continue
         for name in ("of", "part_of"):
             other = getattr(item, name)
@@ -54,12 +56,12 @@ def check_counts(
             _check_sum(item, [child for child in items if child.part_of == item.id], bounds, problems)
 
 
-def ancestors(item: Count, known: Mapping[str, Count]) -> list[str]:
-    """Return the ids of what a count is a part of, upwards; a circle ends where it closes."""
+def ancestors(item: Count, known: Mapping[str, Count], *, by: str = "part_of") -> list[str]:
+    """Return the ids of what a count is a part of, or a percentage of (``by="of"``), upwards; a circle ends where it closes."""
     found: list[str] = []
-    while item.part_of in known and item.part_of not in found:
-        found.append(item.part_of)
-        item = known[item.part_of]
+    while (above := getattr(item, by)) in known and above not in found:
+        found.append(above)
+        item = known[above]
     return found
 
 

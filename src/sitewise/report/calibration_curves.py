@@ -25,13 +25,22 @@ FEWEST_COHORTS = 0.25
 """Share of cohorts that must still have patients under observation for a quantile of their curves to be drawn."""
 
 
+def groups_not_shown(results: CalibrationResults) -> str:
+    """Return how many groups the picture has no room for, and where they are; nothing where all are shown."""
+    count = sum(len(fans) for _, _, fans in results.fans)
+    if count <= MOST_PANELS:
+        return ""
+    return f"Not shown: {count - MOST_PANELS} of {count} groups; what is printed of them stands in targets.csv."
+
+
 def plot_fans(results: CalibrationResults) -> Figure:
     """Return a panel a group: survival under the process, Kaplan-Meier curves of one cohort, published numbers."""
     panels = [(title, times, fan, shade) for title, times, fan, shade in _panels(results)][:MOST_PANELS]
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     wide = columns == COLUMNS
-    foot, head = 0.5 if wide else 0.95, 0.1
+    more = groups_not_shown(results)
+    foot, head = 0.5 if wide else 0.95, 0.32 if more else 0.1
     width, height = max(PANEL[0] * columns, NARROWEST), PANEL[1] * rows + foot + head
     step = width / columns
     figure = new_figure(width, height)
@@ -50,6 +59,8 @@ def plot_fans(results: CalibrationResults) -> Figure:
         axes.set_xlabel(results.unit if row == rows - 1 or place + columns >= len(panels) else "", fontsize=8)
         axes.set_ylabel("survival" if column == 0 else "", fontsize=8)
     _legend(figure, results, columns=3 if wide else 1)
+    if more:
+        figure.text(0.995, 1 - 0.06 / height, more, ha="right", va="top", fontsize=8, color=GREY)
     return figure
 
 

@@ -115,7 +115,7 @@ def _legend(figure: Figure, axes: Axes, rows: list[tuple[str, Any]]) -> None:
     handles = [Line2D([], [], ls="", marker=MARKS[status], color=PALETTE[0], ms=5, label=WORDS[status]) for status in used]
     handles.append(Line2D([], [], ls="", marker="o", color=PALETTE[1], ms=5, label=f"beyond {CLOSE:g} sd"))
     handles.append(
-        Line2D([], [], ls="", marker="o", mfc="none", mec=PALETTE[4], ms=6.5, label="predicted from all other kinds of number")
+        Line2D([], [], ls="", marker="o", mfc="none", mec=PALETTE[4], ms=6.5, label="predicted from all other entries")
     )
     figure.legend(handles=handles, loc="lower center", ncols=3, fontsize=SIZE - 0.5, bbox_to_anchor=(0.5, 0.0))
 

@@ -41,6 +41,14 @@ def group_counts(results: CalibrationResults) -> list[tuple[str, str, str]]:
     return [(name.removeprefix(PEOPLE), name, name.replace(PEOPLE, DEATHS, 1)) for name in counted]
 
 
+def tables_not_shown(results: CalibrationResults) -> str:
+    """Return how many cross tables the picture has no room for, and where they are; nothing where all are shown."""
+    count = len(cross_tables(results))
+    if count <= MOST_TABLES:
+        return ""
+    return f"Not shown: {count - MOST_TABLES} of {count} cross tables; their counts stand in parameters.csv."
+
+
 def plot_implied(results: CalibrationResults) -> Figure | None:
     """Return group sizes with deaths and the cross tables behind them, or None where nothing joint is inferred."""
     tables = dict(list(cross_tables(results).items())[:MOST_TABLES])
@@ -50,7 +58,8 @@ def plot_implied(results: CalibrationResults) -> Figure | None:
         return None
     columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)
-    foot = 0.45
+    more = tables_not_shown(results)
+    foot = 0.6 if more else 0.45
     width, height = PANEL[0] * columns, PANEL[1] * rows + foot
     figure = new_figure(width, height)
     boxes = []
@@ -66,7 +75,10 @@ def plot_implied(results: CalibrationResults) -> Figure | None:
         axes = figure.add_axes(((x + 1.3) / width, (y + 0.4) / height, (PANEL[0] - 1.5) / width, (PANEL[1] - 0.75) / height))
         _cross(axes, results, pair, cells)
     who = f"Mean and {100 * results.prob:g} % interval, of the paper's own {results.patients} patients."
-    figure.text(0.995, 0.01, f"{who} Row and column sums are as printed.", ha="right", va="bottom", fontsize=7.5, color=GREY)
+    said = f"{who} Row and column sums are as printed."
+    # Apart from what is cut, so that no line is wider than the picture.
+    for line, height_of_line in ((said, 0.03), (more, 0.17)):
+        figure.text(0.995, height_of_line / height, line, ha="right", va="bottom", fontsize=7.5, color=GREY)
     return figure
 
 

@@ -11,13 +11,17 @@ import numpy as np
 
 from sitewise.evidence import evidence_hash
 from sitewise.problems import plural
+from sitewise.report.calibration_curves import groups_not_shown
 from sitewise.report.calibration_first import calibration_screen
-from sitewise.report.calibration_results import NOTE_OF_PRIOR, CalibrationResults
+from sitewise.report.calibration_implied import tables_not_shown
+from sitewise.report.calibration_progression import progression_section
+from sitewise.report.calibration_results import CalibrationResults
 from sitewise.report.calibration_verdict import CLOSE, CalibrationVerdict
 from sitewise.report.calibration_words import METHODS, by_heading, reproduced
 from sitewise.report.page import style_sheet, template
 from sitewise.report.page_parts import Section, Table, number, pictures_of, rows_of, span
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED
+from sitewise.simulate.progression import all_misses
 
 
 def render_calibration(results: CalibrationResults, verdict: CalibrationVerdict, pictures: Mapping[str, Path]) -> str:
@@ -34,12 +38,12 @@ def render_calibration(results: CalibrationResults, verdict: CalibrationVerdict,
     """
     chosen = [
         _targets(results, pictures),
-        _survival(pictures),
-        _implied(pictures),
+        _survival(results, pictures),
+        _implied(results, pictures),
         _parameters(pictures),
         _sensitivity(results),
         _contradictions(results),
-        _progression(results),
+        progression_section(results),
         _reconstructed(results),
         _numbers(results),
         _methods(results, verdict),
@@ -57,9 +61,10 @@ def _targets(results: CalibrationResults, pictures: Mapping[str, Path]) -> Secti
     sentences = [
         "A z is the distance of the printed number from what the process gives in the mean, in sampling standard deviations of "
         "one cohort of this size: a paper is one cohort, so z between -2 and 2 are usual. The left-out z (ring) compares the "
-        "number with what all other kinds of number predict of it, the uncertainty of the parameters included. A median is "
-        "compared as survival at the printed time. Contrasts have little sampling error and say how the characteristics go "
-        "together; single hazard ratios do not.",
+        "number with what all other entries of the paper predict of it, the uncertainty of the parameters included; with it "
+        "are left out the other points of its curve, or the hazard ratios of all rows like it. A median is compared as survival "
+        "at the printed time. Contrasts have little sampling error and say how the characteristics go together; single hazard "
+        "ratios do not.",
         f"The joint distance counts all fitted numbers at once; {_distance_words(results)}",
     ]
     drawn = pictures_of(
@@ -110,22 +115,25 @@ def _distance_words(results: CalibrationResults) -> str:
     )
 
 
-def _survival(pictures: Mapping[str, Path]) -> Section:
+def _survival(results: CalibrationResults, pictures: Mapping[str, Path]) -> Section:
     sentences = [
         "Line: survival under the process, averaged over a group's members. Shades: Kaplan-Meier curves of one cohort of this "
         "size, which is what a paper prints; they end where three quarters of cohorts have nobody left under observation.",
+        groups_not_shown(results),
     ]
     drawn = pictures_of(pictures, survival="Survival by group with the published medians and milestones over it")
-    return Section("survival", "Survival by group", sentences, (), drawn)
+    return Section("survival", "Survival by group", [item for item in sentences if item], (), drawn)
 
 
-def _implied(pictures: Mapping[str, Path]) -> Section | None:
+def _implied(results: CalibrationResults, pictures: Mapping[str, Path]) -> Section | None:
     sentences = [
         "The paper does not print these counts. The widths of its intervals say how many had the event, and its unadjusted and "
         "adjusted hazard ratios together say how its characteristics go together.",
+        tables_not_shown(results),
     ]
     drawn = pictures_of(pictures, implied="Implied group sizes and cross tables of characteristics")
-    return Section("implied", "What the paper does not print", sentences, (), drawn) if drawn else None
+    said = [item for item in sentences if item]
+    return Section("implied", "What the paper does not print", said, (), drawn) if drawn else None
 
 
 def _parameters(pictures: Mapping[str, Path]) -> Section:
@@ -165,6 +173,7 @@ def _sensitivity(results: CalibrationResults) -> Section | None:
     sentences = [
         "The same numbers calibrated under other assumptions, one change at a time. Where variants reproduce the paper equally "
         f"well, the paper does not decide between them. Medians in {results.unit}, survival at {horizon}, of the process.",
+        "The spread between sites is not identified: its variants show what it would change, and no fit decides between them.",
     ]
     tables = [Table(head, rows, "All columns: sensitivity.csv.")]
     if effects and ratios:
@@ -199,43 +208,11 @@ def _contradictions(results: CalibrationResults) -> Section:
     return Section("contradictions", "Contradictions and what is open", sentences or ["None was found."], tables)
 
 
-def _progression(results: CalibrationResults) -> Section | None:
-    if results.progression is None:
-        return None
-    found = results.progression
-    sentences = [
-        "Progression is put beside survival, which stays as it is: it depends on death, is seen at visits only, and is "
-        "recorded only while a patient lives and is followed. Progression-free survival ends with the first of recorded "
-        "failure and death.",
-        f"Assumed: {'; '.join(found.assumptions)}.",
-    ]
-    targets = [
-        [
-            str(row.target),
-            str(row.printed),
-            f"{number(row.reproduced)} (sd {number(row.sd)})",
-            number(row.z, 1),
-            str(row.status),
-        ]
-        for row in rows_of(found.targets())
-    ]
-    values = []
-    for row in rows_of(found.parameters(prob=results.prob)):
-        note = NOTE_OF_PRIOR if row.prior_driven else ""
-        values.append([str(row.parameter), span(row.median, row.lower, row.upper), number(row.contraction), note])
-    prob = f"{100 * results.prob:g} %"
-    tables = [
-        Table(["Number", "printed", "the process gives", "z", "use"], targets),
-        Table(["Progression and failures", f"median ({prob})", "contraction", "note"], values, "All columns: progression.csv."),
-    ]
-    return Section("progression", "Progression and patterns of failure", sentences, tables)
-
-
 def _reconstructed(results: CalibrationResults) -> Section | None:
     made = results.reconstructed
     if made is None:
         return None
-    misses = made.misses()
+    misses = all_misses(made)
     each = [[str(place), str(int((misses["cohort"] == place).sum()))] for place in range(len(made))]
     rows = [
         [str(row.cohort), str(row.target), str(row.printed), number(row.published, 3), number(row.found, 3)]

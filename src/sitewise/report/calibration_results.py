@@ -42,6 +42,8 @@ class CalibrationResults:
         Cohorts that could be the paper's own.
     progression : ProgressionCalibration, optional
         Of the same calibration, where the paper says something about progression.
+    without_progression : str
+        Why there is none.
     """
 
     calibration: Calibration
@@ -51,6 +53,14 @@ class CalibrationResults:
     sensitivity: pd.DataFrame | None = None
     reconstructed: Produced | None = None
     progression: ProgressionCalibration | None = None
+    without_progression: str = ""
+
+    @cached_property
+    def left_out_of_progression(self) -> list[tuple[str, str]]:
+        """Printed numbers about progression that it is not calibrated to, with the reason."""
+        if self.progression is None:
+            return []
+        return [(str(row.target), str(row.reason)) for row in self.progression.left_out().itertuples()]
 
     @cached_property
     def targets(self) -> pd.DataFrame:

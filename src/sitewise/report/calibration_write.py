@@ -18,6 +18,7 @@ from sitewise.report.calibration_toml import scenario_toml
 from sitewise.report.calibration_verdict import CalibrationVerdict, calibration_verdict
 from sitewise.report.json_files import write_json
 from sitewise.simulate.calibration.natural import NOT_IDENTIFIED
+from sitewise.simulate.progression import all_misses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +87,7 @@ def _tables(results: CalibrationResults) -> dict[str, pd.DataFrame]:
     if results.sensitivity is not None:
         found["sensitivity.csv"] = results.sensitivity
     if results.reconstructed is not None:
-        found["misses.csv"] = results.reconstructed.misses()
+        found["misses.csv"] = all_misses(results.reconstructed)
     if results.progression is not None:
         found["progression.csv"] = results.progression.parameters(prob=results.prob)
         found["progression_targets.csv"] = results.progression.targets()
@@ -180,6 +181,11 @@ def diagnostics(results: CalibrationResults, verdict: CalibrationVerdict) -> dic
             "acceptance": calibration.posterior.acceptance,
             "draws": len(calibration.draws[0]),
         },
+        "progression": {
+            "calibrated": results.progression is not None,
+            "why_not": results.without_progression,
+            "left_out": [{"target": target, "reason": reason} for target, reason in results.left_out_of_progression],
+        },
         "not_identified": NOT_IDENTIFIED,
         "assumptions": settings(results),
         "seed": calibration.seed,
@@ -198,6 +204,9 @@ def short_calibration(results: CalibrationResults, verdict: CalibrationVerdict) 
         (name, f"{results.count_span(people)} patients, {results.count_span(deaths)} events")
         for name, people, deaths in group_counts(results)
     ]
+    if results.without_progression:
+        rows.append(("Progression", f"left out: {results.without_progression}"))
+    rows += [("Progression", f"without {target}: {reason}") for target, reason in results.left_out_of_progression]
     known = results.fitted.assign(away=results.fitted["z"].abs()).nlargest(3, "away")
     rows += [(f"z {float(str(row.z)):+.1f}", f"{row.target} ({row.printed})") for row in known.itertuples()]
     return rows

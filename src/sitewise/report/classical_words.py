@@ -16,6 +16,10 @@ from sitewise.studies.classical_analysis.outcomes import LABELS, OS
 from sitewise.studies.classical_analysis.plan import RISK_GROUP
 
 NONE = "–"
+SITES_NOT_IDENTIFIED = (
+    "The sites are synthetic like the patients: where they are of a cohort made from a paper's numbers, sizes of sites and the "
+    "spread between them are not identified by the paper."
+)
 
 
 def p_text(value: float) -> str:
@@ -102,7 +106,12 @@ def data_sentence(tables: ClassicalTables) -> str:
 def notes_of(tables: ClassicalTables) -> tuple[str, ...]:
     """Return what was done, left out or should worry; what rests on a prior does not concern an analysis without one."""
     warnings = (warning for warning in tables.cohort.warnings if "prior" not in warning)
-    return (*tables.cohort.notes, *warnings, *tables.notes)
+    return (*tables.cohort.notes, *warnings, *tables.notes, *notes_of_sites(tables))
+
+
+def notes_of_sites(tables: ClassicalTables) -> tuple[str, ...]:
+    """Return what to know of synthetic sites, which nearly every table compares by default; nothing of real ones."""
+    return (SITES_NOT_IDENTIFIED,) if tables.cohort.synthetic and len(tables.cohort.site_labels) > 1 else ()
 
 
 def answers(tables: ClassicalTables) -> list[tuple[str, str]]:

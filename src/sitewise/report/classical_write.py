@@ -10,6 +10,7 @@ import pandas as pd
 
 from sitewise.inference.result import installed_versions
 from sitewise.report.classical_page import render_classical
+from sitewise.report.classical_words import notes_of_sites
 from sitewise.report.json_files import write_json
 from sitewise.studies.classical_analysis import ClassicalTables
 from sitewise.studies.classical_analysis.hidden import BesideTheModel
@@ -138,7 +139,7 @@ def described(tables: ClassicalTables, beside: BesideTheModel | None = None) -> 
             "rows_dropped": cohort.rows_dropped,
             "time_unit": cohort.time_unit,
         },
-        "notes": [*cohort.notes, *tables.notes],
+        "notes": [*cohort.notes, *tables.notes, *notes_of_sites(tables)],
         "warnings": list(cohort.warnings),
     }
     if beside is not None:

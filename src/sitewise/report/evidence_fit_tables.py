@@ -17,6 +17,8 @@ SUMMARY = ["mean", "sd", "median", "lower", "upper"]
 DIAGNOSTICS = ["ess_bulk", "r_hat", "mcse_mean"]
 MORE = list(STACKED)
 NOT_IDENTIFIED = "not identified by the paper: prior"
+SITES_NOT_IDENTIFIED = "sizes of sites and the spread between them: not identified by the paper"
+"""Note of survival at sites: which patients share one, and how much sites differ, is assumed."""
 SITE_PARAMETERS = (names.SITE_SD, names.SITE_SD_LOG_HAZARD_RATIO, names.SITE_SD_LOG_TIME_RATIO, names.MEDIAN_HAZARD_RATIO)
 
 
@@ -51,18 +53,18 @@ def parameters(fit: EvidenceFit, /, *, prob: float = 0.95) -> pd.DataFrame:
 
 
 def survival(fit: EvidenceFit, /, *, prob: float = 0.95) -> pd.DataFrame:
-    """Return survival over follow-up by group and site treatment."""
+    """Return survival over follow-up by group and site treatment; ``note`` says what the paper does not identify."""
     table = summarise_stack(fit.curves.astype(float), prob=prob).reset_index()
     table["extrapolated"] = table["time"] > table["group"].map(fit.follow_up)
     first = ["group", "sites", "time", "mean", "median", "lower", "upper", "extrapolated"]
-    return table[[*first, "sd", "mcse_mean", *MORE]]
+    return table[[*first, "sd", "mcse_mean", *MORE]].assign(note=_note_of_sites(fit))
 
 
 def estimands(fit: EvidenceFit, /, *, prob: float = 0.95) -> pd.DataFrame:
     """Return medians, milestone survival and restricted means by group and site treatment.
 
     ``prob_not_reached`` is the share of draws whose median lies beyond the group's largest observed time in its own cohort.
-    ``extrapolated`` compares with the median of that time over cohorts.
+    ``extrapolated`` compares with the median of that time over cohorts. ``note`` says what the paper does not identify.
     """
     draws, last = fit.estimands, fit.follow_up
     beyond = draws[MEDIAN_BEYOND].mean(dim=(COHORT, names.CHAIN, names.DRAW))
@@ -82,7 +84,11 @@ def estimands(fit: EvidenceFit, /, *, prob: float = 0.95) -> pd.DataFrame:
             parts.append(pd.concat([medians, fixed]).assign(group=label, sites=treatment.label))
     table = pd.concat(parts, ignore_index=True)
     first = ["group", "sites", "estimand", "horizon", "mean", "median", "lower", "upper", "prob_not_reached", "extrapolated"]
-    return table[[*first, "mcse_mean", "sd", *MORE]]
+    return table[[*first, "mcse_mean", "sd", *MORE]].assign(note=_note_of_sites(fit))
+
+
+def _note_of_sites(fit: EvidenceFit) -> str:
+    return SITES_NOT_IDENTIFIED if fit.spec.has_sites else ""
 
 
 def of_each_cohort(fit: EvidenceFit, /, *, prob: float = 0.95) -> pd.DataFrame:

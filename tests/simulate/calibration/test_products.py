@@ -1,6 +1,7 @@
 """What the three products are as tables and files: all of it says that it is synthetic, and where it is from."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,8 @@ def test_files_say_where_they_are_from(tmp_path, printed, calibrated, product, e
     assert beside["product"] == product.product
     assert beside["evidence_hash"] == evidence_hash(printed)
     assert beside["seed"] == 11
+    method = calibrated.posterior.method
+    assert beside["calibration"] == {"seed": 1, "cohorts": 200, "pool": 8000, "method": method}
     assert "not identified" in beside["not_identified"]
     assert beside["sitewise"] == sw.__version__
     assert [item["draw"] for item in beside["draws"]] == product.draw.tolist()
@@ -121,6 +124,18 @@ def test_files_say_where_they_are_from(tmp_path, printed, calibrated, product, e
     own = [item["log_hazard_ratio ecog[1]"] for item in beside["draws"]]
     np.testing.assert_allclose(own, theta["log_hazard_ratio ecog[1]"], rtol=1e-9)
     np.testing.assert_allclose([item["shape"] for item in beside["draws"]], np.exp(theta["log_shape"]), rtol=1e-9)
+
+
+def test_files_say_what_made_the_draws(tmp_path, make, calibrated):
+    """Draws are numbered by a calibration whose seed may be another than the cohorts'."""
+    assert calibrated.seed != 11
+    unknown = make.simulated(calibrated.problem, calibrated.moments.theta, 1, seed=11)
+    made = {"seed": calibrated.seed, "method": calibrated.posterior.method, "pool": 8000}
+    for place, (product, expected) in enumerate(((unknown, None), (replace(unknown, calibration=made), made))):
+        _, beside = product.save(tmp_path / f"{place}.csv")
+        content = json.loads(beside.read_text(encoding="utf-8"))
+        assert content["seed"] == 11
+        assert content["calibration"] == expected
 
 
 @pytest.mark.parametrize("name", ["cohorts.xlsx", "cohorts", "cohorts.csv.gz"])

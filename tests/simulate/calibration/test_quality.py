@@ -1,6 +1,7 @@
 """Published against reproduced: z, percentiles, contrasts and distances computed again; left-out z by another formula."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def left_out_by_precision(problem, moments, places, factor):
 
 
 def test_left_out_numbers_are_predicted_from_all_others(calibrated):
-    """A linear Gaussian toy with known derivatives, one number soft: group by group, whole models together."""
+    """A linear Gaussian toy with known derivatives, one number soft: entry by entry, all numbers of one together."""
     rng = np.random.default_rng(3)
     size, count = len(calibrated.problem.parameters), len(calibrated.problem.targets)
     evidence = calibrated.problem.evidence
@@ -121,11 +122,93 @@ def test_left_out_numbers_are_predicted_from_all_others(calibrated):
         for what in ("hazard ratio", "standard error")
     ]
     groups += [[ids.index(item.id)] for item in soft.survival]
-    groups += [[ids.index(f"follow_up: {what}")] for what in ("median", "shortest", "longest")]
+    groups += [[ids.index(f"follow_up: {what}") for what in ("median", "shortest", "longest")]]
     assert sorted(place for group in groups for place in group) == list(range(count)) == sorted(found)
     for group in groups:
         expected = left_out_by_precision(problem, moments, group, factor)
         np.testing.assert_allclose([found[place] for place in group], expected, rtol=1e-6)
+
+
+@pytest.fixture
+def many(make):
+    """Every kind of entry, with ids that hold the signs by which targets add to them; nothing is fitted."""
+    levels = {"name": "ecog", "levels": {"0": 50, "1": 30}, "favourable": ["0"]}
+    other = {"name": "stage: TNM", "levels": {"I": 40, "II": 40}, "favourable": ["I"]}
+    rows = [make.term("ecog", ["1"], ["0"]), make.term("stage: TNM", ["II"], ["I"])]
+    figure = {"times": [0, 3, 6, 9], "survival": [1, 0.8, 0.6, 0.5], "at_risk_times": [0, 6], "at_risk": [80, 40]}
+    return make.evidence(
+        categorical=[levels, other],
+        model=[{"id": "by ecog: all, log", "term": rows[:1]}, {"id": "adjusted", "adjusted": True, "term": rows}],
+        survival=[
+            {"id": "os", "median": 12, "lower": 9, "upper": 20},
+            {"id": "os, women", "time": 12, "survival": 0.5, "lower": 0.4, "upper": 0.6},
+            {"id": "os, men", "median": 30, "upper": "not reached", "lower": 9},
+            {"id": "fig2: 12", "median": 11},
+        ],
+        curve=[{"id": "fig2", **figure}, {"id": "fig2: ecog 0", "group": {"ecog": ["0"]}, **figure, "at_risk": [50, 30]}],
+        events=[{"id": "deaths, all", "events": 45}, {"id": "deaths of ecog 0", "events": 20, "group": {"ecog": ["0"]}}],
+        follow_up=[
+            {"median": 14, "quartiles": [8, 20], "range": [1, 60], "definition": "observed"},
+            {"median": 15, "definition": "alive-only"},
+        ],
+        joint=[
+            {"id": "tab", "between": ["ecog", "stage: TNM"], "counts": {"0": {"I": 30, "II": 20}, "1": {"I": 10, "II": 20}}}
+        ],
+    )
+
+
+def test_an_entry_is_left_out_whole(make, many):
+    """Curves with their numbers at risk, follow-up, cross tables and limits; hazard ratios of all adjusted rows together."""
+    problem = make.problem(many)
+    count = len(problem.targets)
+    groups = Quality(problem, None, np.zeros((2, count))).groups()
+    ids = [item.id for item in problem.targets]
+    found = [sorted(ids[place] for place in places) for places in groups.values()]
+
+    whats = ("log hazard ratio", "log standard error")
+    adjusted = ("adjusted: ecog[1]", "adjusted: stage: TNM[II]")
+    expected = [
+        *([f"by ecog: all, log: ecog[1], {what}"] for what in whats),
+        *([f"{row}, {what}" for row in adjusted] for what in whats),
+        ["os", "os, lower limit", "os, upper limit"],
+        ["os, women", "os, women, log width"],
+        ["os, men", "os, men, lower limit"],  # its upper limit is a condition
+        ["fig2: 12"],
+        ["fig2: 3", "fig2: 6", "fig2: 9", "fig2: at risk 6"],
+        [f"fig2: ecog 0: {point}" for point in ("3", "6", "9", "at risk 6")],
+        ["deaths, all"],
+        ["deaths of ecog 0"],
+        [f"follow_up: {what}" for what in ("longest", "median", "quartile 1", "quartile 3", "shortest")],
+        ["follow_up 2: median"],
+        [f"tab: {one}, {two}" for one in "01" for two in ("I", "II")],
+    ]
+    assert found == expected
+    assert len(groups) == len(expected)
+    used = sorted(place for places in groups.values() for place in places)
+    assert used == [place for place in range(count) if not problem.targets[place].inequality]
+
+
+def test_the_rest_of_an_entry_does_not_predict_it(make):
+    """Another value at one point of a curve moves what is predicted of the median, and nothing of the curve's other points."""
+    figure = {"times": [0, 6, 12, 18], "survival": [1, 0.75, 0.55, 0.4]}
+    alone = make.problem(make.evidence(survival=[{"id": "os", "median": 14}], curve=[{"id": "fig", **figure}]))
+    rng = np.random.default_rng(5)
+    count, size = len(alone.targets), len(alone.parameters)
+    mixing = rng.standard_normal((count, count)) * 0.2 + np.eye(count)
+    moments = SimpleNamespace(
+        jacobian=rng.standard_normal((count, size)),
+        sampling=mixing @ mixing.T,
+        mean=rng.standard_normal(count),
+        theta=alone.parameters.mean,
+    )
+    first = Quality(alone, moments, np.zeros((2, count))).left_out()
+    ids = [item.id for item in alone.targets]
+    moved = alone.published.copy()
+    moved[ids.index("fig: 12")] += 0.2
+    second = Quality(alone.with_published(moved), moments, np.zeros((2, count))).left_out()
+    for name in ("fig: 6", "fig: 18"):
+        assert second[ids.index(name)] == first[ids.index(name)]
+    assert second[ids.index("os")] != first[ids.index("os")]
 
 
 def test_left_out_z_has_variance_one_when_the_model_is_true(calibrated):

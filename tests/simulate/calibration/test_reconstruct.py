@@ -102,6 +102,21 @@ def test_progress_is_told_cohort_by_cohort(easy):
     assert sum("of 2 cohorts" in line for line in told) >= 2
 
 
+def test_the_range_of_those_alive_is_of_those_alive(make):
+    """Deaths in the first year, and a shortest follow-up of those alive of a year: every number is printed, nobody is moved."""
+    paper = make.evidence(
+        survival=[{"id": "os", "median": 20}, {"id": "half-year", "time": 6, "survival": 0.8}],
+        follow_up=[{"median": 30, "range": [12, 60], "definition": "alive-only"}],
+    )
+    found = calibrate(paper, seed=2, cohorts=100, pool=2000, workers=2).reconstruct(2, seed=1, steps=STEPS, workers=2)
+    assert found.misses().empty
+    for number in range(2):
+        table = found.table(number)
+        alive = table["time"][table["event"] == 0]
+        assert [shown(alive.agg(end), 0) for end in ("min", "median", "max")] == ["12", "30", "60"]
+        assert (table["time"] < 6).sum() >= 12  # a fifth of 80 died in the first six months, within the rounding
+
+
 # Costs -------------------------------------------------------------------------------------------------
 
 

@@ -144,6 +144,13 @@ def test_a_row_a_variant_itself_first(table, calibration):
     assert (table["horizon"] == 12).all()
 
 
+def test_spreads_between_sites_say_that_they_are_not_identified(table):
+    of_sites = table["assumption"] == "site_sd"
+    assert table.loc[of_sites, "variant"].tolist() == ["site sd 0", "site sd 0.25", "site sd 0.6"]
+    assert table.loc[of_sites, "note"].str.startswith("not identified").all()
+    assert (table.loc[~of_sites, "note"] == "").all()
+
+
 def test_the_first_row_is_the_calibration_itself(table, calibration):
     quality = Quality.of(calibration.problem, calibration.moments, seed=calibration.seed, cohorts=500)
     distance, own = quality.distances()
@@ -174,11 +181,13 @@ def test_a_variant_that_cannot_be_calibrated_is_a_row_with_the_reason(calibratio
         replace(calibration.problem.evidence.survival[0], id="x", median="not reached"),
     )
     impossible = Variant("impossible", "reading", replace(calibration.problem.evidence, survival=survival), sw.Assumptions())
-    monkeypatch.setattr(module, "variants", lambda problem: [impossible])
+    spread = replace(impossible, name="impossible spread", assumption="site_sd")
+    monkeypatch.setattr(module, "variants", lambda problem: [impossible, spread])
     monkeypatch.setattr(module, "COHORTS", 60)
     found = sensitivity(calibration, pool=1500).set_index("variant")
     assert "conditions" in found.loc["impossible", "refused"]
     assert pd.isna(found.loc["impossible", "distance"])
+    assert found.loc[["impossible", "impossible spread"], "note"].tolist() == ["", module.NOTE_OF_SITES]
     assert found.loc["as calibrated", "refused"] == ""
 
 
@@ -245,3 +254,38 @@ def test_fans_are_kaplan_meier_curves_of_posterior_cohorts(calibration):
         seen = times <= time.max()
         np.testing.assert_allclose(found[1].cohort[number][seen], expected[seen], atol=1e-12)
         assert np.isnan(found[1].cohort[number][~seen]).all() or expected[-1] == 0
+
+
+def counted(evidence, *, printed):
+    """The paper with ECOG as its only favourable factor, and with or without medians by number of them."""
+    factors = tuple(replace(item, favourable=("0",) if item.name == "ecog" else ()) for item in evidence.categorical)
+    medians = tuple(
+        replace(evidence.survival[0], id=f"median {count}", count_favourable=count, median=value)
+        for count, value in ((1, 20.0), (0, 9.0))
+        if printed
+    )
+    return replace(evidence, categorical=factors, survival=(*evidence.survival, *medians))
+
+
+def test_one_favourable_factor_divides_patients_where_the_paper_does(paper):
+    """Groups by its number are those with and without it; without printed numbers of them there is no such division."""
+    problem = Problem.of(counted(paper, printed=True), sw.Assumptions(site_sd=0.0))
+    assert [list(item.groups.values()) for item in partitions(problem)] == [[None], [1, 0]]
+    title, groups = partitions(problem)[1].title, partitions(problem)[1].groups
+    assert title == "By number of favourable factors (ecog)"
+    assert list(groups) == ["1 of 1 favourable", "0 of 1 favourable"]
+    random = problem.randomness(1, 5, stage=0)
+    theta = problem.parameters.mean
+    cohorts = problem.generator(theta, random)
+    both = [1, 0, {"ecog": ("0",)}, {"ecog": ("1",)}]
+    curves = survival_of_groups(problem, theta, cohorts, random, both, np.array([3.0, 12.0]))
+    np.testing.assert_array_equal(curves[:2], curves[2:])
+    assert len(partitions(Problem.of(counted(paper, printed=False)))) == 1
+
+
+def test_the_fan_of_one_favourable_factor_has_its_printed_medians(paper, calibration):
+    problem = Problem.of(counted(paper, printed=True))
+    assert problem.parameters.names == calibration.problem.parameters.names
+    own = replace(calibration, problem=problem)
+    _, found = fans(own, partitions(problem)[1], cohorts=10)
+    assert [[item.printed for item in fan.published] for fan in found] == [["median 20"], ["median 9"]]

@@ -61,7 +61,7 @@ def paper(make):
         follow_up=[
             {"median": 12, "range": [1, 60], "quartiles": [7, 20], "definition": "observed"},
             {"median": 30, "definition": "reverse-kaplan-meier"},
-            {"median": 18, "definition": "alive-only"},
+            {"median": 18, "range": [4, 55], "definition": "alive-only"},
         ],
     )
 
@@ -120,7 +120,8 @@ def oracle(make, problem, table, target, ties="efron", moved=0.0):
         return cox_oracle(make, problem, table, target, ties)
     own = table[members(table, target.group)]
     if target.kind in ("log_shortest", "log_longest"):
-        return np.log(table["time"].min() if target.kind == "log_shortest" else table["time"].max())
+        counted = table["time"][table["event"] == 0] if target.definition == "alive-only" else table["time"]
+        return np.log(counted.min() if target.kind == "log_shortest" else counted.max())
     if target.kind in ("events", "joint"):
         return own["event"].sum() if target.kind == "events" else len(own)
     if target.kind == "at_risk":

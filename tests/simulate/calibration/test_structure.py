@@ -244,15 +244,20 @@ def test_where_the_priors_sit(make):
         assert list(found[1:-2]) == names
 
 
+FOLLOW = {"median": 13, "range": [2, 92], "definition": "observed"}
+
+
 def test_the_guarantee_time_is_a_parameter_where_the_shortest_follow_up_is_printed(make):
-    follow = {"median": 13, "range": [2, 92], "definition": "observed"}
-    paper = make.evidence(survival=[MEDIAN], follow_up=[follow])
+    paper = make.evidence(survival=[MEDIAN], follow_up=[FOLLOW])
     parameters = make.problem(paper).parameters
     assert "logit_guarantee_time" in parameters.names
     assert parameters.guarantee_limit == 2.5  # the most that can be printed as 2
     for assumptions in (Assumptions(guarantee_time=0.0), Assumptions(guarantee_time=1.0)):
         assert "logit_guarantee_time" not in make.problem(paper, assumptions).parameters.names
     assert "logit_guarantee_time" not in make.problem(make.evidence(survival=[MEDIAN])).parameters.names
+    # Those who are alive at the end were followed 2 months or more; the dead may have died at once.
+    alive = make.evidence(survival=[MEDIAN], follow_up=[{**FOLLOW, "definition": "alive-only"}])
+    assert "logit_guarantee_time" not in make.problem(alive).parameters.names
 
 
 def test_correlations_that_do_not_fit_together_are_drawn_to_the_identity(make):
@@ -281,3 +286,15 @@ def test_a_paper_that_says_nothing_about_survival_is_refused(make):
         make.problem(make.evidence(categorical=[ECOG], model=[{"term": rows}]))
     with pytest.raises(EvidenceError, match="endpoint 'pfs'"):
         make.problem(make.evidence(survival=[MEDIAN]), endpoint="pfs")
+
+
+def test_what_would_say_how_long_patients_live_is_named(make):
+    """Another endpoint that is printed; follow-up, where no median is reached; and follow-up alone says nothing of deaths."""
+    with pytest.raises(EvidenceError, match="name another endpoint: 'pfs'"):
+        make.problem(make.evidence(survival=[{**MEDIAN, "endpoint": "pfs"}], follow_up=[FOLLOW]))
+    not_reached = {"median": "not reached"}
+    with pytest.raises(EvidenceError, match=r"only medians that are not reached.*\[\[follow_up\]\]"):
+        make.problem(make.evidence(survival=[not_reached]))
+    assert len(make.problem(make.evidence(survival=[not_reached], follow_up=[FOLLOW])).targets) == 4
+    with pytest.raises(EvidenceError, match="how long patients live"):
+        make.problem(make.evidence(follow_up=[FOLLOW]))

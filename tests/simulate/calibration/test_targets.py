@@ -79,6 +79,17 @@ def test_boxes_are_the_extremes_over_the_corners(make, ratio, lower, upper, digi
     assert [profile.value - profile.rounding, profile.value + profile.rounding] == pytest.approx(own.tolist())
 
 
+def test_limits_that_may_be_one_number_have_a_standard_error_that_is_small_but_not_none(make):
+    """1.01 (1.00 to 1.01): the widest interval is .995 to 1.015; of limits evenly spread in their boxes 98 % are in the box."""
+    _, second = boxes(make, 1.01, 1.00, 1.01, digits=2)
+    z, rng = stats.norm.ppf(0.975), np.random.default_rng(1)
+    low, high = 1.0 + 0.01 * (rng.random(200_000) - 0.5), 1.01 + 0.01 * (rng.random(200_000) - 0.5)
+    found = np.log(np.log(high / low) / (2 * z))
+    inside = np.abs(found - second.value) <= second.rounding
+    assert np.mean(inside) == pytest.approx(0.98, abs=0.002)
+    assert second.value + second.rounding == pytest.approx(np.log(np.log(1.015 / 0.995) / (2 * z)))
+
+
 def test_a_limit_that_is_printed_as_zero_has_no_standard_error(make):
     first, second = boxes(make, 0.1, 0.0, 1.5, digits=1)
     assert second is None
@@ -232,6 +243,18 @@ def test_targets_of_an_endpoint_are_its_own(make):
     paper = make.evidence(**tables)
     assert [item.id for item in make.problem(paper).targets] == ["median", "deaths"]
     assert [item.id for item in make.problem(paper, endpoint="pfs").targets] == ["pfs", "progressions"]
+
+
+@pytest.mark.parametrize("definition", ["observed", "reverse-kaplan-meier", "alive-only"])
+def test_follow_up_is_of_survival(make, definition):
+    """How long patients were watched for death: progression comes before, but the end of follow-up is the same."""
+    follow = [{"median": 13, "range": [2, 92], "definition": definition}]
+    paper = make.evidence(survival=[MEDIAN, {"id": "pfs", "endpoint": "pfs", "median": 4}], follow_up=follow)
+    survival, progression = make.problem(paper), make.problem(paper, endpoint="pfs")
+    assert [item.id for item in survival.targets[1:]] == [f"follow_up: {what}" for what in ("median", "shortest", "longest")]
+    found = [item.id for item in progression.targets[1:]]
+    assert found == (["follow_up: median"] if definition == "reverse-kaplan-meier" else [])
+    assert "logit_guarantee_time" not in progression.parameters.names
 
 
 def test_every_number_of_krog_is_a_target_once(make):

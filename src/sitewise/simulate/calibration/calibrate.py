@@ -52,12 +52,21 @@ class Calibration:
         Weighted draws.
     seed : int
         Seed.
+    cohorts, pool : int, optional
+        How many were simulated for a moment and for the posterior.
     """
 
     problem: Problem
     moments: MomentFit
     posterior: Posterior
     seed: int
+    cohorts: int | None = None
+    pool: int | None = None
+
+    @property
+    def settings(self) -> dict[str, int | str | None]:
+        """What the draws' numbers refer to: seed, sizes, and the method that answered."""
+        return {"seed": self.seed, "cohorts": self.cohorts, "pool": self.pool, "method": self.posterior.method}
 
     @cached_property
     def derived(self) -> Derived:
@@ -187,7 +196,8 @@ class Calibration:
             places = again[better]
             found.replace(places, retry.cohorts, np.flatnonzero(better))
             statistics[places], cost[places], draw[places] = retry.statistics[better], retry.cost[better], other[better]
-        return Produced("reconstruct", self.problem, found, self.draws[0][draw], draw, seed, statistics)
+        theta = self.draws[0][draw]
+        return Produced("reconstruct", self.problem, found, theta, draw, seed, statistics, calibration=self.settings)
 
     def _chosen(self, cohorts: int, seed: int) -> NDArray[np.intp]:
         _at_least_one(cohorts)
@@ -197,7 +207,7 @@ class Calibration:
     def _produced(self, product: Product, theta: Floats, draw: NDArray[np.intp], seed: int, stage: int) -> Produced:
         random = self.problem.randomness(seed, len(theta), stage=stage)
         cohorts, statistics = self.problem.simulate(theta, random)
-        return Produced(product, self.problem, cohorts, theta, draw, seed, statistics)
+        return Produced(product, self.problem, cohorts, theta, draw, seed, statistics, calibration=self.settings)
 
     def to_dataset(self) -> xr.Dataset:
         """Return the equal-weight draws as a dataset with dims ``chain, draw``, the prior's spread as attributes."""
@@ -268,4 +278,4 @@ def calibrate(
     moments = fit_moments(problem, seed=seed, cohorts=cohorts, workers=workers, report=report)
     derived = Derived(problem.statistics, exact=problem.assumptions.margins == "exact")
     posterior = sample_posterior(problem, derived, moments, seed=seed, size=pool, method=method, workers=workers, report=report)
-    return Calibration(problem, moments, posterior, seed)
+    return Calibration(problem, moments, posterior, seed, cohorts, pool)

@@ -70,10 +70,14 @@ class GroupFan:
 
 
 def partitions(problem: Problem, /) -> list[Partition]:
-    """Return the groups whose survival is shown: everyone, by number of favourable factors, and the paper's own divisions."""
+    """Return the groups whose survival is shown: everyone, by number of favourable factors, and the paper's own divisions.
+
+    With one favourable factor its number divides patients only where the paper prints something of these groups.
+    """
     favourable = [item for item in problem.structure.factors if item.favourable]
     found = [Partition(ALL.capitalize(), {ALL: None})]
-    if len(favourable) > 1:
+    counted = any(item.kind in CURVES and isinstance(item.group, int) for item in problem.targets)
+    if len(favourable) > 1 or counted:
         counts = range(len(favourable), -1, -1)
         title = f"By number of favourable factors ({', '.join(item.name for item in favourable)})"
         found.append(Partition(title, {f"{count} of {len(favourable)} favourable": count for count in counts}))

@@ -17,6 +17,7 @@ from scipy.special import expit
 from sitewise.evidence import Evidence
 from sitewise.simulate.calibration.assumptions import Assumptions
 from sitewise.simulate.calibration.characteristics import Structure
+from sitewise.simulate.calibration.targets import SURVIVAL, definition_of
 from sitewise.simulate.parts import Floats
 
 LOG_MEDIAN, LOG_SHAPE, CURED, GUARANTEE = "log_median_at_means", "log_shape", "logit_cured", "logit_guarantee_time"
@@ -72,7 +73,7 @@ def parameters_of(evidence: Evidence, structure: Structure, assumptions: Assumpt
     if assumptions.family == "mixture-cure":
         found.append((CURED, -2.0, 1.0))
     limit = 0.0
-    shortest = _shortest(evidence)
+    shortest = _shortest(evidence) if endpoint == SURVIVAL else None  # another event can come before a follow-up ends
     if assumptions.guarantee_time == "estimated" and shortest is not None and shortest > 0:
         limit = shortest
         found.append((GUARANTEE, 0.5, 1.5))
@@ -122,8 +123,13 @@ def follow_up_anchor(evidence: Evidence, middle: float) -> float:
 
 
 def _shortest(evidence: Evidence) -> float | None:
-    """Return the most that the shortest follow-up can be, rounding included."""
+    """Return the most that the shortest follow-up of all patients can be, rounding included.
+
+    A range of those alive at the end says nothing about when deaths begin.
+    """
     for item in evidence.follow_up:
+        if definition_of(item) == "alive-only":
+            continue
         if item.range is not None and item.status in ("fit", "soft") and item.range[0] > 0:
             return item.range[0] + 0.5 * 10.0**-item.digits
     return None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sitewise.evidence import Evidence
 from sitewise.evidence.audit import problems_of
 from sitewise.evidence.entries import Term
-from sitewise.problems import EvidenceError, render
+from sitewise.problems import EvidenceError, listed, render
 from sitewise.simulate.calibration.assumptions import Assumptions
 from sitewise.simulate.calibration.characteristics import Structure
 from sitewise.simulate.calibration.generate import Cohorts, Generator, Randomness
@@ -72,12 +72,11 @@ class Problem:
         structure = structure_of(evidence, endpoint=endpoint, free=assumptions.free, dependence=assumptions.dependence)
         parameters = parameters_of(evidence, structure, assumptions, endpoint=endpoint)
         targets = targets_of(evidence, structure, endpoint=endpoint)
-        timed = {"survival", "events", "follow_up_share", "at_risk"}
-        if not any(target.kind in timed and target.status in ("fit", "soft") for target in targets):
-            raise EvidenceError(
-                f"{evidence.id} prints no median, survival, number of events or follow-up of endpoint '{endpoint}': nothing "
-                "says how long patients live. Add a [[survival]] entry, or name another endpoint."
-            )
+        kinds = {target.kind for target in targets if target.status in ("fit", "soft")}
+        # Follow-up alone does not say who died; standard errors and limits that are not reached do, in times that it gives.
+        of_deaths = kinds & {"log_standard_error", "beyond_last", "upper_beyond_last"}
+        if not kinds & {"survival", "events", "at_risk"} and not ("follow_up_share" in kinds and of_deaths):
+            raise EvidenceError(_says_nothing(evidence, endpoint, not_reached="beyond_last" in kinds))
         return cls(evidence, assumptions, structure, parameters, targets, np.array([target.value for target in targets]))
 
     def with_published(self, values: Floats) -> Problem:
@@ -178,6 +177,16 @@ class Problem:
         """Return cohorts of parameter rows and their statistics."""
         cohorts = self.generator(theta, random)
         return cohorts, self.statistics(cohorts, random.rounding)
+
+
+def _says_nothing(evidence: Evidence, endpoint: str, *, not_reached: bool) -> str:
+    """Return why a paper cannot be calibrated at an endpoint, and what would help."""
+    found = "only medians that are not reached" if not_reached else "no median, survival or number of events"
+    printed = (*evidence.survival, *evidence.events, *evidence.curve)
+    others = list(dict.fromkeys(own for item in printed if (own := str(getattr(item, "endpoint", endpoint))) != endpoint))
+    advice = "Add how long patients were followed ([[follow_up]])" if not_reached else "Add a [[survival]] entry"
+    advice += f", or name another endpoint: {listed(others)}." if others else "."
+    return f"{evidence.id} prints {found} of endpoint '{endpoint}': nothing says how long patients live. {advice}"
 
 
 def shrunk_covariance(values: Floats, /) -> Floats:

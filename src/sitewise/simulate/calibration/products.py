@@ -10,6 +10,7 @@ Nothing here is a patient. Every row says so, and carries the evidence's hash, t
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -62,6 +63,8 @@ class Produced:
         Of each cohort, in the order of the problem's targets.
     progression : ProgressionArrays, optional
         Progression and failures, where they were added.
+    calibration : mapping, optional
+        What made the posterior that ``draw`` numbers, such as its seed, method and pool size; None where it is not known.
     """
 
     product: Product
@@ -72,6 +75,7 @@ class Produced:
     seed: int
     statistics: Floats
     progression: ProgressionArrays | None = None
+    calibration: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.cohorts)
@@ -186,6 +190,8 @@ class Produced:
             "assumptions": self.problem.assumptions.to_dict(),
             "not_identified": NOT_IDENTIFIED,
             "seed": self.seed,
+            # A draw is one of the calibration's own: its number means nothing without what made them.
+            "calibration": None if self.calibration is None else dict(self.calibration),
             "sitewise": metadata.version("sitewise"),
             "draws": json.loads(self.parameters().to_json(orient="records")),
         }

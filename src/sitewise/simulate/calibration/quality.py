@@ -6,17 +6,20 @@ All of it is about ONE cohort of n patients: a z is a distance in sampling stand
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sitewise.simulate.calibration.moments import MomentFit
 from sitewise.simulate.calibration.problem import RIDGE, Problem
-from sitewise.simulate.calibration.targets import label_of
+from sitewise.simulate.calibration.targets import Target, label_of
 from sitewise.simulate.parts import Floats
 
 STAGE = 3
 COHORTS = 2000
+Entry = tuple[str, str]
+"""A table of the evidence and an entry in it; of models which of them, and what of their rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +58,8 @@ class Quality:
             ``target, kind, status, where, printed, published, reproduced, sd, z, percentile, left_out_z, rounding``:
             ``reproduced`` and ``sd`` are of one cohort of the calibrated process, on the scale of ``kind``; ``percentile`` is
             the share of its cohorts below the published number; ``left_out_z`` compares the number with its prediction from
-            all others, parameter uncertainty included. For a condition ``reproduced`` is the share of cohorts that meet it,
-            and there is no z.
+            all other entries of the paper, parameter uncertainty included. For a condition ``reproduced`` is the share of
+            cohorts that meet it, and there is no z.
         """
         rows = []
         alone = self.left_out()
@@ -106,18 +109,38 @@ class Quality:
         away, own = self.problem.published[fitted] - mean, found - mean
         return float(away @ weight @ away), np.einsum("ij,jk,ik->i", own, weight, own)
 
-    def groups(self) -> dict[str, list[int]]:
-        """Return the targets that are left out together: an entry of the paper each, whole models."""
-        found: dict[str, list[int]] = {}
+    def groups(self) -> dict[Entry, list[int]]:
+        """Return the places of the targets that are left out together: all numbers of one entry of the paper.
+
+        A median with its limits, the points of a curve with its numbers at risk, a follow-up, the cells of a cross table: one
+        of them left out alone would be told by the rest of its own entry. The hazard ratios of all unadjusted rows are one
+        group, so are those of all adjusted ones, and their standard errors: rows of one cohort tell of each other.
+        """
+        found: dict[Entry, list[int]] = {}
         for place, target in enumerate(self.problem.targets):
             if not target.inequality:
-                adjusted = target.model is not None and self.problem.evidence.model[target.model].adjusted
-                key = f"{'adjusted' if adjusted else 'unadjusted'} {target.kind}" if target.model is not None else target.id
-                found.setdefault(key.split(",")[0], []).append(place)
+                found.setdefault(self._entry(target), []).append(place)
         return found
 
+    def _entry(self, target: Target) -> Entry:
+        """Return the table of the evidence, and the entry in it, that a target is a number of."""
+        if target.model is not None:
+            adjusted = self.problem.evidence.model[target.model].adjusted
+            return "adjusted" if adjusted else "unadjusted", target.kind
+        if target.kind in ("follow_up_share", "log_shortest", "log_longest"):
+            return "follow_up", target.id.partition(":")[0]
+        if target.kind == "events":
+            return "events", target.id
+        evidence = self.problem.evidence
+        tables: dict[str, tuple[Any, ...]] = {"survival": evidence.survival, "curve": evidence.curve}
+        if target.kind == "joint":
+            tables = {"joint": evidence.joint}
+        named = [(table, item.id) for table, items in tables.items() for item in items if _begins(target.id, table, item.id)]
+        # Ids may hold commas and colons of their own: the longest that the target's begins with is its entry's.
+        return max(named, key=lambda entry: len(entry[1]))
+
     def left_out(self) -> dict[int, float]:
-        """Return each target's z against its prediction from the other groups of targets.
+        """Return each target's z against its prediction from all other entries of the paper; see :meth:`groups`.
 
         At the calibrated process parameters and statistics are taken as jointly normal: statistics have covariance J V J' + C
         with the prior V of the parameters, C the sampling covariance and J the derivatives; conditioning a group on all
@@ -143,3 +166,8 @@ class Quality:
             for place, value, spread in zip(asked, predicted, np.maximum(variance, 1e-12), strict=True):
                 found[place] = float((self.problem.published[place] - value) / np.sqrt(spread))
         return found
+
+
+def _begins(name: str, table: str, entry: str) -> bool:
+    """Return whether a target's id is that of an entry or goes on from it, as :mod:`targets` joins them."""
+    return f"{name}, ".startswith(f"{entry}, ") if table == "survival" else name.startswith(f"{entry}: ")

@@ -146,10 +146,11 @@ def _anneal_row(
 
 
 def _ends(plan: Plan, time: Floats) -> tuple[float, float]:
-    """Return the least and largest time that the printed range allows."""
+    """Return the least and largest time that the printed range of all patients allows."""
     low, high = SHORTEST, float(time.max()) * BEYOND
     for target in plan.problem.targets:
-        if target.kind in ("log_shortest", "log_longest") and target.status in ("fit", "soft"):
+        of_all = target.kind in ("log_shortest", "log_longest") and target.definition != "alive-only"
+        if of_all and target.status in ("fit", "soft"):
             if target.kind == "log_shortest":
                 low = max(float(np.exp(target.value - target.rounding)), SHORTEST)
             else:

@@ -37,8 +37,10 @@ COHORTS, POOL, JUDGED, AVERAGED = 150, 5000, 1000, 60
 GRID = 400
 STAGE = 9
 FIXED = ("variant", "assumption", "refused", "converged", "distance", "distance_percentile", "events_mean", "events_sd")
-COLUMNS = (*FIXED, "worst_target", "worst_z", "worst_contrast", "worst_contrast_z", "horizon")
+COLUMNS = (*FIXED, "worst_target", "worst_z", "worst_contrast", "worst_contrast_z", "horizon", "note")
 """Columns that every table has; then ``median GROUP`` and ``survival GROUP`` of each group and ``log_hazard_ratio EFFECT``."""
+
+NOTE_OF_SITES = "not identified: no paper's summary says anything about the spread between sites"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Variant:
     assumption: str
     evidence: Evidence
     assumptions: Assumptions
+
+    @property
+    def note(self) -> str:
+        """What the paper cannot decide between it and the calibration, or nothing."""
+        return NOTE_OF_SITES if self.assumption == "site_sd" else ""
 
 
 def variants(problem: Problem, /) -> list[Variant]:
@@ -122,7 +129,8 @@ def sensitivity(
     DataFrame
         ``variant, assumption, refused`` (why there are no numbers), ``converged, distance`` (joint), ``distance_percentile``
         (share of the variant's own cohorts that lie nearer), ``events_mean, events_sd`` (of the paper's patients),
-        ``worst_target, worst_z, worst_contrast, worst_contrast_z, horizon``, then for each group ``median GROUP`` and
+        ``worst_target, worst_z, worst_contrast, worst_contrast_z, horizon, note`` (that a spread between sites is not
+        identified), then for each group ``median GROUP`` and
         ``survival GROUP`` (at the horizon) under the process, and ``log_hazard_ratio EFFECT``, both at the parameters that fit
         the moments.
     """
@@ -135,7 +143,8 @@ def sensitivity(
             found = _calibrated(variant, calibration, endpoint, pool, workers)
             rows.append(_row(variant, found))
         except SitewiseError as error:
-            rows.append({"variant": variant.name, "assumption": variant.assumption, "refused": str(error)})
+            words = {"refused": str(error), "note": variant.note}
+            rows.append({"variant": variant.name, "assumption": variant.assumption, **words})
     return pd.DataFrame(rows).pipe(lambda table: table[[*COLUMNS, *(name for name in table if name not in COLUMNS)]])
 
 
@@ -173,6 +182,7 @@ def _row(variant: Variant, found: Calibration) -> dict[str, object]:
         "worst_contrast": worst_contrast,
         "worst_contrast_z": worst_contrast_z,
         "horizon": horizon,
+        "note": variant.note,
         **_of_process(found.problem, found.moments.theta, found.seed, horizon),
     }
 

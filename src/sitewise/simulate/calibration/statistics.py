@@ -156,15 +156,22 @@ class Statistics:
         """Return a statistic that is neither of a Cox model nor of a curve."""
         if target.kind == "follow_up_share" and target.time is not None:
             return self._share_beyond(target, cohorts, ordered, target.time + moved)
-        if target.kind == "log_shortest":
-            return np.asarray(np.log(np.maximum(cohorts.time.min(axis=1), LEAST)))
-        if target.kind == "log_longest":
-            return np.asarray(np.log(np.maximum(cohorts.time.max(axis=1), LEAST)))
+        if target.kind in ("log_shortest", "log_longest"):
+            return self._log_extreme(target, cohorts)
         if target.kind in ("events", "joint"):
             members = self.members(cohorts, target.group)
             chosen = cohorts.event if target.kind == "events" else np.ones(cohorts.time.shape, dtype=bool)
             return np.asarray((chosen if members is None else chosen & members).sum(axis=1), dtype=float)
         return None
+
+    def _log_extreme(self, target: Target, cohorts: Cohorts) -> Floats:
+        """Return the log of the shortest or longest time of all patients, or of those alive at its end; NaN where nobody is."""
+        counted = ~cohorts.event if target.definition == "alive-only" else np.ones(cohorts.time.shape, dtype=bool)
+        if target.kind == "log_shortest":
+            found = np.where(counted, cohorts.time, np.inf).min(axis=1)
+        else:
+            found = np.where(counted, cohorts.time, -np.inf).max(axis=1)
+        return np.where(np.isfinite(found), np.log(np.maximum(found, LEAST)), np.nan)
 
     def _share_beyond(self, target: Target, cohorts: Cohorts, ordered: Ordered, times: Floats) -> Floats:
         """Return the share followed longer than given times, in the sense of the follow-up's definition."""

@@ -39,6 +39,10 @@ Kind = Literal[
 ]
 LEAST_SHARE_OF_BOX = 0.2
 """Of half a rounding box: how near to 0 a shortest follow-up that is printed as 0 can be."""
+LEAST_SHARE_OF_WIDTH = 0.1
+"""Of the widest interval that rounded limits allow: how narrow it can be where they may be one number. One pair in fifty is
+nearer, of limits one unit of the last digit apart, each evenly spread in its box."""
+SURVIVAL = "os"
 Grouping = dict[str, tuple[str, ...]] | int | None
 
 
@@ -116,8 +120,9 @@ def targets_of(evidence: Evidence, structure: Structure, /, *, endpoint: str = "
             group, printed = _grouping(entry, structure), f"{entry.events} events"
             found.append(Target(entry.id, "events", entry.events, printed, 0.5, entry.status, entry.where, group=group))
     for number, follow in enumerate(evidence.follow_up):
-        if follow.status in USED:
-            found += _of_follow_up(follow, "follow_up" if number == 0 else f"follow_up {number + 1}")
+        if follow.status in USED and (endpoint == SURVIVAL or definition_of(follow) == "reverse-kaplan-meier"):
+            name = "follow_up" if number == 0 else f"follow_up {number + 1}"
+            found += _of_follow_up(follow, name, of_survival=endpoint == SURVIVAL)
     for joint in evidence.joint:
         if joint.status in USED:
             for level, counts in joint.counts.items():
@@ -154,7 +159,7 @@ def _of_term(model: Model, place: int, term: Term, row: int) -> Iterator[Target]
     yield Target(f"{name}, log hazard ratio", "log_hazard_ratio", value, rounding=box, **common)  # type: ignore[arg-type]
     if low > half:
         widths = [math.log((high + sign * half) / (low - sign * half)) / (2 * z) for sign in (-1, 1)]
-        logs = [math.log(max(width, 1e-12)) for width in widths]
+        logs = [math.log(max(width, LEAST_SHARE_OF_WIDTH * widths[1])) for width in widths]
         yield Target(
             f"{name}, log standard error",
             "log_standard_error",
@@ -209,8 +214,18 @@ def _of_curve(item: Curve, structure: Structure) -> Iterator[Target]:
             yield Target(name, "at_risk", count, printed, 0.5, item.status, item.where, time=time, group=group)
 
 
-def _of_follow_up(item: FollowUp, name: str) -> Iterator[Target]:
-    definition = item.definition if item.definition != "unstated" else item.reading or "observed"
+def definition_of(item: FollowUp) -> str:
+    """Return whose follow-up a paper's is, as stated or as it is read."""
+    return item.definition if item.definition != "unstated" else item.reading or "observed"
+
+
+def _of_follow_up(item: FollowUp, name: str, *, of_survival: bool) -> Iterator[Target]:
+    """Return what a follow-up says of the times of an endpoint.
+
+    It is how long patients were watched for death. Times to another event end with it, so that only what is about the end of
+    follow-up itself, in the sense of reverse Kaplan-Meier, holds for them, too.
+    """
+    definition = definition_of(item)
     half = 0.5 * 10.0**-item.digits
     common = {"status": item.status, "where": item.where, "definition": definition}
     beyond = [("median", 0.5, item.median)]
@@ -222,7 +237,7 @@ def _of_follow_up(item: FollowUp, name: str) -> Iterator[Target]:
         found = f"{name}: {what}"
         printed = f"{what} {time:g}"
         yield Target(found, "follow_up_share", share, printed, half, time=time, rounds_time=True, **common)  # type: ignore[arg-type]
-    if item.range is not None:
+    if item.range is not None and of_survival:
         shortest, longest = item.range
         for kind, value in (("log_shortest", shortest), ("log_longest", longest)):
             low, high = math.log(max(value - half, LEAST_SHARE_OF_BOX * half)), math.log(value + half)

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sitewise.evidence import Evidence, evidence_hash
-from sitewise.problems import ScenarioError
+from sitewise.evidence import evidence_hash
+from sitewise.problems import EvidenceError, ScenarioError
 from sitewise.simulate.calibration.calibrate import DRAWS, Calibration
 from sitewise.simulate.calibration.parameters import Parameters
 from sitewise.simulate.calibration.problem import CHUNK
 from sitewise.simulate.calibration.products import Produced
-from sitewise.simulate.calibration.structure import FITTED, groups_of
 from sitewise.simulate.parts import Floats
 from sitewise.simulate.progression.arrays import ProgressionArrays
+from sitewise.simulate.progression.checks import prepared
 from sitewise.simulate.progression.counts import COUNTED
 from sitewise.simulate.progression.kinds import NONE
 from sitewise.simulate.progression.latent import LatentDeath
@@ -29,7 +29,6 @@ from sitewise.simulate.progression.pool import STAGE, Process, ProgressionPool
 from sitewise.simulate.progression.posterior import ProgressionPosterior, sample_progression
 from sitewise.simulate.progression.process import Chance, Recorded, recorded
 from sitewise.simulate.progression.summary import parameter_table, target_table
-from sitewise.simulate.progression.targets import ProgressionTargets
 
 POOL = 20_000
 JUDGED = 2000
@@ -119,7 +118,7 @@ class ProgressionCalibration:
         return np.concatenate(parts)
 
     def left_out(self) -> pd.DataFrame:
-        """Return printed numbers about progression that cannot be simulated: ``target, reason``."""
+        """Return printed numbers about progression that cannot be simulated or are set aside: ``target, reason``."""
         return self.process.targets.table_left_out()
 
     @property
@@ -216,15 +215,6 @@ def _fields(outcome: Recorded) -> tuple[NDArray[np.generic], ...]:
     return outcome.progression, outcome.failure_time, outcome.failure, outcome.event
 
 
-def says_of_progression(evidence: Evidence, /, *, spec: ProgressionModel | None = None) -> bool:
-    """Return whether a paper prints a number that progression can be calibrated to."""
-    spec = spec or ProgressionModel()
-    used = [item.status for item in groups_of(evidence, spec.endpoint)]
-    used += [term.status for model in evidence.model if model.endpoint == spec.endpoint for term in model.term]
-    used += [item.status for item in evidence.failures if item.endpoint == spec.endpoint]
-    return any(status in FITTED for status in used)
-
-
 def calibrate_progression(
     calibration: Calibration,
     /,
@@ -255,14 +245,18 @@ def calibrate_progression(
     Raises
     ------
     EvidenceError
-        When the paper prints nothing about progression or failures, or its numbers do not go together.
-    ScenarioError
-        When the paper's unit of time cannot be turned into that of the scan schedule.
+        When the paper prints nothing about progression or failures that can be fitted, its numbers do not go together, or its
+        unit of time cannot be turned into that of the scan schedule.
     """
     spec = spec or ProgressionModel()
     problem = calibration.problem
-    targets = ProgressionTargets.of(problem.evidence, problem.structure, spec)
-    schedule = None if spec.schedule is None else spec.schedule.in_unit(problem.evidence.source.time_unit)
+    targets, schedule = prepared(problem.evidence, problem.structure, spec)
+    if targets.nothing_to_fit:
+        raise EvidenceError(
+            f"Progression of {problem.evidence.id}: {targets.nothing_to_fit}. Add a [[survival]], [[curve]], [[events]] or "
+            f"[[model]] of endpoint '{spec.endpoint}' or [[failures]], with status fit or soft, or name another endpoint in "
+            "the model."
+        )
     process, prior = Process(problem, schedule, targets), spec.parameters(problem.evidence)
     first, posterior = sample_progression(
         process, prior, calibration.draws[0], seed=seed, size=pool, workers=workers or os.cpu_count() or 1, report=report

@@ -80,10 +80,13 @@ class Kinds:
         counts = {item.id: item for item in evidence.count}
         total = _patients(counts, entry.total, evidence, problems)
         named = {label: _patients(counts, name, evidence, problems) for label, name in entry.kinds.items()}
-        if not problems.found and max(named.values(), default=0) > total:
-            problems.add(f"failures ({entry.id})", f"has a kind with more patients than the {total} with a failure")
+        more = ", ".join(f"{label}: {count}" for label, count in named.items() if count > total)
+        if not problems.found and more:
+            what = f"has a kind with more patients than the {total} with a failure ({more})"
+            problems.add(f"failures ({entry.id})", what, "Check the counts that it names.")
         problems.raise_if_any(EvidenceError, evidence.id)
-        composition = _composition(named, total, overlap, entry)
+        composition = _composition(named, total, overlap, entry, problems)
+        problems.raise_if_any(EvidenceError, evidence.id)
         used = {label: count for label, count in composition.items() if count > 0}
         source = counts[entry.total]
         return cls(
@@ -142,8 +145,8 @@ def _weaker(*statuses: Status) -> Status:
     return max(statuses, key=order.index)
 
 
-def _composition(named: dict[str, int], total: int, overlap: Overlap, entry: Failures) -> dict[str, float]:
-    """Return patients by label so that they sum to the failures.
+def _composition(named: dict[str, int], total: int, overlap: Overlap, entry: Failures, problems: Problems) -> dict[str, float]:
+    """Return patients by label so that they sum to the failures, or note why they cannot.
 
     Of two kinds the number with both is known. Of more only the sum is: then each patient is taken to have two at most, and
     pairs in proportion to the product of the kinds' counts.
@@ -163,9 +166,10 @@ def _composition(named: dict[str, int], total: int, overlap: Overlap, entry: Fai
         alone[other] -= excess * share
     short = [label for label, count in alone.items() if count < -1e-9]
     if short:
-        raise EvidenceError(
-            f"failures ({entry.id}): the kinds sum to {total + excess}, the failures to {total}: patients would have had more "
-            f"than two kinds at once ({', '.join(short)}). Count combinations as kinds of their own, or read the excess as a "
-            "miscount (overlap)."
+        problems.add(
+            f"failures ({entry.id})",
+            f"the kinds sum to {total + excess}, the failures to {total}: patients would have had more than two kinds at once "
+            f"({', '.join(short)})",
+            "Count combinations as kinds of their own, or read the excess as a miscount (overlap of the progression model).",
         )
     return {**alone, **together}

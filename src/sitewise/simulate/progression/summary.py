@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from sitewise.simulate.calibration.calibrate import PRIOR_DRIVEN
+from sitewise.simulate.calibration.products import Produced
 from sitewise.simulate.parts import Floats
 from sitewise.simulate.progression.kinds import UNSEEN, Kinds
 from sitewise.simulate.progression.targets import ProgressionTargets
@@ -64,3 +65,20 @@ def target_table(targets: ProgressionTargets, statistics: Floats) -> pd.DataFram
         head = (target.id, target.definition or target.kind, target.status, target.where, target.printed, published)
         rows.append((*head, mean, sd, z, percentile, target.rounding))
     return pd.DataFrame(rows, columns=TARGET_COLUMNS.split(" "))
+
+
+def all_misses(produced: Produced, /) -> pd.DataFrame:
+    """Return every fitted number that a cohort does not reproduce to the decimals printed, of survival and of progression.
+
+    Returns
+    -------
+    DataFrame
+        ``cohort, target, printed, published, found, off`` as of :meth:`Produced.misses`, and ``part``: ``survival`` or
+        ``progression``.
+    """
+    parts = {"survival": produced.misses()}
+    if produced.progression is not None:
+        parts["progression"] = produced.progression.misses()
+    tables = [table.assign(part=name) for name, table in parts.items()]
+    # An empty table has no types of its own; beside another it would spoil that one's.
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)

@@ -6,6 +6,7 @@ rows, numbers of events); the number of failures is a count of its own, because 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
@@ -16,12 +17,13 @@ from numpy.typing import NDArray
 
 from sitewise.classical import Ordered, kaplan_meier_at
 from sitewise.evidence import Evidence
-from sitewise.problems import EvidenceError
+from sitewise.problems import EvidenceError, Problems
 from sitewise.simulate.calibration.characteristics import Structure
 from sitewise.simulate.calibration.generate import Cohorts
 from sitewise.simulate.calibration.problem import SOFT_VARIANCE
 from sitewise.simulate.calibration.statistics import Statistics
-from sitewise.simulate.calibration.targets import Target, targets_of
+from sitewise.simulate.calibration.structure import FITTED, groups_of
+from sitewise.simulate.calibration.targets import Target, label_of, targets_of
 from sitewise.simulate.parts import Floats
 from sitewise.simulate.progression.counts import FAILURES
 from sitewise.simulate.progression.kinds import Kinds
@@ -30,6 +32,7 @@ from sitewise.simulate.progression.process import Recorded
 
 OF_SURVIVAL = ("follow_up_share", "log_shortest", "log_longest", "joint")
 """Kinds of target that belong to the cohort, whatever the endpoint: the survival's calibration has them."""
+SET_ASIDE = "its status is conflict"
 STRICT, NEGLIGIBLE = 1e-6, 1e-9
 """A curve that must be above a half misses by this much where it is a half; what is smaller than the latter is no miss."""
 
@@ -47,7 +50,7 @@ class ProgressionTargets:
     kinds : Kinds or None
         Pattern of first failures.
     left_out : tuple of (str, str)
-        Numbers that cannot be simulated, with the reason.
+        Numbers that cannot be simulated or are set aside, with the reason.
     """
 
     evidence: Evidence
@@ -57,25 +60,27 @@ class ProgressionTargets:
     left_out: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, evidence: Evidence, structure: Structure, spec: ProgressionModel, /) -> Self:
-        """Return what a paper prints about progression.
-
-        Raises
-        ------
-        EvidenceError
-            When it prints nothing about it that could be fitted.
-        """
-        kinds = Kinds.of(evidence, endpoint=spec.endpoint, overlap=spec.overlap)
-        found, left_out = [], []
+    def of(cls, evidence: Evidence, structure: Structure, spec: ProgressionModel, problems: Problems, /) -> Self:
+        """Return what a paper prints about progression, which can be nothing; what cannot be simulated goes to ``problems``."""
+        kinds = None
+        try:
+            kinds = Kinds.of(evidence, endpoint=spec.endpoint, overlap=spec.overlap)
+        except EvidenceError as error:
+            problems.found += error.problems
+        found, left_out, absent = [], list(_set_aside(evidence, spec.endpoint)), dict[str, list[str]]()
         for target in targets_of(evidence, structure, endpoint=spec.endpoint):
             if target.kind in OF_SURVIVAL:
                 continue
             missing = _missing(target, evidence, structure)
             if missing:
                 left_out.append((target.id, f"{missing} is not simulated: no number about overall survival refers to it"))
+                if _is_fitted(target):
+                    absent.setdefault(missing, []).append(target.id)
             else:
                 found.append(target)
-        if kinds is not None and kinds.status != "conflict":
+        if kinds is not None and kinds.status == "conflict":
+            left_out.append((kinds.id, SET_ASIDE))
+        elif kinds is not None:
             found.append(
                 Target(
                     id=kinds.id,
@@ -88,14 +93,24 @@ class ProgressionTargets:
                     definition=FAILURES,
                 )
             )
-        if not any(target.status in ("fit", "soft") and not target.inequality for target in found):
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out)
-            raise EvidenceError(
-                f"{evidence.id} prints nothing that says when patients progress: no [[survival]], [[curve]], [[events]] or "
-                f"[[model]] of endpoint '{spec.endpoint}' and no [[failures]] with status fit or soft. Add one, or "
-                f"name another endpoint in the model. {reasons}".rstrip()
-            )
+        if not problems.found and not any(map(_is_fitted, found)):
+            for name, targets in absent.items():
+                problems.add(
+                    name,
+                    "is not simulated, as no number about overall survival refers to it; nothing says when patients progress "
+                    f"without {', '.join(targets)}",
+                    f'Name it in the assumptions (free = ["{name}"]), or add a number about overall survival by it.',
+                )
         return cls(evidence, structure, tuple(found), kinds, tuple(left_out))
+
+    @property
+    def nothing_to_fit(self) -> str:
+        """Why no number says when patients progress; empty where one does."""
+        if self.fitted.size:
+            return ""
+        aside = [(item.id, item.printed + ("" if item.inequality else f", status {item.status}")) for item in self.targets]
+        printed = ", ".join(f"{name} ({reason})" for name, reason in (*aside, *self.left_out))
+        return "the paper prints nothing that says when patients progress" + (f", only {printed}" if printed else "")
 
     @cached_property
     def published(self) -> Floats:
@@ -105,8 +120,7 @@ class ProgressionTargets:
     @cached_property
     def fitted(self) -> NDArray[np.intp]:
         """Positions of the targets that are fitted as numbers."""
-        chosen = [place for place, item in enumerate(self.targets) if item.status in ("fit", "soft") and not item.inequality]
-        return np.array(chosen, dtype=np.intp)
+        return np.array([place for place, item in enumerate(self.targets) if _is_fitted(item)], dtype=np.intp)
 
     @cached_property
     def variance_factor(self) -> Floats:
@@ -174,8 +188,23 @@ class ProgressionTargets:
         return replace(self, targets=tuple(replace(target, value=float(value)) for target, value in pairs))
 
     def table_left_out(self) -> pd.DataFrame:
-        """Return the numbers that cannot be simulated: ``target, reason``."""
+        """Return the numbers that cannot be simulated or are set aside: ``target, reason``."""
         return pd.DataFrame(list(self.left_out), columns=["target", "reason"])
+
+
+def _is_fitted(target: Target) -> bool:
+    return target.status in FITTED and not target.inequality
+
+
+def _set_aside(evidence: Evidence, endpoint: str) -> Iterator[tuple[str, str]]:
+    """Return entries of an endpoint that no statistic is computed for, with the reason."""
+    patterns = [item for item in evidence.failures if item.endpoint == endpoint]
+    names = [item.id for item in (*groups_of(evidence, endpoint), *patterns) if item.status == "conflict"]
+    models = [model for model in evidence.model if model.endpoint == endpoint]
+    names += [f"{model.id}: {label_of(term)}" for model in models for term in model.term if term.status == "conflict"]
+    yield from ((name, SET_ASIDE) for name in names)
+    later = [item.id for item in patterns if item.status != "conflict"][1:]
+    yield from ((name, "the first pattern of failures of an endpoint is used") for name in later)
 
 
 def _missing(target: Target, evidence: Evidence, structure: Structure) -> str:

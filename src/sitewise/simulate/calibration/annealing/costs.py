@@ -241,9 +241,15 @@ def _follow_cost(time, event, kind, definition, low, high, value, tolerance, fir
     cost = 0.0
     for t in range(first, last):
         if kind[t] == SHORTEST:
-            found = time[0]
+            i = 0
+            while definition[t] == ALIVE and event[i] and i < n - 1:
+                i += 1
+            found = time[i]
         elif kind[t] == LONGEST:
-            found = time[n - 1]
+            i = n - 1
+            while definition[t] == ALIVE and event[i] and i > 0:
+                i -= 1
+            found = time[i]
         elif definition[t] == REVERSE:
             found, s = time[n - 1], 1.0
             for i in range(n):
