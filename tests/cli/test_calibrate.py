@@ -146,6 +146,19 @@ def test_a_broken_file_is_refused_with_every_problem(sitewise, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_broken_file_names_what_its_other_entries_contradict(sitewise, tmp_path):
+    """A count that does not add up, in a file with 42 deaths where the intervals need 59: both at once."""
+    (tmp_path / "both.toml").write_text(KROG.replace("male = 82", "male = 81", 1) + DEATHS, encoding="utf-8")
+    run = sitewise("calibrate", tmp_path / "both.toml", "--out", tmp_path / "x")
+    assert run.code == 2
+    assert "both.toml has 2 problems" in run.error
+    assert "add up to 99" in run.error
+    assert "42" in run.error.split("2. ")[1]
+    audited = sitewise("audit", tmp_path / "both.toml")
+    assert audited.code == 2
+    assert "In all 2 errors" in audited.out
+
+
 def test_impossible_numbers_are_refused_with_every_finding(sitewise, tmp_path):
     """42 deaths where the intervals need 59, and a curve that rises."""
     (tmp_path / "own.toml").write_text(KROG + DEATHS + RISING, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,9 @@ def run_audit(which: str, out: Path | None) -> int:
     """Print an audit, write it where asked to, and return the exit code."""
     from sitewise.evidence import evidence_path, load_evidence
     from sitewise.evidence.audit import audit, refused
+    from sitewise.evidence.audit_rest import errors_of_rest
     from sitewise.problems import EvidenceError
+    from sitewise.records import read_toml
 
     if out is not None and out.suffix.lower() != ".csv":
         raise EvidenceError(f"--out {out} must end in .csv.")
@@ -43,8 +46,13 @@ def run_audit(which: str, out: Path | None) -> int:
     except EvidenceError as error:
         if not error.problems:
             raise
+        rest = errors_of_rest(read_toml(path, EvidenceError), error.problems)
         found, code = refused(path.stem, error), REFUSED
-        console.print(f"{path.name} is refused. The other checks run once it can be read.", soft_wrap=True)
+        found = replace(found, findings=(*found.findings, *rest))
+        console.print(
+            f"{path.name} is refused. Of its other entries errors are named, too; the other checks run once it can be read.",
+            soft_wrap=True,
+        )
     _show(console, found)
     if out is not None:
         _write(console, found, out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from sitewise.problems import EvidenceError, Problem, ScenarioError, render
 
 if TYPE_CHECKING:
     from sitewise.evidence import Evidence
-    from sitewise.evidence.audit import Audit
+    from sitewise.evidence.audit import Audit, Finding
     from sitewise.report.calibration_results import CalibrationResults
     from sitewise.report.calibration_verdict import CalibrationVerdict
     from sitewise.simulate.calibration import Assumptions, Calibration
@@ -85,17 +85,31 @@ def audited(which: str) -> tuple[Evidence, Audit]:
     Raises
     ------
     EvidenceError
-        Naming everything that cannot be: what reading refuses, or else every error of the audit.
+        Naming everything that cannot be: what reading refuses, and every error of the audit, of a file that cannot be read of
+        its other entries.
     """
-    from sitewise.evidence import load_evidence
+    from sitewise.evidence import evidence_path, load_evidence
     from sitewise.evidence.audit import audit
+    from sitewise.evidence.audit_rest import errors_of_rest
+    from sitewise.records import read_toml
 
-    evidence = load_evidence(which)
+    try:
+        evidence = load_evidence(which)
+    except EvidenceError as error:
+        rest = errors_of_rest(read_toml(evidence_path(which), EvidenceError), error.problems) if error.problems else ()
+        if not rest:
+            raise
+        every = [*error.problems, *_problems(rest)]
+        raise EvidenceError(render(every, evidence_path(which).name), every) from None
     found = audit(evidence)
-    errors = [Problem(item.place, item.sentence.rstrip(".")) for item in found.of("error")]
+    errors = _problems(found.of("error"))
     if errors:
         raise EvidenceError(f"{render(errors, evidence.id)}\nThese numbers cannot be calibrated to.", errors)
     return evidence, found
+
+
+def _problems(findings: Iterable[Finding]) -> list[Problem]:
+    return [Problem(item.place, item.sentence.rstrip(".")) for item in findings]
 
 
 def assumptions_of(config: Path | None, asked: Asked) -> Assumptions:

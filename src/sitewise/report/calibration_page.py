@@ -62,9 +62,9 @@ def _targets(results: CalibrationResults, pictures: Mapping[str, Path]) -> Secti
         "A z is the distance of the printed number from what the process gives in the mean, in sampling standard deviations of "
         "one cohort of this size: a paper is one cohort, so z between -2 and 2 are usual. The left-out z (ring) compares the "
         "number with what all other entries of the paper predict of it, the uncertainty of the parameters included; with it "
-        "are left out the other points of its curve, or the hazard ratios of all rows like it. A median is compared as survival "
-        "at the printed time. Contrasts have little sampling error and say how the characteristics go together; single hazard "
-        "ratios do not.",
+        "are left out the other points of its curve, or the hazard ratios of all rows like it.",
+        "A median is compared as survival at the printed time. Contrasts have little sampling error and say how the "
+        "characteristics go together; single hazard ratios do not.",
         f"The joint distance counts all fitted numbers at once; {_distance_words(results)}",
     ]
     drawn = pictures_of(
