@@ -178,6 +178,7 @@ SLIPS = {
     "too many events": (("--set", "look.final.when.events=900"), ["waits for 900 events of 80 patients"]),
     "a percentage": (("--solve", "80"), ["must be inside (0, 1)"]),
     "a size": (("--solve", "0.8", "--vary", "events", "--most", "500"), ["waits for 500 events of 80 patients"]),
+    "nothing to solve": (("--most", "200"), ["--most is of the search for a size: give --solve"]),
     "few trials": (("--trials", "3"), ["--trials"]),
     "a word": (("--vary", "months", "--solve", "0.8"), ["--vary"]),
 }
@@ -220,3 +221,14 @@ def test_a_target_that_no_size_has_is_said_to_be_unattainable(sitewise, file, tm
     assert "A probability of success of 0.95 is unattainable: the ceiling is 0.6" in ended.said
     about = json.loads((tmp_path / "design.json").read_text(encoding="utf-8"))["solution"]
     assert about["value"] is None
+
+
+def test_a_search_that_fails_loses_nothing_that_was_simulated(sitewise, file, tmp_path, monkeypatch):
+    def failing(*arguments, **options):
+        raise sw.TrialError("made to fail")
+
+    monkeypatch.setattr("sitewise.trial.operating.size.smallest_size", failing)
+    ended = sitewise("design", file, "--out", tmp_path / "out", "--trials", 40, "--solve", "0.5", "--most", 100)
+    assert ended.code == 2
+    assert "made to fail" in ended.error
+    assert (tmp_path / "out" / "operating_characteristics.csv").is_file()

@@ -116,3 +116,12 @@ def test_no_such_file(tmp_path):
     with pytest.raises(sw.StudyError) as caught:
         sw.read_study(tmp_path / "none.toml")
     assert str(caught.value) == f"There is no file {tmp_path / 'none.toml'}."
+
+
+def test_a_factor_whose_column_occurs_twice(write, tmp_path):
+    """Its levels are read from the table, which is refused before."""
+    study = write('[covariates]\nfavourable = { ecog = ["0"] }\n[model]\nformula = "Surv(time, event) ~ ecog"\n')
+    (tmp_path / "twice.csv").write_text("time,event,ecog,ecog\n1,1,0,0\n2,0,1,1\n3,1,0,1\n")
+    with pytest.raises(sw.CohortError) as caught:
+        study.cohort(tmp_path / "twice.csv", study.spec())
+    assert "column 'ecog' occurs more than once. Give each column a name of its own." in str(caught.value)

@@ -25,6 +25,10 @@ ORDERED = [
     ["I", "II", "III"],
     ["7", "Berlin", "Köln"],
     ["a", "B", "c"],
+    ["<10³/µL", "10³", "10³/µL"],  # no number to float, though a digit to str.isdigit
+    ["site 1²", "site 2", "site 10²"],
+    ["①", "②"],
+    ["٢", "١٠"],  # 2 and 10, which float reads
 ]
 
 

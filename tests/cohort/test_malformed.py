@@ -457,3 +457,26 @@ def test_there_is_no_packaged_cohort_of_another_name():
     with pytest.raises(sw.CohortError) as caught:
         packaged_path("lugn")
     assert str(caught.value) == "There is no packaged cohort 'lugn'. Did you mean 'lung'? Packaged: 'lung'."
+
+
+def test_words_of_a_csv_file_that_are_no_missing_values(tmp_path):
+    """None is a level; empty cells, NA and NULL are missing, and a column of numbers with them stays one."""
+    path = tmp_path / "patients.csv"
+    ascites = ["None", "none", "Mild", "", "null", "n/a", "NULL", "NA", "N/A", "NaN", "nan", "#N/A", "<NA>", " "]
+    age = ["50", "", "NULL", "55.5", "N/A", "60", "NaN", "61", "nan", "62", "#N/A", "<NA>", "70", "71"]
+    rows = [f"{number + 1},{number % 2},{one},{other}" for number, (one, other) in enumerate(zip(ascites, age, strict=True))]
+    path.write_text("\n".join(["time,event,ascites,age", *rows, ""]))
+    cohort = sw.Cohort.from_csv(path, time="time", event="event")
+    known = cohort.covariates["ascites"]
+    assert known[:3].tolist() == ascites[:3]
+    assert known[3:].isna().all()
+    assert cohort.levels("age") == ()
+    assert cohort.covariates["age"].isna().tolist() == [not value[:1].isdigit() for value in age]
+
+
+def test_none_in_a_column_of_numbers_is_named(tmp_path):
+    path = tmp_path / "patients.csv"
+    path.write_text("time,event\n1,0\nNone,1\n3,1\n")
+    with pytest.raises(sw.CohortError) as caught:
+        sw.Cohort.from_csv(path, time="time", event="event")
+    assert "column 'time': 1 value is not a number: 'None' (row 2)." in str(caught.value)

@@ -4,11 +4,14 @@ Kolmogorov-Smirnov tests at seeds that are fixed; a p-value below 1e-4 fails, so
 probability 1e-4, while a wrong scale of 15 % is seen with 2,000 draws (distance .05, p about 1e-4.5).
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy import stats
 
 import sitewise as sw
+from sitewise.inference.densities import log_density
 from sitewise.inference.prior import density_grid
 
 DRAWS = 2000
@@ -129,3 +132,19 @@ def test_density_grid_is_the_prior_s_density():
     np.testing.assert_allclose(
         density_grid(sw.Prior("HalfNormal", sigma=0.5), grid), stats.halfnorm(scale=0.5).pdf(grid), rtol=1e-10
     )
+
+
+def test_densities_without_a_formula_are_the_same_from_several_threads():
+    """PyTensor's functions keep their storage between calls: from two threads at once they gave others' densities, or none."""
+    weights, mu, sigma = (0.7, 0.3), (-0.2, 0.5), (0.2, 1.0)
+    priors = [sw.Prior("NormalMixture", w=list(weights), mu=list(mu), sigma=list(sigma)), sw.Prior("Logistic", mu=0.3, s=0.8)]
+    exact = [
+        lambda x: np.log(sum(w * stats.norm.pdf(x, m, s) for w, m, s in zip(weights, mu, sigma, strict=True))),
+        lambda x: stats.logistic.logpdf(x, 0.3, 0.8),
+    ]
+    inputs = [np.linspace(-3, 3, 50 + place % 7) for place in range(300)]
+    for prior, expected in zip(priors, exact, strict=True):
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda values, own=prior: log_density(own, values), inputs))
+        for values, each in zip(inputs, found, strict=True):
+            np.testing.assert_allclose(each, expected(values), rtol=1e-9)

@@ -511,7 +511,9 @@ def test_each_group_in_natural_frequencies(name, built):
     page, tables, analysis = built(name)
     table = headline(analysis, tables)
     middle = analysis.milestones[(len(analysis.milestones) - 1) // 2]
+    last = {group.label: group.last_time for group in analysis.population.groups(analysis.fit.cohort)}
     for answer, group in zip(page.answers, dict.fromkeys(table["group"]), strict=True):
+        assert last[group] >= middle  # otherwise: test_beyond_follow_up.py
         row = table[(table["group"] == group) & (table["estimand"] == "survival") & (table["horizon"] == middle)].iloc[0]
         sentence = answer.all("p")[0].text.split("survive")[0]
         assert_agrees(sentence, 100, *(100 * row[item] for item in ("median", "lower", "upper")))
@@ -726,7 +728,7 @@ def test_a_difference_is_called_one_from_a_probability_of_nine_in_ten(worse, cle
         assert sentence.startswith(f"{better} outlive {poorer} by ")
     else:
         assert sentence.startswith(f"No clear difference: {better} may outlive {poorer} by ")
-    pattern = r"by (\S+) of the first (\S+) months \((\S+) to (\S+)\) on average, probability (\S+)\.$"
+    pattern = r"by (\S+) of the first (\S+) months \((\S+) to (\S+)\) on average \(beyond follow-up\), probability (\S+)\.$"
     shown = re.search(pattern, sentence).groups()
     limits = (row["lower"], row["upper"]) if first_better else (-row["upper"], -row["lower"])
     expected = (abs(row["median"]), analysis.horizon, *limits, worse / 80)
@@ -743,7 +745,9 @@ def test_the_longer_lived_are_named_first(cohorts, chosen, render):
     table = tables["contrasts"]
     row = table[(table["sites"] == "observed") & (table["estimand"] == "rmst") & (table["scale"] == "difference")].iloc[0]
     assert row["median"] < 0
-    shown = re.search(r"by (\S+) of .* \((\S+) to (\S+)\) on average, probability (\S+)\.$", sentence).groups()
+    shown = re.search(
+        r"by (\S+) of .* \((\S+) to (\S+)\) on average \(beyond follow-up\), probability (\S+)\.$", sentence
+    ).groups()
     expected = (-row["median"], -row["upper"], -row["lower"], 1 - row["prob_above_null"])
     assert all(shows(token, value) for token, value in zip(shown, expected, strict=True))
 

@@ -170,3 +170,23 @@ def test_what_cannot_be_calibrated_is_said(spec, cohort) -> None:
     own = sw.ModelSpec.from_formula(FORMULA).resolve(weighted)
     with pytest.raises(SpecError, match="no distribution of data"):
         sbc(own, weighted)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "said"),
+    [
+        ("Surv(time, event) ~ ecog + (1 | site)", {"family": sw.Gompertz()}, "does not know this model"),
+        ("Surv(time, event) ~ ecog + (1 | site)", {"shape": "ecog"}, "integrates over one shape"),
+        ("Surv(time, event) ~ ecog + child_pugh + (1 + ecog + child_pugh | site)", {}, "at most three hyperparameters"),
+    ],
+    ids=["family", "shape", "slopes"],
+)
+def test_a_model_that_the_fast_engine_does_not_know_is_refused(cohort, formula, options, said) -> None:
+    """Before anything is simulated: its weighted draws alone would be those of another model, and it would be told to pass."""
+    own = sw.ModelSpec.from_formula(formula, **options).resolve(cohort)
+    for call in (
+        lambda: sbc(own, cohort, replicates=20, seed=1),
+        lambda: coverage(own, sw.load_scenario("krog-20-04"), replicates=20, seed=1),
+    ):
+        with pytest.raises(SpecError, match=said):
+            call()

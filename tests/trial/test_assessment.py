@@ -18,6 +18,7 @@ from sitewise.trial.campaign import run_campaign, worlds_of
 from sitewise.trial.campaign.worlds import null_worlds, scenarios_of
 from sitewise.trial.conduct.streams import BLOCK
 from sitewise.trial.operating import Outcome
+from sitewise.trial.operating.by_arm import refuse_true_nulls
 from sitewise.trial.plan.design import TrialDesign
 from sitewise.trial.plan.truth import Effect, PointGroup, PointTruth
 from sitewise.trial.sources import cohorts_of
@@ -84,6 +85,31 @@ def test_the_planned_world_and_a_null_are_always_run():
     assert found["planned"].true_values.tolist() == [[0.6]]
     assert found["null"].true_values.tolist() == [[1.0]]
     assert np.exp(found["null"].truth.effect.log_hazard_ratio).tolist() == [1.0]
+
+
+def test_a_scenario_called_planned_is_the_planned_one_wherever_it_stands():
+    own = design(
+        scenario=[{"name": "no effect", "null": True, "hazard_ratio": 1.0}, {"name": "planned", "accrual_factor": 0.5}]
+    )
+    assert [(item.name, item.accrual_factor) for item in scenarios_of(own)] == [("planned", 0.5), ("no effect", 1.0)]
+
+
+def test_a_null_in_which_success_is_right_is_refused():
+    """Without hazard_ratio it is the planned world, whose power would be called a type I error."""
+    with pytest.raises(TrialError, match=r"'no effect' is called a null.*hazard_ratio = 1\.0"):
+        assess(design(scenario=[{"name": "no effect", "null": True}]), curve=False)
+    # Of an effect that is not known success is right in some truths: whoever asks for that as a null may.
+    unsure = design(
+        truth={**TWO_ARMS["truth"], "effect": {"hazard_ratio": 0.9, "sd": 0.5}}, scenario=[{"name": "prior", "null": True}]
+    )
+    refuse_true_nulls(unsure, list(worlds(unsure).values()))
+
+
+def test_a_spread_of_sites_needs_hazards_that_multiply():
+    times = {"baseline": {"family": "log-logistic", "median": MEDIAN, "parameters": {"shape": SHAPE}}}
+    own = design(truth={**TWO_ARMS["truth"], "point": times}, scenario=[{"name": "spread", "site_sd": 1.5}])
+    with pytest.raises(TrialError, match="spread of sites is of log hazards"):
+        worlds(own)
 
 
 def test_the_null_of_a_bar_is_the_world_at_the_bar():

@@ -111,7 +111,7 @@ def simulate(
     out: Annotated[Path, typer.Option("--out", help="File to write: .csv or .parquet.")],
     patients: Annotated[int | None, typer.Option("--n", min=1, help="Patients of a cohort; default the scenario's.")] = None,
     sites: Annotated[
-        int | None, typer.Option("--sites", min=1, help="Sites, of equal size; default the scenario's own sites.")
+        int | None, typer.Option("--sites", min=1, help="Sites, of equal size; its own number keeps a scenario's sizes.")
     ] = None,
     cohorts: Annotated[int, typer.Option("--cohorts", min=1, help="Number of cohorts.")] = 1,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,

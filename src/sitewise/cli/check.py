@@ -37,6 +37,8 @@ class Asked:
 def run_check(folder: Path, config: Path | None, out: Path | None, asked: Asked) -> int:
     """Load a fit, check it, write, and show a short table."""
     console = Console(highlight=False, markup=False, emoji=False)
+    if not 0 < asked.prob < 1:  # said before the long work
+        raise StudyError(f"prob is {asked.prob:g}; it must be between 0 and 1, such as 0.95.")
     path = folder / POSTERIOR if folder.is_dir() else folder
     if not path.is_file():
         raise StudyError(f"There is no {POSTERIOR} in {folder}: name the folder that `sitewise fit --out` wrote.")

@@ -50,12 +50,19 @@ def run_design(trial: str, out: Path, asked: Asked) -> int:
     workers = asked.workers or os.cpu_count() or 1
     if asked.solve is not None:
         _check_solve(design, asked)
+    elif asked.most is not None:
+        raise TrialError("--most is of the search for a size: give --solve with the wanted probability of success.")
+    refused: TrialError | None = None
     with _progress(console) as report:
         from sitewise.report.trial_write import write_assessment
         from sitewise.trial.assessment import assess
 
         found = assess(design, folder=path.parent, workers=workers, keep=asked.keep, report=report)
-        solution = _solution(found, asked, workers, report) if asked.solve is not None else None
+        solution = None
+        try:
+            solution = _solution(found, asked, workers, report) if asked.solve is not None else None
+        except TrialError as error:
+            refused = error  # what was simulated is written all the same
         written = write_assessment(found, out, solution=solution, source=path.name, report=report)
     _show(console, found)
     if solution is not None:
@@ -64,6 +71,8 @@ def run_design(trial: str, out: Path, asked: Asked) -> int:
         console.print(f"Note: {flag}", soft_wrap=True)
     console.print(NOT_FOR_PATIENTS)
     console.print(f"{len(written)} files in {out}; open the report: {out / 'report.html'}", soft_wrap=True)
+    if refused is not None:
+        raise refused
     return 0
 
 

@@ -51,7 +51,7 @@ class FamilyName(StrEnum):
 
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files; made when missing.")]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed; default the study's, else 1.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Seed; default the study's, else 1.")]
 Draws = Annotated[
     int | None, typer.Option("--draws", min=4, help="Draws per chain; default 1000. Of the fast engine: in all; default 2000.")
 ]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import typer
 from rich.console import Console
@@ -19,8 +19,10 @@ from sitewise.problems import StudyError, listed, nearest
 
 if TYPE_CHECKING:
     from sitewise.cohort import Cohort
-    from sitewise.inference import Engine, FitResult
+    from sitewise.inference import Engine, FitResult, NestedLaplace, Nuts
+    from sitewise.inference.engine import Draws, Report
     from sitewise.models import ModelSpec
+    from sitewise.models.model_data import ModelData
     from sitewise.report import Analysis
 
     Reader = Callable[[Study, ModelSpec, int], Cohort]
@@ -147,14 +149,41 @@ def _engine(flags: Flags, study: Study) -> Engine:
     chosen |= {key: value for key, value in given.items() if value is not None}
     if name == "nuts":
         return Nuts(**chosen)
-    fast = NestedLaplace() if flags.draws is None else NestedLaplace(draws=flags.draws)
+    fast = NestedLaplace(draws=chosen["draws"]) if "draws" in chosen else NestedLaplace()
     if name == "nested-laplace":
         if flags.chains is not None:
             raise StudyError("--chains belongs to nuts: the fast engine's draws are independent.")
-        return replace(fast, fallback=True)
+        return FastOrNuts(fast, Nuts(**chosen))
     if name == "auto":
         return Auto(fast, Nuts(**chosen))
     raise StudyError(f"There is no engine '{name}'. {nearest(name, ENGINES)}")
+
+
+@dataclass(frozen=True)
+class FastOrNuts:
+    """The fast engine, and NUTS as flags and study set it where its verdict fails; a model that it does not know is refused."""
+
+    name: ClassVar[str] = "nested-laplace"
+    fast: NestedLaplace
+    exact: Nuts
+
+    def run(self, spec: ModelSpec, data: ModelData, *, seed: int, progress: bool, report: Report) -> Draws:
+        """Return the fast engine's draws, or those of NUTS."""
+        from sitewise.inference.nested_laplace.engine import fall_back
+
+        try:
+            found = self.fast.run(spec, data, seed=seed, progress=progress, report=report)
+        except ValueError as error:
+            from sitewise.inference.nested_laplace.weighting import NoModeError
+
+            if not isinstance(error, NoModeError):
+                raise
+            reason = str(error)
+        else:
+            if found.verdict.level != "fail":
+                return replace(found, settings={**found.settings, "fallback": True})
+            reason = found.verdict.sentence
+        return fall_back(reason, spec, data, seed=seed, progress=progress, report=report, engine=self.exact)
 
 
 @contextmanager

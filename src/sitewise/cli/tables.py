@@ -174,8 +174,15 @@ def cohort_of(
 
 
 def covariates_of(study: Study) -> list[str] | None:
-    """Return the covariates that a study file names, in its order; None when it names none."""
-    found = [*(study.spec().variables if "formula" in study.model else ())]
+    """Return the covariates that a study file names, in its order; None when it names none.
+
+    Site means are no characteristics of patients and no columns of the table: the covariates stand for them.
+    """
+    from sitewise.cohort.site_means import is_site_mean
+
+    site_means = study.data.get("site_means", [])
+    variables = study.spec().variables if "formula" in study.model else ()
+    found = [*(name for name in variables if not is_site_mean(name, site_means)), *site_means]
     tables = ("reference", "levels", "favourable", "unfavourable")
     for name in (*study.data.get("recode", {}), *(name for table in tables for name in study.covariates.get(table, {}))):
         found.append(name)

@@ -124,11 +124,14 @@ def _are_booleans(values: pd.Series) -> bool:
     return values.dtype == object and bool(known.map(lambda value: isinstance(value, bool | np.bool_)).all())
 
 
-def read_event(frame: pd.DataFrame, column: str, event_level: object | None, problems: Problems) -> NDArray[np.float64]:
+def read_event(
+    frame: pd.DataFrame, column: str, event_level: object | None, problems: Problems, *, remedy: str = ""
+) -> NDArray[np.float64]:
     """Return 1 for the event, 0 for censored, missing where the column is missing.
 
     Booleans are read as they are. Otherwise ``event_level`` (default 1) names the value that is the event and exactly
-    one other value may stand for "censored".
+    one other value may stand for "censored". ``remedy`` says what to do where the event level is unknown or wrong and there is
+    no ``event_level`` to set.
     """
     values = frame[column]
     missing = values.isna().to_numpy()
@@ -147,13 +150,13 @@ def read_event(frame: pd.DataFrame, column: str, event_level: object | None, pro
         problems.add(
             f"column '{column}'",
             f"holds {listed(distinct)}, which does not say which value is the event",
-            f"Set {' or '.join(f'event_level = {value!r}' for value in distinct)}.",
+            remedy or f"Set {' or '.join(f'event_level = {value!r}' for value in distinct)}.",
         )
     elif wanted not in distinct and event_level is not None and distinct:
         problems.add(
             f"column '{column}'",
             f"no row has the event level '{wanted}'; the column holds {listed(distinct)}",
-            "Set event_level to the value that marks the event.",
+            remedy or "Set event_level to the value that marks the event.",
         )
     return np.where(missing, np.nan, (text == wanted).to_numpy(dtype=float))
 

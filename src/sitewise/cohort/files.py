@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from sitewise.problems import CohortError
+from sitewise.cohort.checks import check_header
+from sitewise.cohort.columns import Columns
+from sitewise.problems import CohortError, Problems
+
+MISSING_WORDS = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null", "#N/A", "<NA>")
+"""Cells of a CSV file that are missing values. None is not among them: it is a level, as in ascites: None, Mild, Severe."""
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -16,7 +21,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Raises
     ------
     CohortError
-        When the file is absent, empty, unreadable, or of another kind.
+        When the file is absent, empty, unreadable, or of another kind, and when a column name repeats.
     """
     path = Path(path)
     if not path.is_file():
@@ -25,7 +30,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     if kind not in {".csv", ".parquet"}:
         raise CohortError(f"{path.name}: give the patients as .csv or .parquet, not '{kind}'.")
     try:
-        return _read_csv(path) if kind == ".csv" else pd.read_parquet(path)
+        frame = _read_csv(path) if kind == ".csv" else pd.read_parquet(path)
     except CohortError:
         raise
     except UnicodeDecodeError as error:
@@ -37,6 +42,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
         ValueError,
     ) as error:
         raise CohortError(f"{path.name} cannot be read as {kind[1:].upper()}: {error}") from error
+    # Here, since who reads levels from a column needs it to be one column.
+    check_header(frame, Columns("", ""), None, {}, {}, {}, Problems())
+    return frame
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -49,7 +57,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
         raise CohortError(f"{path.name} has one column, '{header[0]}': separate the columns by commas.")
     if len(first) > len(header):
         raise CohortError(f"{path.name}: the rows have more values than the header has names. Name every column.")
-    frame = pd.read_csv(path)
+    frame = pd.read_csv(path, keep_default_na=False, na_values=list(MISSING_WORDS))
     repeated = {name for name in header if name and header.count(name) > 1}
     if repeated and len(header) == frame.shape[1]:
         names = zip(header, frame.columns, strict=True)

@@ -38,8 +38,9 @@ def labels(values: pd.Series) -> pd.Series:
 def natural_key(text: str) -> tuple[object, ...]:
     """Return the sort key of a label in natural order; numbers come before words."""
     bound = _LEADING_BOUND.match(text)
+    # As in the expression a digit is what float reads: "³" is none, though it is one to str.isdigit.
     rest = tuple(
-        (0, float(part), "") if part[0].isdigit() else (1, 0.0, part.casefold()) for part in _NUMBER.split(text) if part
+        (0, float(part), "") if part[0].isdecimal() else (1, 0.0, part.casefold()) for part in _NUMBER.split(text) if part
     )
     if bound:
         return (0, float(bound.group(2)), _BOUND[bound.group(1)], rest)

@@ -7,6 +7,7 @@ distributions that the graph was built from.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -27,6 +28,8 @@ from sitewise.models.shape_regression import shape_of_patients
 from sitewise.models.spec import ModelSpec
 
 Floats = NDArray[np.float64]
+ONE_AT_A_TIME = threading.RLock()
+"""Held while PyTensor makes or calls a function: it keeps its storage between calls, and threads would share it."""
 
 
 def coefficient_name(spec: ModelSpec) -> str:
@@ -218,7 +221,9 @@ def zero_sum_normal_log_density(sigma: float, effects: Floats) -> Floats:
 
 
 def _log_density_by_pymc(prior: Prior, values: Floats) -> Floats:
-    return np.asarray(_density_by_pymc(prior)(np.asarray(values, dtype=float).ravel()), dtype=float).reshape(values.shape)
+    with ONE_AT_A_TIME:
+        found = _density_by_pymc(prior)(np.asarray(values, dtype=float).ravel())
+    return np.asarray(found, dtype=float).reshape(values.shape)
 
 
 @lru_cache(maxsize=256)

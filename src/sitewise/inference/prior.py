@@ -10,7 +10,7 @@ import xarray as xr
 
 from sitewise import names
 from sitewise.cohort import Cohort
-from sitewise.inference.densities import arrays_of, linear_predictor, log_density
+from sitewise.inference.densities import ONE_AT_A_TIME, arrays_of, linear_predictor, log_density
 from sitewise.models.model_data import ModelData
 from sitewise.models.priors import Prior
 from sitewise.models.resolve import prepare
@@ -64,9 +64,10 @@ def prior_draws(spec: ModelSpec, data: ModelData, /, *, draws: int, seed: int) -
 
     from sitewise.models.graph import build, stored_variables
 
-    model = build(spec, data)
-    wanted = stored_variables(model)
-    drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
+    with ONE_AT_A_TIME:
+        model = build(spec, data)
+        wanted = stored_variables(model)
+        drawn = pm.draw(wanted, draws=draws, random_seed=seed, mode=Mode(linker="py", optimizer=None))
     if draws == 1:  # PyMC then leaves the dimension out
         drawn = [np.asarray(values)[None] for values in drawn]
     coords: dict[str, Any] = {names.CHAIN: [0], names.DRAW: np.arange(draws)}

@@ -29,6 +29,7 @@ from sitewise.simulate import SyntheticCohort
 MOST_COMPARISONS = 3
 CLEAR = 0.9
 """Probability from which a difference is called one."""
+BEYOND = " (beyond follow-up)"
 NOT_FOR_PATIENTS = "For groups of patients, not for decisions on single patients."
 
 
@@ -168,13 +169,20 @@ def _true(truth: pd.DataFrame, sites: str, group: str, time: float) -> float | N
 
 
 def _sentence(analysis: Analysis, rows: pd.DataFrame, median: tuple[str, str, str]) -> str:
-    """Return a group's answer in words: natural frequencies at the middle milestone, then the median."""
+    """Return a group's answer in words: natural frequencies at the middle milestone, then the median.
+
+    Where the group was not followed that long it is the last milestone to which it was; where there is none, the first one of
+    all, and the answer says so.
+    """
     unit = analysis.fit.cohort.time_unit
     milestones = rows[rows["estimand"] == names.SURVIVAL]
-    row = milestones.iloc[(len(milestones) - 1) // 2]
+    place = (len(milestones) - 1) // 2
+    while place > 0 and milestones["extrapolated"].iloc[place]:
+        place -= 1
+    row = milestones.iloc[place]
     found = (
         f"Of 100 such patients about {percent(row['median'])} ({percent(row['lower'])} to {percent(row['upper'])}) survive "
-        f"{row['horizon']:g} {unit}."
+        f"{row['horizon']:g} {unit}{BEYOND if row['extrapolated'] else ''}."
     )
     middle, low, high = median
     if middle == NOT_REACHED:
@@ -237,12 +245,11 @@ def _compared(analysis: Analysis, contrasts: pd.DataFrame) -> list[str]:
         sign = 1 if longer else -1
         low, high = sorted((sign * pair.lower, sign * pair.upper))
         by = f"{number(abs(pair.median), 1)} of the first {pair.horizon:g} {unit} ({number(low, 1)} to {number(high, 1)})"
+        by += f" on average{BEYOND if pair.extrapolated else ''}, probability {probability(sure)}"
         if sure >= CLEAR:
-            made.append(f"{first} outlive {second} by {by} on average, probability {probability(sure)}.")
+            made.append(f"{first} outlive {second} by {by}.")
         else:
-            made.append(
-                f"No clear difference: {first} may outlive {second} by {by} on average, probability {probability(sure)}."
-            )
+            made.append(f"No clear difference: {first} may outlive {second} by {by}.")
     return made[:MOST_COMPARISONS] + (["More comparisons stand below."] if len(made) > MOST_COMPARISONS else [])
 
 

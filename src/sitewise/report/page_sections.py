@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -62,9 +62,11 @@ def groups_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Pa
             low, high = curve.limits_at([time])
             estimate = float(curve.at([time])[0])
             raw = percent_span(estimate, float(low[0]), float(high[0])) if curve.has_limits else f"{percent(estimate)} %"
-            survival.append([group.label, f"{time:g} {unit}", raw, percent_span(at["median"], at["lower"], at["upper"])])
+            model = percent_span(at["median"], at["lower"], at["upper"]) + _mark(at)
+            survival.append([group.label, f"{time:g} {unit}", raw, model])
     notes = [f"{row.group}: {row.note}." for row in rows_of(tables["groups"]) if row.note]
-    tables_shown = [Table(head, rows), Table(["Group", "survival at", "Kaplan-Meier", "model"], survival)]
+    by_time = Table(["Group", "survival at", "Kaplan-Meier", "model"], survival, _footnote(survival))
+    tables_shown = [Table(head, rows), by_time]
     return Section(
         "groups",
         "Risk groups: raw and modelled",
@@ -102,16 +104,26 @@ def populations_section(analysis: Analysis, tables: Tables) -> Section:
         at = same[(same["estimand"] == names.SURVIVAL) & (same["horizon"] == time)].iloc[0]
         area = same[same["estimand"] == names.RMST].iloc[0]
         median = times_span(row.median, row.lower, row.upper, last[row.group], reached=row.prob_not_reached <= 0.5)
-        cells = [str(row.group), row.sites, median, percent_span(at["median"], at["lower"], at["upper"])]
-        rows.append([*cells, span(area["median"], area["lower"], area["upper"], digits=1)])
+        cells = [str(row.group), row.sites, median, percent_span(at["median"], at["lower"], at["upper"]) + _mark(at)]
+        rows.append([*cells, span(area["median"], area["lower"], area["upper"], digits=1) + _mark(area)])
     head = ["Group", "sites", f"median, {unit}", f"S({time:g})", f"RMST({analysis.horizon:g}), {unit}"]
     used = [meaning[item.label] for item in analysis.treatments]
     return Section(
         "populations",
         "Averages over sites: which sites are meant",
         ["; ".join(used)[:1].upper() + "; ".join(used)[1:] + "."],
-        [Table(head, rows)],
+        [Table(head, rows, _footnote(rows))],
     )
+
+
+def _mark(row: pd.Series) -> str:
+    """Return the mark of a number beyond follow-up, as on the first screen and in the terminal."""
+    return "*" if row["extrapolated"] else ""
+
+
+def _footnote(rows: Sequence[Sequence[str]]) -> str:
+    """Return what the mark means, where a number has it; the first two cells of a row are names."""
+    return "* Beyond a group's follow-up." if any(cell.endswith("*") for row in rows for cell in row[2:]) else ""
 
 
 def contrasts_section(analysis: Analysis, tables: Tables) -> Section | None:
@@ -131,9 +143,11 @@ def contrasts_section(analysis: Analysis, tables: Tables) -> Section | None:
         scale = 100 if points else 1
         digits = 2 if ratio else 0 if points else 1
         value = span(scale * row.median, scale * row.lower, scale * row.upper, digits=digits) + (" points" if points else "")
+        value += "*" if row.extrapolated else ""
         rows.append([f"{row.group} against {row.reference_group}", what, value, probability(row.prob_above_null)])
     head = ["Comparison", "of", f"posterior median ({100 * analysis.prob:g} %)", "P(first is better)"]
-    return Section("contrasts", "Comparisons", ["All scales and site treatments: contrasts.csv."], [Table(head, rows)])
+    shown = Table(head, rows, _footnote(rows))
+    return Section("contrasts", "Comparisons", ["All scales and site treatments: contrasts.csv."], [shown])
 
 
 def effects_section(analysis: Analysis, tables: Tables, pictures: Mapping[str, Path]) -> Section | None:

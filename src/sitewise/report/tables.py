@@ -121,7 +121,7 @@ def estimands_and_contrasts(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFr
     for label, curves in analysis.curves.items():
         for name, horizon, draws in _estimands(analysis, curves):
             values.append(_estimand_rows(analysis, label, name, horizon, draws))
-            contrasts += _contrast_rows(analysis, label, name, horizon, draws)
+            contrasts += _contrast_rows(analysis, label, name, horizon, draws, values[-1]["extrapolated"])
     first = ["group", "sites", "estimand", "horizon", "mean", "median", "lower", "upper"]
     estimand_columns = [*first, "prob_not_reached", "extrapolated", "mcse_mean", "sd"]
     contrast_columns = [
@@ -137,7 +137,7 @@ def estimands_and_contrasts(analysis: Analysis) -> tuple[pd.DataFrame, pd.DataFr
             "lower",
             "upper",
         ),
-        *("prob_above_null", "margin", "prob_above_margin", "mcse_mean", "sd"),
+        *("prob_above_null", "margin", "prob_above_margin", "mcse_mean", "sd", "extrapolated"),
     ]
     compared = pd.concat(contrasts, ignore_index=True) if contrasts else pd.DataFrame(columns=contrast_columns)
     return pd.concat(values, ignore_index=True)[estimand_columns], compared[contrast_columns]
@@ -157,8 +157,13 @@ def _estimand_rows(analysis: Analysis, label: str, name: str, horizon: float, dr
     return table
 
 
-def _contrast_rows(analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray) -> list[pd.DataFrame]:
-    """Return every pair of groups that exclude each other, as difference and as ratio; all are summarised at once."""
+def _contrast_rows(
+    analysis: Analysis, label: str, name: str, horizon: float, draws: xr.DataArray, extrapolated: pd.Series
+) -> list[pd.DataFrame]:
+    """Return every pair of groups that exclude each other, as difference and as ratio; all are summarised at once.
+
+    A pair is extrapolated where either group is.
+    """
     partitions = [str(item) for item in draws.coords["partition"].to_numpy()]
     labels = [str(item) for item in draws[names.GROUP].to_numpy()]
     margin = analysis.margins.get(name, float("nan"))
@@ -174,7 +179,9 @@ def _contrast_rows(analysis: Analysis, label: str, name: str, horizon: float, dr
                 for group in members[:position]:
                     row = {"group": labels[group], "reference_group": labels[reference], "sites": label, "estimand": name}
                     row_margin = margin if scale == "difference" else float("nan")
-                    rows.append({**row, "scale": scale, "horizon": horizon, "margin": row_margin})
+                    beyond = bool(extrapolated.iloc[[group, reference]].any())
+                    row_of_scale = {"scale": scale, "horizon": horizon, "margin": row_margin, "extrapolated": beyond}
+                    rows.append({**row, **row_of_scale})
     if not parts:
         return []
     values = np.concatenate(parts, axis=-1)

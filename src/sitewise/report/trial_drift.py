@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
 import pandas as pd
 
-from sitewise.problems import TrialError
 from sitewise.report.trial_values import nominal
 from sitewise.trial.assessment import Assessment
 from sitewise.trial.borrowing import BorrowingDesign, drift_sweep, sweet_spot
@@ -57,13 +55,16 @@ class DriftSweep:
 
 
 def swept(found: Assessment, /) -> DriftSweep | None:
-    """Return the sweep of a design that borrows; none where it does not, or where its success is not about a hazard ratio.
+    """Return the sweep of a design that borrows; none where it does not, or where there is nothing to sweep.
 
-    Events are the means of the planned scenario at the last look, of the control arm and of the experimental arm that the first
-    such criterion is about, and the threshold is the last look's.
+    That is where no success criterion about a hazard ratio counts at the last look, or where an arm has no events there. Events
+    are the means of the planned scenario at the last look, of the control arm and of the experimental arm that the first such
+    criterion is about, and the threshold is the last look's.
     """
     plan, history, design = found.design.borrowing, found.cohorts.borrows, found.design
-    places = [at for at, item in enumerate(design.criterion) if _about_a_ratio(item)]
+    last_thresholds = found.thresholds.values[-1]
+    # Not a number where a criterion does not count; one that is calibrated may be 1, above which nothing is.
+    places = [at for at, item in enumerate(design.criterion) if _about_a_ratio(item) and 0 < last_thresholds[at] < 1]
     if plan is None or history is None or not places:
         return None
     place = places[0]
@@ -72,10 +73,9 @@ def swept(found: Assessment, /) -> DriftSweep | None:
     events = last["events_of_arm"].where(last["status"] != NOT_HELD).mean("replicate")
     experimental, control = (float(events.sel(arm=name)) for name in (criterion.arm, CONTROL))
     own, other = (experimental, control) if plan.arm == "experimental" else (control, experimental)
-    threshold = float(found.thresholds.values[-1, place])
-    if not (own > 0 and other > 0 and math.isfinite(threshold)):
-        raise TrialError("The sweep of drift needs events in both arms and a threshold at the last look.")
-    numbers = BorrowingDesign(plan.arm, own, other, history.sd**-2, threshold)
+    if not (own > 0 and other > 0):
+        return None
+    numbers = BorrowingDesign(plan.arm, own, other, history.sd**-2, float(last_thresholds[place]))
     methods = {name: method_of(replace(plan, method=name)) for name in get_args(Method)}
     truth = found.results.worlds[0].truth
     ratio = float(np.exp(np.median(ratios_of(truth)[design.arms.names.index(criterion.arm) - 1])))

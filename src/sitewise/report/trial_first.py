@@ -8,6 +8,7 @@ from sitewise.report.page_parts import duration, enumerated, number
 from sitewise.report.trial_values import Value, Values, nominal, planned, synthetic
 from sitewise.report.trial_words import design_sentence
 from sitewise.trial.assessment import Assessment
+from sitewise.trial.operating.decisions import Outcome
 from sitewise.trial.operating.size import Solution
 
 SYNTHETIC = "The patients behind what is taken as true are synthetic (reconstructed or simulated), not a paper's own."
@@ -21,7 +22,25 @@ def alarm_of(found: Assessment, /) -> str:
     requested = values(scenario, "trials requested").value
     if failed > 0.05 * requested:
         alarms.append(f"The analysis failed in {failed:.0f} of {requested:.0f} planned trials: they count as no success.")
+    silent = _without_an_answer(found)
+    if silent > 0.05 * requested:
+        alarms.append(
+            f"The data of the deciding look say nothing in {silent} of {requested:.0f} planned trials (no events in an arm, or "
+            "nobody followed for long enough): they count as no success."
+        )
     return " ".join(alarms)
+
+
+def _without_an_answer(found: Assessment) -> int:
+    """Return the number of planned trials that end undecided without the probability of a success criterion that counts.
+
+    Trials that are not estimable are more: those are among them that lack what does not count at the look, or that stop.
+    """
+    made, criteria = found.decisions, found.design.criterion
+    stop, outcome = made.stop[0], made.outcome[0]
+    probability = found.results.data["probability"].isel(scenario=0).to_numpy()[np.arange(stop.size), stop]
+    asked = np.isfinite(made.thresholds[stop]) & np.array([item.role == "success" for item in criteria])
+    return int(((asked & np.isnan(probability)).any(axis=1) & (outcome == Outcome.NONE)).sum())
 
 
 def answers_of(found: Assessment, solution: Solution | None, /) -> list[tuple[str, str]]:
@@ -36,7 +55,8 @@ def answers_of(found: Assessment, solution: Solution | None, /) -> list[tuple[st
     ]
     if solution is not None:
         answers.append((f"Size for a probability of success of {solution.target:g}", solution.sentence))
-    answers.append(("Before believing this", " ".join(found.flags) if found.flags else "No flag is raised."))
+    nothing = "See the warning at the top." if alarm_of(found) else "No flag is raised."
+    answers.append(("Before believing this", " ".join(found.flags) or nothing))
     return answers
 
 
@@ -46,6 +66,8 @@ def _success(found: Assessment) -> str:
     rows = found.cohorts.truth.effect.log_hazard_ratio
     name = "assurance: averaged over what is uncertain" if np.ptp(rows) > 0 or rows.size > 1 else "power at a known truth"
     text = f"{success.probability} ({name}; Monte Carlo standard error in brackets, {success.trials} trials)."
+    if found.design.arms.further:
+        text += f" Success is that of {found.design.arms.success.replace('all', 'every')} experimental arm."
     if np.isfinite(right.value):
         text += f" Success would be right in {number(right.value, 3)} of the trials' truths."
     if np.isfinite(found.ceiling):
@@ -97,12 +119,14 @@ def _expected(found: Assessment) -> str:
 
 def _truth(found: Assessment) -> str:
     truth = found.cohorts.truth
-    other = "control" if truth.cohort_arm == "experimental" else "experimental"
     groups = enumerated([f"'{name}'" for name in truth.groups])
     design = found.design
+    others = [f"'{name}'" if code > 1 else name for code, name in enumerate(design.arms.names) if name != truth.cohort_arm]
+    follow = f"the {others[0]} arm follows from the treatment's effect"
+    if design.arms.further:
+        follow = f"the arms {enumerated(others)} follow from the treatments' effects"
     uses = [*(["its benchmark"] if design.benchmark else []), *(["history to borrow from"] if design.borrowing else [])]
     also = f" The analysis has a cohort as {enumerated(uses)}." if uses else " The analysis uses no cohort."
     return (
-        f"{truth.endpoint} from {truth.source}. It describes the {truth.cohort_arm} arm; the {other} arm follows from the "
-        f"treatment's effect. Risk groups: {groups}.{also}"
+        f"{truth.endpoint} from {truth.source}. It describes the {truth.cohort_arm} arm; {follow}. Risk groups: {groups}.{also}"
     )

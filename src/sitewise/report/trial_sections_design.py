@@ -47,6 +47,12 @@ def design_section(found: Assessment, /) -> Section:
         "Success at a look needs every success criterion that counts there; a trial that has none stops for futility when one "
         "futility criterion holds."
     )
+    if design.arms.further:
+        note = (
+            "An arm succeeds at a look when every success criterion of it that counts there holds, and the trial when "
+            f"{'any arm does' if design.arms.success == 'any' else 'every arm does'}; a trial that does not stops for futility "
+            "when each arm has a futility criterion that holds."
+        )
     return Section(
         "design",
         "The design",
@@ -80,7 +86,7 @@ def priors_section(found: Assessment, files: Mapping[str, Path], /) -> Section:
     baseline = f"{truth.source}: {truth.family.name}, {count}; the cohort describes the {truth.cohort_arm} arm"
     bias = design.truth.bias
     rows = [
-        ["treatment", effect_words(design.truth.effect), analysis["treatment"]],
+        ["treatment", effect_words(design.truth.effect, design.arms.further), analysis["treatment"]],
         ["baseline", f"{baseline}.", analysis["baseline"]],
         ["risk groups", f"{groups}.", analysis["risk groups"]],
         ["sites", f"New sites, {sites}.", analysis["sites"]],

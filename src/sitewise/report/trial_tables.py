@@ -50,7 +50,7 @@ def thresholds(found: Assessment, /) -> pd.DataFrame:
     design, calibrated = found.design, found.thresholds.found
     rows = []
     for place, item in enumerate(design.criterion):
-        limits = calibrated is not None and design.calibration is not None and design.calibration.criterion == item.name
+        limits = calibrated is not None and design.calibration is not None and item.name in design.calibration.names
         for number, look in enumerate(design.look):
             value = found.thresholds.values[number, place]
             if np.isnan(value):

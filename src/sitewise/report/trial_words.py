@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from scipy.special import ndtri
 
@@ -11,7 +12,7 @@ from sitewise.report.page_parts import enumerated, number
 from sitewise.trial.assessment import Assessment
 from sitewise.trial.plan.accrual import Accrual, FollowUp
 from sitewise.trial.plan.analysis import AnalysisPlan, NormalPrior
-from sitewise.trial.plan.arms import Arms
+from sitewise.trial.plan.arms import EXPERIMENTAL, Arms, FurtherArm
 from sitewise.trial.plan.cohorts import BorrowingPlan
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
@@ -54,7 +55,12 @@ def arms_words(arms: Arms, /) -> str:
     if not arms.randomised:
         return f"A single-arm trial{risk}"
     strata = f", stratified by {enumerated([STRATA[item] for item in arms.stratify])}" if arms.stratify else ""
-    return f"A randomised trial ({arms.allocation[0]}:{arms.allocation[1]}{strata}){risk}"
+    places = ":".join(str(number) for number in (*arms.allocation, *(item.places for item in arms.further)))
+    if not arms.further:
+        return f"A randomised trial ({places}{strata}){risk}"
+    names = enumerated(["experimental", "control", *(f"'{item.name}'" for item in arms.further)])
+    several = f"{1 + len(arms.further)} experimental arms and one control arm"
+    return f"A randomised trial with {several} ({places} to {names}{strata}){risk}"
 
 
 def trigger_words(when: Trigger, unit: str, /) -> str:
@@ -120,7 +126,7 @@ def criterion_words(item: Criterion, /) -> str:
 def threshold_words(found: Assessment, item: Criterion, /) -> str:
     """Return where a criterion's threshold comes from."""
     plan = found.design.calibration
-    if plan is None or plan.criterion != item.name:
+    if plan is None or item.name not in plan.names:
         return "stated in the design"
     if plan.method == "simulated":
         nulls = int(found.results.data["null"].sum())
@@ -128,15 +134,10 @@ def threshold_words(found: Assessment, item: Criterion, /) -> str:
     return f"{plan.spending} spending function, one-sided {plan.alpha:g}"
 
 
-def effect_words(effect: Effect, /) -> str:
-    """Return what is taken as true of the treatment."""
-    middle, sd = math.exp(effect.log_mean), effect.log_sd
-    if sd:
-        reach = float(ndtri(0.975)) * sd
-        low, high = math.exp(effect.log_mean - reach), math.exp(effect.log_mean + reach)
-        text = f"Hazard ratio with median {number(middle)} and 95 % of its distribution in {number(low)} to {number(high)}"
-    else:
-        text = f"Hazard ratio {middle:.3g}, taken as known"
+def effect_words(effect: Effect, further: Sequence[FurtherArm] = (), /) -> str:
+    """Return what is taken as true of the treatment, and of those of further experimental arms."""
+    ratio = _ratio_words(effect.log_mean, effect.log_sd)
+    text = f"Arm '{EXPERIMENTAL}': {ratio}" if further else ratio.capitalize()
     if effect.delay:
         text += f"; from {effect.delay:g} on"
     if effect.wanes_from is not None:
@@ -145,7 +146,20 @@ def effect_words(effect: Effect, /) -> str:
         text += f"; {100 * effect.cured:.3g} % of patients cured"
     if effect.site_sd:
         text += f"; its log differs between sites with sd {effect.site_sd:.3g}"
-    return text + (f". Source: {effect.source.rstrip('.')}." if effect.source else ".")
+    text += f". Source: {effect.source.rstrip('.')}." if effect.source else "."
+    for arm in further:
+        text += f" Arm '{arm.name}': {_ratio_words(math.log(arm.hazard_ratio), arm.sd)}."
+    if further and (effect.delay or effect.wanes_from is not None or effect.site_sd):
+        text += f" Course in time and differences between sites are as in arm '{EXPERIMENTAL}'."
+    return text
+
+
+def _ratio_words(log_mean: float, log_sd: float) -> str:
+    middle, reach = math.exp(log_mean), float(ndtri(0.975)) * log_sd
+    if not reach:
+        return f"hazard ratio {middle:.3g}, taken as known"
+    low, high = math.exp(log_mean - reach), math.exp(log_mean + reach)
+    return f"hazard ratio with median {number(middle)} and 95 % of its distribution in {number(low)} to {number(high)}"
 
 
 def normal_words(prior: NormalPrior, /) -> str:
@@ -206,8 +220,11 @@ def scenario_words(item: TrialScenario | None, /) -> str:
     if item is None:
         return "as planned"
     found = []
-    if item.hazard_ratio is not None:
-        found.append("no effect" if item.hazard_ratio == 1 else f"hazard ratio {item.hazard_ratio:g}")
+    of_all = [] if item.hazard_ratio is None else [_stated(item.hazard_ratio)]
+    others = {name: ratio for name, ratio in item.hazard_ratios.items() if ratio != item.hazard_ratio}
+    of_arms = enumerated([f"{_stated(ratio)} in arm '{name}'" for name, ratio in others.items()])
+    if of_all or of_arms:
+        found.append(", but ".join([*of_all, *([of_arms] if of_arms else [])]))
     if item.at_bound:
         found.append(f"hazards such that '{item.at_bound}' is exactly at its bound")
     if item.site_sd is not None:
@@ -217,3 +234,7 @@ def scenario_words(item: TrialScenario | None, /) -> str:
     if item.accrual_factor != 1:
         found.append(f"{item.accrual_factor:g} times the accrual")
     return "; ".join(found) or "as planned"
+
+
+def _stated(ratio: float) -> str:
+    return "no effect" if ratio == 1 else f"hazard ratio {ratio:g}"

@@ -63,7 +63,7 @@ def write_all(
     report("Writing tables")
     tables = with_imputation(analysis, all_tables(analysis))
     truth = truth_table(analysis, tables)
-    extra = {"truth": truth, "site_models": analysis.site_models}
+    extra = {"truth": truth, "site_models": _marked_site_models(analysis)}
     for name, table in {**tables, **{name: table for name, table in extra.items() if table is not None}}.items():
         path = folder / f"{name}.csv"
         stated = table.assign(synthetic=True) if analysis.fit.cohort.synthetic else table
@@ -82,6 +82,16 @@ def write_all(
     content["seconds"] = {**analysis.fit.seconds, **seconds}
     written["diagnostics.json"] = write_json(folder / "diagnostics.json", content)
     return written
+
+
+def _marked_site_models(analysis: Analysis) -> pd.DataFrame | None:
+    """Return the answers under other treatments of sites, and which lie beyond their group's follow-up; terms do not."""
+    table = analysis.site_models
+    if table is None:
+        return None
+    last = {group.label: group.last_time for group in analysis.curves[analysis.headline.label].groups}
+    time_ = table["median"].where(table["estimand"] == names.MEDIAN_SURVIVAL, table["horizon"])
+    return table.assign(extrapolated=time_ > table["group"].map(last))
 
 
 def _write_page(

@@ -19,6 +19,7 @@ from sitewise.trial.campaign.results import TrialResults
 from sitewise.trial.campaign.run import run_campaign
 from sitewise.trial.campaign.worlds import World, null_worlds, worlds_of
 from sitewise.trial.forecast import Forecast, forecast
+from sitewise.trial.operating.by_arm import refuse_true_nulls
 from sitewise.trial.operating.calibrated import Thresholds, thresholds_for
 from sitewise.trial.operating.ceiling import success_ceiling
 from sitewise.trial.operating.characteristics import operating_characteristics
@@ -125,6 +126,7 @@ def assess(
     report("Reading what is taken as true")
     cohorts = cohorts_of(design, folder=Path(folder), report=report)
     worlds = worlds_of(design, cohorts.truth, benchmark=cohorts.benchmark)
+    refuse_true_nulls(design, worlds)
     analysis = analysis_for(design, cohorts)
     clock.took("truth")
     run = _Runner(analysis, workers, executor, report)
@@ -231,10 +233,10 @@ def success_by_size(
     """
     trials, seed = min(design.simulation.trials, CURVE_TRIALS), design.simulation.seed
     rows = []
+    values = dict.fromkeys(max(len(design.look) + 4, round(factor * design.arms.patients)) for factor in factors)
     for differ in (True, False):
         truth = cohorts.truth if differ else cohorts.truth.with_site_sd(0.0)
-        for factor in factors:
-            value = max(len(design.look) + 4, round(factor * design.arms.patients))
+        for value in values:
             try:
                 own = resized(design, vary, value)
             except TrialError as error:  # a cap of sites, a close, or looks that such a size cannot have

@@ -25,8 +25,9 @@ from sitewise.report.plot_trial_traces import plot_traces
 from sitewise.report.plot_trial_truth import plot_truth
 from sitewise.report.style import styled
 from sitewise.report.trial_drift import swept
-from sitewise.report.trial_first import alarm_of
+from sitewise.report.trial_first import alarm_of, answers_of
 from sitewise.report.trial_page import trial_page
+from sitewise.report.trial_tables import thresholds
 from sitewise.report.trial_values import Value
 from sitewise.report.trial_write import write_assessment
 from sitewise.trial.analysis.agreement import COLUMNS as AGREEMENT
@@ -98,6 +99,45 @@ SINGLE = {
     "calibration": {"criterion": "milestone", "alpha": 0.1},
     "simulation": {"trials": TRIALS, "seed": 5, "nuts_trials": 0},
 }
+
+SEVERAL = {
+    **RANDOMISED,
+    "id": "three-arms",
+    "truth": {**RANDOMISED["truth"], "cohort_arm": "control"},
+    "arms": {"kind": "randomised", "patients": 120, "further": [{"name": "B", "hazard_ratio": 0.8, "places": 2}]},
+    "look": [{"name": "final", "when": {"events": 60}}],
+    "criterion": [
+        {"name": "A works", "estimand": "hazard_ratio", "below": 1.0},
+        {"name": "B works", "estimand": "hazard_ratio", "below": 1.0, "arm": "B"},
+    ],
+    "analysis": {"method": "log-rank", "adjust": []},
+    "calibration": {"criterion": ["A works", "B works"], "alpha": 0.1},
+    "scenario": [
+        {"name": "no effect", "null": True, "hazard_ratio": 1.0},
+        {"name": "only B works", "hazard_ratio": 1.0, "hazard_ratios": {"B": 0.5}},
+    ],
+}
+"""Two experimental arms whose criteria share a calibrated threshold."""
+EARLY = {
+    **RANDOMISED,
+    "id": "early",
+    "look": [RANDOMISED["look"][0], {"name": "final", "when": {"events": 60}}],
+    "criterion": [
+        {"name": "benefit", "estimand": "hazard_ratio", "below": 1.0, "probability": 0.9, "looks": ["interim"]},
+        {"name": "milestone", "estimand": "survival", "at": 24.0, "above": 0.2, "probability": 0.8, "looks": ["final"]},
+    ],
+    "simulation": {"trials": 20, "seed": 3, "nuts_trials": 0},
+}
+"""The hazard ratio counts at the interim look only."""
+BLANK = {
+    **RANDOMISED,
+    "id": "blank",
+    "follow_up": {"close": 60.0, "assess_every": 10.0},
+    "look": [{"name": "final", "when": {"calendar": 9.0}}],
+    "criterion": RANDOMISED["criterion"][:1],
+    "simulation": {"trials": 20, "seed": 3, "nuts_trials": 0},
+}
+"""No patient has been assessed by the only look."""
 
 
 def agreement_table():
@@ -415,6 +455,68 @@ def test_a_design_that_does_not_borrow_has_no_sweep(plain, single):
     assert swept(single) is None
 
 
+def test_a_success_that_no_hazard_ratio_decides_at_the_end_is_written_without_a_sweep(tmp_path):
+    found = with_more(assess(TrialDesign.from_dict(EARLY), curve=False))
+    assert swept(found) is None
+    (tmp_path / "drift_sweep.csv").write_text("old")
+    written = write_assessment(found, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(written)
+    assert {"report.html", "trials.nc", "thresholds.csv"} <= set(written)
+    assert not [name for name in written if name.startswith("drift_sweep")]
+    assert json.loads((tmp_path / "design.json").read_text())["sweet_spots"] is None
+
+
+def test_an_arm_without_events_at_the_last_look_has_no_sweep(full):
+    data = full.results.data.copy(deep=True)
+    data["events_of_arm"].loc[{"arm": "control"}] = 0
+    assert swept(replace(full, results=replace(full.results, data=data))) is None
+
+
+def test_the_sweep_is_about_the_first_hazard_ratio_that_counts_at_the_last_look(full, monkeypatch):
+    """The design's first one is taken away there, or has a calibrated threshold that no probability is above."""
+    monkeypatch.setattr("sitewise.report.trial_drift.STEPS", 5)
+    for gone in (np.nan, 1.0):
+        values = full.thresholds.values.copy()
+        values[-1, 0] = gone
+        changed = swept(replace(full, thresholds=replace(full.thresholds, values=values)))
+        assert (changed.bound, changed.numbers.threshold) == (0.9, 0.6)
+        values[-1, 1] = gone
+        assert swept(replace(full, thresholds=replace(full.thresholds, values=values))) is None
+
+
+# Several arms -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def several():
+    return assess(TrialDesign.from_dict(SEVERAL), curve=False)
+
+
+def test_thresholds_of_a_list_of_criteria_are_calibrated_ones(several, single):
+    table = thresholds(several)
+    assert list(table["criterion"]) == ["A works", "B works"]
+    for row in table.itertuples():
+        assert row.lower <= row.threshold <= row.upper
+        assert row.origin == "found by simulation: the smallest with type I error 0.1 in 1 null"
+    listed = replace(single, design=single.design.changed({"calibration.criterion": ["milestone"]}))
+    pd.testing.assert_frame_equal(thresholds(listed), thresholds(single))
+
+
+def test_a_page_of_several_arms_tells_of_all_of_them(several):
+    page = html.unescape(trial_page(several, {}))
+    first = page.split("<nav")[0]
+    assert "A randomised trial with 2 experimental arms and one control arm (1:1:2 to experimental, control and 'B'" in first
+    assert "Success is that of any experimental arm." in first
+    assert "It describes the control arm; the arms experimental and 'B' follow from the treatments' effects." in first
+    treatment = next(row for row in rows_in(section(page, "priors")) if row[0] == "treatment")
+    assert treatment[1].startswith("Arm 'experimental': hazard ratio with median 0.65")
+    assert "Arm 'B': hazard ratio 0.8, taken as known." in treatment[1]
+    other = next(row for row in rows_in(section(page, "sensitivity")) if row[0] == "only B works")
+    assert other[1] == "no effect, but hazard ratio 0.5 in arm 'B'"
+    assert "An arm succeeds at a look when every success criterion of it" in section(page, "design")
+    assert "the trial when any arm does; a trial that does not stops for futility when each arm" in section(page, "design")
+
+
 # The page as a document -------------------------------------------------------------------------------------
 
 
@@ -570,6 +672,35 @@ def test_failed_analyses_are_counted_shown_and_announced(plain):
     page = trial_page(failed, {})
     row = next(row for row in rows_in(section(page, "operating")) if row[0] == "planned")
     assert row[4:7] == ["60", "54", "6"]
+
+
+def test_trials_of_which_the_data_say_nothing_are_announced():
+    found = assess(TrialDesign.from_dict(BLANK), curve=False)
+    alarm = alarm_of(found)
+    assert alarm.startswith("The data of the deciding look say nothing in 20 of 20 planned trials")
+    assert alarm.endswith("they count as no success.")
+    assert dict(answers_of(found, None))["Before believing this"] == "See the warning at the top."
+    assert f'<p class="banner alarm">{alarm}</p>' in trial_page(found, {})
+
+
+def test_only_what_counts_at_the_look_is_missed(plain):
+    """Of sixty planned trials six lack the probability of a criterion: of one that counts there, or of another."""
+    last = plain.results.data.sizes["look"] - 1
+    made = plain.decisions
+    stop, outcome = made.stop.copy(), made.outcome.copy()
+    stop[0, :6], outcome[0, :6] = last, Outcome.NONE
+
+    def missing(place, look, ends):
+        data = plain.results.data.copy(deep=True)
+        data["probability"][0, :6, look, place] = np.nan
+        at, how = stop.copy(), outcome.copy()
+        at[0, :6], how[0, :6] = look, ends
+        return replace(plain, results=replace(plain.results, data=data), decisions=replace(made, stop=at, outcome=how))
+
+    assert "say nothing in 6 of 60 planned trials" in alarm_of(missing(1, last, Outcome.NONE))
+    # 'relevant' counts at the last look only: a trial that ends before does not need it, and has its success.
+    assert alarm_of(missing(1, 0, Outcome.SUCCESS)) == ""
+    assert alarm_of(missing(2, last, Outcome.NONE)) == ""
 
 
 @pytest.mark.parametrize(

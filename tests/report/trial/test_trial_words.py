@@ -15,7 +15,7 @@ from sitewise.report.trial_words import (
 )
 from sitewise.trial.plan.accrual import Accrual, Dropout, FollowUp
 from sitewise.trial.plan.analysis import AnalysisPlan, MedianPrior, NormalPrior
-from sitewise.trial.plan.arms import Arms
+from sitewise.trial.plan.arms import Arms, FurtherArm
 from sitewise.trial.plan.cohorts import BorrowingPlan
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.looks import Followed, Trigger
@@ -44,6 +44,11 @@ def test_looks(when, words):
 def test_arms():
     assert arms_words(Arms("single-arm", 60, enrich=("good",))) == "A single-arm trial in 'good' only"
     assert arms_words(Arms("randomised", 60, allocation=(2, 1), stratify=())) == "A randomised trial (2:1)"
+    further = (FurtherArm("B", 0.8), FurtherArm("C", 0.7, places=3))
+    assert arms_words(Arms("randomised", 60, allocation=(2, 1), stratify=("site",), further=further)) == (
+        "A randomised trial with 3 experimental arms and one control arm (2:1:1:3 to experimental, control, 'B' and 'C', "
+        "stratified by site)"
+    )
 
 
 def test_accrual_and_follow_up():
@@ -80,6 +85,17 @@ def test_a_published_effect_is_read_back_as_its_own_interval():
     assert "from 3 on; waning from 12 to nothing at 24" in waning
 
 
+def test_effects_of_further_arms():
+    """Arm C's interval is exp(log .7 -+ 1.96 * .2)."""
+    further = (FurtherArm("B", 0.8), FurtherArm("C", 0.7, sd=0.2))
+    assert effect_words(Effect(hazard_ratio=0.6, source="A trial"), further) == (
+        "Arm 'experimental': hazard ratio 0.6, taken as known. Source: A trial. Arm 'B': hazard ratio 0.8, taken as known. "
+        "Arm 'C': hazard ratio with median 0.70 and 95 % of its distribution in 0.47 to 1.04."
+    )
+    later = effect_words(Effect(hazard_ratio=0.6, delay=3.0), further[:1])
+    assert later.endswith("taken as known. Course in time and differences between sites are as in arm 'experimental'.")
+
+
 def test_priors_of_the_analysis():
     plan = AnalysisPlan(site_sd=0.25, treatment=NormalPrior(0.0, 0.5), median_survival=MedianPrior(12.0, 1.0))
     told = analysis_priors(plan, "months")
@@ -105,3 +121,19 @@ def test_borrowing_and_scenarios():
     )
     assert scenario_words(TrialScenario("x")) == "as planned"
     assert scenario_words(TrialScenario("x", at_bound="milestone")) == "hazards such that 'milestone' is exactly at its bound"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "words"),
+    [
+        (TrialScenario("x", hazard_ratio=1.0, hazard_ratios={"B": 0.5}), "no effect, but hazard ratio 0.5 in arm 'B'"),
+        (TrialScenario("x", hazard_ratios={"B": 0.3}), "hazard ratio 0.3 in arm 'B'"),
+        (
+            TrialScenario("x", hazard_ratios={"experimental": 1.0, "B": 0.3}, accrual_factor=0.5),
+            "no effect in arm 'experimental' and hazard ratio 0.3 in arm 'B'; 0.5 times the accrual",
+        ),
+        (TrialScenario("x", hazard_ratio=0.7, hazard_ratios={"B": 0.7}), "hazard ratio 0.7"),
+    ],
+)
+def test_scenarios_with_hazard_ratios_by_arm(scenario, words):
+    assert scenario_words(scenario) == words

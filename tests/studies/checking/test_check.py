@@ -184,6 +184,8 @@ def test_refits_can_be_left_out(fitted):
         ({"replicates": 10}, "no p-value could be"),
         ({"times": [1e6]}, "within follow-up"),
         ({"times": []}, "within follow-up"),
+        ({"prob": 2.0}, "prob is 2; it must be between 0 and 1"),
+        ({"prob": float("nan")}, "prob is nan; it must be between 0 and 1"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(fitted, options, told):

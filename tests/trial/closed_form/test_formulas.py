@@ -265,3 +265,18 @@ def test_events_that_fixed_follow_up_never_gives():
     with pytest.raises(TrialError, match="never expected"):
         cf.time_of_events_of_arms(20, design, latest=1000)
     assert cf.events_of_arms(design, at=13).total == pytest.approx(cf.events_of_arms(design, at=1000).total, rel=1e-8)
+
+
+def test_power_long_after_everybody_has_died():
+    """Survival of both arms is then zero to the last bit; nothing more is learnt after it."""
+    times = cf.WeibullTimes.of_median(9, shape=3), cf.WeibullTimes.of_median(11, shape=3)
+    design = cf.TwoArms(*times, cf.Enrolment.uniform(100, duration=12))
+    early = cf.log_rank_power(design, at=60, alpha=0.025)
+    for at in (100, 200, 1000):
+        assert cf.log_rank_power(design, at=at, alpha=0.025) == pytest.approx(early, abs=1e-6)
+
+
+def test_a_probability_of_accrual_is_never_negative():
+    rates = cf.SiteRates((0.0, 6.0), 0.5, 2.0)
+    for patients in (1, 40, 150, 300):
+        assert 0.0 <= cf.accrual_probability(patients, rates, at=24.0) <= 1.0

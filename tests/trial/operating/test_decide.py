@@ -16,6 +16,7 @@ from sitewise.trial.analysis.analysis import FAILED, NOT_ESTIMABLE, OK
 from sitewise.trial.campaign import TrialResults, World
 from sitewise.trial.campaign.block import NOT_HELD
 from sitewise.trial.operating import Outcome, decide, operating_characteristics, thresholds_of
+from sitewise.trial.operating.calibrated import fractions
 from sitewise.trial.operating.decisions import predictive_probability
 from sitewise.trial.plan import Criterion
 from sitewise.trial.plan.design import TrialDesign
@@ -399,3 +400,18 @@ def test_what_a_benchmark_leaves_unsure_stays_so_in_predictions():
         lasting_sd=lasting,
     )
     assert abs(found[0] - success.mean()) < 3.3 * success.std() / np.sqrt(trials)
+
+
+def test_shares_of_information_are_of_trials_that_hold_both_looks():
+    """Half of the trials go past the second look, with more events than the others ever have: no share is above one."""
+    plan, probability = design(BENEFIT), np.full((4, 3, 1), 0.5)
+    status = np.full((4, 3), OK)
+    status[:2, 1] = NOT_HELD
+    found = results(plan, probability, status=status, events=[[10, 0, 90], [10, 0, 90], [10, 20, 40], [10, 20, 40]])
+    every = np.array([True, True, True])
+    np.testing.assert_allclose(fractions(found, every), [40 / 260, 0.5, 1.0])
+    np.testing.assert_allclose(fractions(found, np.array([True, False, True])), [40 / 260, np.nan, 1.0])
+    alike = results(plan, probability, events=[7, 7, 7])
+    with pytest.raises(TrialError, match="one 1, two 1, final 1"):
+        fractions(alike, every)
+    np.testing.assert_allclose(fractions(alike, np.array([False, False, True])), [np.nan, np.nan, 1.0])

@@ -11,8 +11,12 @@ from scipy import integrate, optimize, stats
 
 from sitewise.problems import TrialError
 from sitewise.trial.assessment import assess, evaluator
+from sitewise.trial.campaign import worlds_of
+from sitewise.trial.operating import thresholds_of
+from sitewise.trial.operating.ceiling import success_ceiling
 from sitewise.trial.operating.size import PRECISION, check_search, resized, smallest_size
 from sitewise.trial.plan.design import TrialDesign
+from sitewise.trial.sources import cohorts_of
 
 ERRORS = 3.3
 TRIALS = 4000
@@ -127,6 +131,31 @@ def test_a_target_above_the_ceiling_is_unattainable():
     own = np.sqrt(4 / 500)
     assurance = stats.norm.cdf((-stats.norm.isf(ALPHA) * own - mean) / np.hypot(own, sd))
     assert solution.success == pytest.approx(assurance, abs=ERRORS * solution.mcse + 0.01)
+
+
+def test_success_at_an_interim_look_counts_for_the_ceiling():
+    """Early success needs the benefit only; at the end survival must be high, too, which it is not: in half of the truths."""
+    plan = design(
+        truth={**CONTENT["truth"], "effect": {"hazard_ratio": 1.0, "sd": 0.25}},
+        look=[{"name": "interim", "when": {"events": 100}}, {"name": "final", "when": {"events": 200}}],
+        criterion=[
+            CONTENT["criterion"][0],
+            {"name": "enough", "estimand": "survival", "at": 10.0, "above": 0.99, "probability": 0.9, "looks": ["final"]},
+        ],
+        analysis={"method": "conjugate", "adjust": []},
+    )
+    cohorts = cohorts_of(plan)
+    world = worlds_of(plan, cohorts.truth)[0]
+    right = (world.true_values[:, 0] < 1.0).mean()
+    assert success_ceiling(plan, world, thresholds=thresholds_of(plan)) == right
+    last = np.where(np.arange(2)[:, None] == 1, thresholds_of(plan), np.nan)
+    assert success_ceiling(plan, world, thresholds=last) == 0.0
+
+
+def test_a_model_with_sites_is_not_looked_for_at_one_site():
+    plan = design(analysis={"method": "hierarchical", "adjust": ["site"]})
+    assert check_search(plan, vary="sites", target=0.5, most=8) == 2
+    assert check_search(design(), vary="sites", target=0.5, most=8) == 1
 
 
 def steps(level: float, ceiling: float = 1.0) -> Callable[[TrialDesign], tuple[float, float, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sitewise.problems import SitewiseError, TrialError
-from sitewise.trial.plan.accrual import Accrual
+from sitewise.trial.plan.accrual import Accrual, FollowUp
 from sitewise.trial.plan.analysis import NormalPrior
 from sitewise.trial.plan.design import TrialDesign, read_design
 from sitewise.trial.plan.looks import Trigger
@@ -107,6 +107,11 @@ VALUES = {
     "follow_up.close": (0.0, "follow_up close: must be positive"),
     "follow_up.longest": (-2.0, "follow_up longest: must be positive"),
     "follow_up.assess_every": (0.0, "follow_up assess_every: must be positive"),
+    "follow_up.assess_every ": (60.0, "assess_every: is 60, and the trial closes at 60: no event would ever be found"),
+    "follow_up ": (
+        {"close": 60.0, "longest": 12.0, "assess_every": 40.0},
+        "follow_up assess_every: is 40, and patients are followed for 12 at most: no event would ever be found. Assess more",
+    ),
     "follow_up.dropout": ({"share": 0.0, "by": 12.0}, "dropout share: must be inside (0, 1); it is 0"),
     "follow_up.dropout ": ({"share": 1.0, "by": 12.0}, "dropout share: must be inside (0, 1); it is 1"),
     "follow_up.dropout  ": ({"share": 0.1, "by": 0.0}, "dropout by: must be positive"),
@@ -224,6 +229,14 @@ VALUES = {
     "simulation ": ({"seed": -1}, "must be zero or positive"),
     "calibration": ({"criterion": "benefits"}, "calibration criterion: is 'benefits'. Success criteria: 'benefit'"),
     "calibration ": ({"criterion": "benefit", "alpha": 0.0}, "alpha: must be inside (0, 1)"),
+    "scenario      ": (
+        [{"name": "worse", "at_bound": "benefit", "hazard_ratio": 0.8}],
+        "scenario 'worse': has hazard_ratio beside at_bound",
+    ),
+    "calibration      ": (
+        {"criterion": "benefit", "alpha": 0.0005},
+        "simulation trials: is 1000; they cannot show a type I error of 0.0005. Simulate 2000 or more.",
+    ),
     "costs": ({"patient": -1.0}, "must be zero or positive"),
     "id": (" ", "id: is empty"),
 }
@@ -415,3 +428,17 @@ def test_a_file_says_where_it_is_wrong(tmp_path):
         read_design(path)
     with pytest.raises(TrialError, match="There is no file"):
         read_design(tmp_path / "none.toml")
+
+
+def test_an_assessment_at_the_very_end_of_follow_up_is_possible():
+    assert FollowUp(60.0, longest=12.0, assess_every=12.0).assess_every == 12.0
+    assert FollowUp(60.0, assess_every=59.0).assess_every == 59.0
+
+
+def test_futility_at_the_only_look_is_refused():
+    made = content()
+    made["look"] = made["look"][1:]
+    made["criterion"].append(
+        {"name": "hopeless", "role": "futility", "estimand": "hazard_ratio", "above": 1.0, "probability": 0.9}
+    )
+    says(made, "criterion 'hopeless'", "counts at the last look only, after which nothing can stop")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise import names
-from sitewise.inference.densities import coefficient_name, log_density
+from sitewise.inference.densities import ONE_AT_A_TIME, coefficient_name, log_density
 from sitewise.inference.packing import column_scales, unpack_arrays
 from sitewise.inference.prior_codes import POSITIVE, REAL, UnknownPriorError, encode
 from sitewise.models.baseline import median_minus_scale
@@ -97,8 +97,9 @@ def stand_in(prior: Prior, kind: str) -> Prior:
 
     from sitewise.models.prior_check import distribution, parameters
 
-    variable = distribution(prior).dist(**parameters(prior))
-    drawn = pm.draw(variable, draws=DRAWS, random_seed=0, mode=Mode(linker="py", optimizer=None))
+    with ONE_AT_A_TIME:
+        variable = distribution(prior).dist(**parameters(prior))
+        drawn = pm.draw(variable, draws=DRAWS, random_seed=0, mode=Mode(linker="py", optimizer=None))
     if prior.dist == "NormalMixture":  # its quartiles may be those of a narrow component, and the data prefer another
         return Prior("StudentT", nu=DEGREES, mu=drawn.mean(), sigma=drawn.std())
     low, lower, middle, upper, high = np.quantile(drawn, [0.16, 0.25, 0.5, 0.75, 0.84])

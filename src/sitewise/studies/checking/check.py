@@ -88,10 +88,12 @@ def check(
     Raises
     ------
     SpecError
-        When there are fewer than 19 replicates (no p-value could be .05), more than 100,000 patients, or a time is beyond the
-        last one of the cohort.
+        When there are fewer than 19 replicates (no p-value could be .05), more than 100,000 patients, a time is beyond the
+        last one of the cohort, or ``prob`` is not between 0 and 1.
     """
     cohort, spec = fitted.cohort, fitted.spec
+    if not 0 < prob < 1:  # said before the long work
+        raise SpecError(f"prob is {prob:g}; it must be between 0 and 1, such as 0.95.")
     if replicates < 19:
         raise SpecError(f"replicates is {replicates}; with fewer than 19 no p-value could be .05.")
     if len(cohort) > MOST_PATIENTS:

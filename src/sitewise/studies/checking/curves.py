@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,8 @@ def overlays(
 ) -> pd.DataFrame:
     """Return Kaplan-Meier curves of groups, seen and simulated.
 
-    Simulated patients are censored as the cohort's were. Events in intervals count at their later end, in both.
+    Simulated patients are censored as the cohort's were, and weigh what those weigh whose covariates they have. Events in
+    intervals count at their later end, in both.
 
     Returns
     -------
@@ -40,7 +41,7 @@ def overlays(
         ``group, time, seen``, then median and limits of the simulated curves: ``simulated, lower, upper``; empty beyond the
         group's last time.
     """
-    simulated = _ordered([replicate.data for replicate in replicates], cohort, guarantee_time)
+    curves = _simulated_curves([replicate.data for replicate in replicates], cohort, guarantee_time)
     parts = []
     for label, members in rows.items():
         last = float(cohort.time[members].max())
@@ -48,19 +49,41 @@ def overlays(
         own = kaplan_meier(
             cohort.time[members], cohort.event[members], entry=cohort.entry[members], weights=cohort.weights[members]
         ).at(times)
-        many = kaplan_meier_at(simulated, times, include=np.broadcast_to(members, simulated.order.shape)).survival
-        lower, middle, upper = _limits(many, prob)
+        lower, middle, upper = _limits(curves(members, times), prob)
         parts.append(
             pd.DataFrame({"group": label, "time": times, "seen": own, "simulated": middle, "lower": lower, "upper": upper})
         )
     return pd.concat(parts, ignore_index=True)
 
 
-def _ordered(simulated: Sequence[ModelData], cohort: Cohort, guarantee_time: float) -> Ordered:
+def _simulated_curves(
+    simulated: Sequence[ModelData], cohort: Cohort, guarantee_time: float
+) -> Callable[[NDArray[np.bool_], Floats], Floats]:
+    """Return a function of members (n,) and times (T,) to the members' simulated curves (R, T)."""
     times = np.stack([np.exp(each.log_time) + guarantee_time for each in simulated])
     events = np.stack([each.event > 0 for each in simulated])
     entry = np.minimum(cohort.entry, np.nextafter(times, 0.0)) if (cohort.entry > 0).any() else None
-    return Ordered.of(times, events, entry)
+    if np.ptp(cohort.weights) == 0:  # a weight that all have changes no curve, and curves without weights are quicker
+        ordered = Ordered.of(times, events, entry)
+
+        def alike(members: NDArray[np.bool_], at: Floats) -> Floats:
+            return kaplan_meier_at(ordered, at, include=np.broadcast_to(members, times.shape)).survival
+
+        return alike
+
+    def weighted(members: NDArray[np.bool_], at: Floats) -> Floats:
+        values = []
+        for place in range(len(times)):
+            curve = kaplan_meier(
+                times[place, members],
+                events[place, members],
+                entry=None if entry is None else entry[place, members],
+                weights=cohort.weights[members],
+            )
+            values.append(curve.at(np.minimum(at, curve.last)))  # carried on beyond the last time, as those without weights
+        return np.array(values)
+
+    return weighted
 
 
 def predictive_shares(own: tuple[Floats, Floats], replicates: Sequence[tuple[Floats, Floats]], *, prob: float) -> pd.DataFrame:

@@ -104,7 +104,7 @@ class Outcomes:
             endpoints.append(_progression_free(cohort, own, problems, warnings))
         failure = None
         if "first_failure" in own.columns:
-            failure = labels(own["first_failure"]).map(lambda text: text or None, na_action="ignore")
+            failure = labels(own["first_failure"]).map(_kind, na_action="ignore")
             _check_complete(failure, "first_failure", f"Write '{NO_FAILURE}' for patients without failure.", cohort, problems)
         found = {}
         for name in toxicities:
@@ -126,8 +126,11 @@ def _overall(cohort: Cohort) -> Endpoint:
 
 def _progression_free(cohort: Cohort, own: pd.DataFrame, problems: Problems, warnings: list[str]) -> Endpoint:
     before = len(problems.found)
-    time = read_number(own, "pfs_time", problems)
-    event = read_event(own, "pfs_event", None, problems)
+    found = Problems()
+    time = read_number(own, "pfs_time", found)
+    event = read_event(own, "pfs_event", _event_level(cohort, own), found, remedy="Write 0 and 1 in pfs_event.")
+    for item in found.found:  # their rows are counted among the patients kept, and are told as those of the table
+        problems.add(item.where, item.what, item.remedy, cohort.table_rows(np.isin(np.arange(len(own)) + 1, item.rows)))
     for name, values in (("pfs_time", time), ("pfs_event", event)):
         if len(problems.found) == before:
             _check_complete(pd.Series(values), name, "Complete them.", cohort, problems)
@@ -157,6 +160,28 @@ def _progression_free(cohort: Cohort, own: pd.DataFrame, problems: Problems, war
                 "deaths should be."
             )
     return Endpoint(PFS, LABELS[PFS], time, event > 0)
+
+
+def _event_level(cohort: Cohort, own: pd.DataFrame) -> str | None:
+    """Return the value that marks the cohort's events where ``pfs_event`` is coded like them; None: 1, or true."""
+    if cohort.columns.event not in own.columns:
+        return None
+    text = labels(own[cohort.columns.event])
+    marks = set(text[cohort.event > 0])
+    if len(marks) != 1:
+        return None
+    mark: str = marks.pop()
+    coded = set(labels(own["pfs_event"]).dropna())
+    alike = coded <= set(text.dropna())
+    # 0 and 1 may be the marks of another code: 1 is the event beside 0, and may be censored beside 2.
+    taken = mark in coded and (alike or mark not in ("0", "1"))
+    # Where nobody has the mark, a value that would be read as an event must not be: it says censored.
+    return mark if taken or (alike and mark not in ("1", "true")) else None
+
+
+def _kind(text: str) -> str | None:
+    """Return a kind of first failure as the tables name it; None, or NONE, is no failure."""
+    return NO_FAILURE if text.casefold() == NO_FAILURE else text or None
 
 
 def _check_complete(values: pd.Series, name: str, remedy: str, cohort: Cohort, problems: Problems) -> None:

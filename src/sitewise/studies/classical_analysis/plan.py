@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from sitewise.evidence import Evidence
+from sitewise.names import ALL_PATIENTS
 
 Ties = Literal["efron", "breslow"]
 SITE = "site"
 """Name of the partition into sites."""
 RISK_GROUP = "risk group"
 """Name of the partition by the number of factors."""
+RESERVED = {SITE: "the sites", RISK_GROUP: "the risk groups", ALL_PATIENTS: "all patients"}
+"""What the tables call by names that no covariate can have."""
 
 
 @dataclass(frozen=True)

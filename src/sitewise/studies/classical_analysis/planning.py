@@ -11,7 +11,15 @@ from sitewise.cohort.warnings_found import YEARS_PER_UNIT, few_valued_numbers
 from sitewise.evidence import Evidence
 from sitewise.evidence.entries import Categorical
 from sitewise.problems import Problems, StudyError, listed, nearest
-from sitewise.studies.classical_analysis.plan import RISK_GROUP, SITE, ClassicalPlan, Contrast, Covariate, Ties
+from sitewise.studies.classical_analysis.plan import (
+    RESERVED,
+    RISK_GROUP,
+    SITE,
+    ClassicalPlan,
+    Contrast,
+    Covariate,
+    Ties,
+)
 
 MILESTONES_IN_YEARS = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 MOST_LEVELS = 12
@@ -58,7 +66,8 @@ def classical_plan(
     Raises
     ------
     StudyError
-        Naming every wrong option.
+        Naming every wrong option, and each covariate whose name the tables give to something else: ``site``, ``risk group``
+        and ``all``.
     """
     require_exact_times(cohort, "the classical analysis")
     problems, notes = Problems(), []
@@ -72,6 +81,10 @@ def classical_plan(
     known = [str(name) for name in cohort.covariates.columns]
     chosen, left_out = _chosen(cohort, evidence, covariates, known, problems)
     notes += left_out
+    for name in chosen:
+        if name in RESERVED:
+            what = f"is a covariate, and the tables call {RESERVED[name]} '{name}'"
+            problems.add(f"column '{name}'", what, "Rename the column, or leave it out.")
     planned = tuple(_covariate(cohort, name, evidence, notes) for name in chosen)
     notes += few_valued_numbers(cohort.covariates[[item.name for item in planned if item.numeric]])
     given = factors if factors is not None else _favourable(evidence, known)
@@ -188,7 +201,7 @@ def _compared_by(cohort: Cohort, asked: str | None, has_groups: bool, known: Seq
     if asked is None:
         return SITE if len(cohort.site_labels) > 1 else RISK_GROUP if has_groups else ""
     possible = [*([SITE] if cohort.site is not None else []), *([RISK_GROUP] if has_groups else [])]
-    possible += [name for name in known if cohort.levels(name)]
+    possible += [name for name in known if cohort.levels(name) and name not in RESERVED]
     if asked and asked not in possible:
         problems.add(f"compared by '{asked}'", "is nothing that has groups", nearest(asked, possible))
     return asked

@@ -117,12 +117,8 @@ def replicate(
     SpecError
         When specs and cohorts do not go together, or the spec for many cohorts is not resolved: its priors would move.
     """
-    source = source_of(specs, cohorts)
-    if isinstance(engine, NestedLaplace):
-        for spec in source.models:
-            require_known(spec)
     return run(
-        source,
+        source_of(specs, cohorts),
         engine=engine,
         summaries=summaries or Summaries(),
         seed=seed,
@@ -146,7 +142,16 @@ def run(
     chunk: int = CHUNK,
     report: Report = silent,
 ) -> Replicates:
-    """Return the replicates of any source; see :func:`replicate`."""
+    """Return the replicates of any source; see :func:`replicate`.
+
+    Raises
+    ------
+    SpecError
+        When the fast engine does not know a model: with weights alone, as replicates take them, it would fit another one.
+    """
+    if isinstance(engine, NestedLaplace):
+        for spec in source.models:
+            require_known(spec)
     if chunk < 1:
         raise SpecError(f"chunk is {chunk}; at least one replicate is needed.")
     job = Job(source, engine, summaries, seed, 0, len(source))

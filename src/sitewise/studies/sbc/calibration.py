@@ -219,5 +219,7 @@ def _calibrated(
     found = run(
         source, engine=engine, summaries=summaries, seed=seed, workers=workers, executor=executor, folder=folder, report=report
     )
+    if found.estimates.empty:
+        raise SpecError(f"No replicate could be fitted. The first: {found.fits['message'].iloc[0]}")
     pit = found.estimates[["replicate", "quantity", "pit"]]
     return Calibration(around, tests(pit), covered(pit), found, alpha)

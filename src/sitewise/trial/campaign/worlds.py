@@ -15,7 +15,7 @@ from sitewise.trial.plan.scenarios import TrialScenario
 from sitewise.trial.plan.truth import Effect
 from sitewise.trial.truth.benchmark import Benchmark
 from sitewise.trial.truth.bounds import shift_to_bound
-from sitewise.trial.truth.changes import with_drift
+from sitewise.trial.truth.changes import require_hazards, with_drift
 from sitewise.trial.truth.further import alike, check_further, ratios_of, with_ratios
 from sitewise.trial.truth.true_values import true_value
 from sitewise.trial.truth.truth import Truth
@@ -53,15 +53,15 @@ class World:
 
 
 def scenarios_of(design: TrialDesign) -> tuple[TrialScenario, ...]:
-    """Return the planned scenario, a null, and those of the design.
+    """Return the planned scenario, a null, and those of the design; one of its own that is called planned stands first.
 
     Where the design names no null, one is added: no effect, in every experimental arm. Or the world at the bound of the first
     success criterion, where no effect is no null: success is not about a comparison, or right without an effect
     (non-inferiority), or the trial has only the arm that the cohort describes, which an effect does not touch.
     """
-    own = design.scenario
-    first = () if any(item.name == PLANNED for item in own) else (TrialScenario(PLANNED),)
-    if any(item.null for item in own):
+    own = tuple(item for item in design.scenario if item.name != PLANNED)
+    first = tuple(item for item in design.scenario if item.name == PLANNED) or (TrialScenario(PLANNED),)
+    if any(item.null for item in (*first, *own)):
         return (*first, *own)
     success = next(item for item in design.criterion if item.role == "success" and item.arm == EXPERIMENTAL)
     touched = design.arms.randomised or design.truth.cohort_arm == "control"
@@ -95,6 +95,8 @@ def world_of(design: TrialDesign, truth: Truth, scenario: TrialScenario, *, benc
     """Return one scenario's world."""
     made = _with_stated(truth, design, scenario)
     if scenario.site_sd is not None:
+        if scenario.site_sd > 0:
+            require_hazards(made, "A spread of sites is of log hazards")
         made = made.with_site_sd(scenario.site_sd)
     made = with_drift(made, scenario.drift)
     if scenario.at_bound:

@@ -91,7 +91,7 @@ def accrual_probability(patients: int, rates: SiteRates, *, at: float) -> float:
     fewer[0] = 1.0
     for length, number in groups:
         fewer = np.convolve(fewer, nbinom.pmf(counts, *_size_and_chance(rates, length, number)))[:wanted]
-    return float(1.0 - fewer.sum())
+    return max(0.0, float(1.0 - fewer.sum()))
 
 
 def poisson_accrual_probability(patients: int, open_for: Iterable[float], *, rate: float) -> float:

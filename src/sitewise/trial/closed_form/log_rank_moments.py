@@ -73,12 +73,16 @@ def log_rank_moments(design: TwoArms, *, at: float) -> LogRankMoments:
     def score(age: float) -> float:
         control, experimental = at_risk(age)
         seen = design.enrolment.enrolled(time - age)
+        if control + experimental == 0:
+            return 0.0  # so late that nobody is left
         harmonic = control * (experimental / (control + experimental))
         return seen * harmonic * (design.experimental.hazard(age) - design.control.hazard(age))
 
     def variance(age: float) -> float:
         control, experimental = at_risk(age)
         seen = design.enrolment.enrolled(time - age)
+        if control + experimental == 0:
+            return 0.0
         share = experimental / (control + experimental)
         events = control * design.control.hazard(age) + experimental * design.experimental.hazard(age)
         return seen * share * (1 - share) * events

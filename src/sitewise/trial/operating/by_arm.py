@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sitewise.problems import TrialError, listed
+from sitewise.trial.campaign.worlds import World
 from sitewise.trial.plan.criteria import Criterion
 from sitewise.trial.plan.design import TrialDesign
 
@@ -62,6 +64,22 @@ def success_true(design: TrialDesign, true_values: Floats, /) -> Floats:
         if item.role == "success":
             holds[place] = true_of(item, true_values[:, place])
     return success_where(design, holds)
+
+
+def refuse_true_nulls(design: TrialDesign, worlds: Sequence[World], /) -> None:
+    """Refuse scenarios that are called a null and in all of whose truths success is right.
+
+    Raises
+    ------
+    TrialError
+        Naming them: their successes would be called type I errors.
+    """
+    wrong = [world.name for world in worlds if world.null and (success_true(design, world.true_values) == 1).all()]
+    if wrong:
+        raise TrialError(
+            f"Scenario {listed(wrong)} is called a null, but what success says is true in it: its successes are no errors. "
+            "Give it hazard_ratio = 1.0, or at_bound with the name of a criterion; or leave null out."
+        )
 
 
 def true_of(criterion: Criterion, values: Floats, /) -> Floats:

@@ -76,7 +76,7 @@ def thresholds_for(results: TrialResults, /, *, validation: TrialResults | None 
         asked = ~np.isnan(wanted[:, own[0]])
         if plan.method == "simulated":
             shape = WangTsiatisThreshold(0.0) if plan.shape == "obrien-fleming" else None
-            times = fractions(results) if shape is not None else None
+            times = fractions(results, asked) if shape is not None else None
             found = calibrate(
                 null_probabilities(results, plan.names, wanted),
                 alpha=plan.alpha,
@@ -86,7 +86,7 @@ def thresholds_for(results: TrialResults, /, *, validation: TrialResults | None 
             )
             wanted[np.ix_(asked, own)] = found.thresholds[asked, None]
         else:
-            bounds = efficacy_bounds(fractions(results)[asked], spending=_spending(plan), alpha=plan.alpha)
+            bounds = efficacy_bounds(fractions(results, asked)[asked], spending=_spending(plan), alpha=plan.alpha)
             wanted[np.ix_(asked, own)] = ndtr(bounds)[:, None]
     used = found is not None
     tables = [_errors(results, wanted, "calibration" if used else "all")]
@@ -94,13 +94,33 @@ def thresholds_for(results: TrialResults, /, *, validation: TrialResults | None 
     return Thresholds(wanted, found, pd.concat(tables, ignore_index=True))
 
 
-def fractions(results: TrialResults, /) -> Floats:
-    """Return the mean share of the last look's events that each look has in the first scenario, shape (L,)."""
-    data = results.data.isel(scenario=0)
-    events = data["events"].where(data["status"] != NOT_HELD).mean("replicate").to_numpy()
-    shares = np.asarray(events / events[-1], dtype=float)
-    if not (np.isfinite(shares).all() and (np.diff(shares, prepend=0.0) > 0).all()):
-        raise TrialError("Looks that are hardly ever held, or that see no new events, have no share of information.")
+def fractions(results: TrialResults, asked: NDArray[np.bool_], /) -> Floats:
+    """Return the share of the last asked look's events that each asked look has in the first scenario, shape (L,).
+
+    Over the trials that hold both: those that hold an early look may be others than those that hold the last. NaN at looks that
+    are not asked.
+
+    Raises
+    ------
+    TrialError
+        When looks see no new events, so that shares do not rise.
+    """
+    data = results.data.isel(scenario=0).transpose("replicate", "look", ...)
+    events, held = data["events"].to_numpy(), (data["status"] != NOT_HELD).to_numpy()
+    places = np.flatnonzero(asked)
+    shares = np.full(asked.shape, np.nan)
+    for place in places:
+        both = held[:, place] & held[:, places[-1]]
+        last = events[both, places[-1]].sum()
+        shares[place] = events[both, place].sum() / last if last else np.nan
+    own = shares[places]
+    if not (np.isfinite(own).all() and (np.diff(own, prepend=0.0) > 0).all()):
+        names = [look.name for look in results.design.look]
+        shown = ", ".join(f"{names[place]} {shares[place]:.3g}" for place in places)
+        raise TrialError(
+            f"Looks must see new events one after the other for this calibration; of the last look's events they see: {shown}. "
+            "Move the looks apart, or use a constant threshold (method = 'simulated', shape = 'constant')."
+        )
     return shares
 
 

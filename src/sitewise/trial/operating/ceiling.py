@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 def success_ceiling(design: TrialDesign, world: World, /, *, thresholds: Floats, benchmark: Benchmark | None = None) -> float:
-    """Return the share of truths in which a trial without end would succeed at its last look.
+    """Return the share of truths in which a trial without end would succeed at one of its looks.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def success_ceiling(design: TrialDesign, world: World, /, *, thresholds: Floats,
     world : World
         What is true, with true values.
     thresholds : ndarray, shape (L, C)
-        Of each look and criterion; those of the last look count.
+        Of each look and criterion; not a number where a criterion does not count.
     benchmark : Benchmark, optional
         Of a single arm. Its level is taken as normal and the treatment's prior as flat.
 
@@ -39,17 +39,21 @@ def success_ceiling(design: TrialDesign, world: World, /, *, thresholds: Floats,
     float
         Not a number where some estimand has no one true value, or the truth is not made of the benchmark's draws.
     """
-    holds: dict[int, Floats] = {}
-    for place, item in enumerate(design.criterion):
-        if item.role != "success" or np.isnan(thresholds[-1, place]):
-            continue
-        true = world.true_values[:, place]
-        if benchmark is None or (item.estimand != "hazard_ratio" and item.against != "benchmark"):
-            holds[place] = true_of(item, true)
-        else:
-            holds[place] = _against_benchmark(item, world, true, float(thresholds[-1, place]), benchmark)
-    # Where no criterion counts at the last look, nothing succeeds there.
-    return float(np.mean(success_where(design, holds))) if holds else 0.0
+    seen: dict[tuple[float, ...], Floats] = {}
+    for needed in thresholds:
+        holds: dict[int, Floats] = {}
+        for place, item in enumerate(design.criterion):
+            if item.role != "success" or np.isnan(needed[place]):
+                continue
+            true = world.true_values[:, place]
+            if benchmark is None or (item.estimand != "hazard_ratio" and item.against != "benchmark"):
+                holds[place] = true_of(item, true)
+            else:
+                holds[place] = _against_benchmark(item, world, true, float(needed[place]), benchmark)
+        if holds and tuple(needed) not in seen:
+            seen[tuple(needed)] = success_where(design, holds)
+    # Where no criterion counts at any look, nothing succeeds.
+    return float(np.mean(np.max(list(seen.values()), axis=0))) if seen else 0.0
 
 
 def _against_benchmark(item: Criterion, world: World, true: Floats, threshold: float, benchmark: Benchmark) -> Floats:

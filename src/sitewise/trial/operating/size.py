@@ -133,7 +133,9 @@ def check_search(design: TrialDesign, /, *, vary: Vary, target: float, most: int
     """
     if not 0 < target < 1:
         raise TrialError(f"The wanted probability of success is {target:g}; it must be inside (0, 1).")
-    fewest = {"patients": 2 * len(design.look) + 2, "events": len(design.look) + 1, "sites": 1}[vary]
+    # A model with an effect of sites has nothing to learn it from at one site.
+    sites = 2 if design.analysis.method == "hierarchical" and "site" in design.analysis.adjust else 1
+    fewest = {"patients": 2 * len(design.look) + 2, "events": len(design.look) + 1, "sites": sites}[vary]
     low = least if least is not None else fewest
     if not 1 <= low < most:
         raise TrialError(f"Sizes from {low} to {most} leave nothing to search.")

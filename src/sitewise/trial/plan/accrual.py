@@ -126,4 +126,17 @@ class FollowUp(Record):
     def __post_init__(self) -> None:
         problems = tidied(self, TrialError, "The follow-up")
         positive(problems, close=self.close, longest=self.longest, assess_every=self.assess_every)
+        self._check_assessments(problems)
         problems.raise_if_any(TrialError, "The follow-up")
+
+    def _check_assessments(self, problems: Problems) -> None:
+        """Note a first assessment that nobody is followed until: no event could ever be found."""
+        every = self.assess_every
+        if every is None:
+            return
+        if self.longest is not None and every > self.longest:
+            what = f"is {every:g}, and patients are followed for {self.longest:g} at most: no event would ever be found"
+            problems.add("assess_every", what, "Assess more often, or follow patients for longer.")
+        elif every >= self.close:
+            what = f"is {every:g}, and the trial closes at {self.close:g}: no event would ever be found"
+            problems.add("assess_every", what, "Assess more often, or close later.")

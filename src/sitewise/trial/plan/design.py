@@ -102,7 +102,7 @@ class TrialDesign(Record):
                 problems.add(where, "compares with a benchmark, and there is none", "Add a table [benchmark].")
             if item.estimand != "hazard_ratio" and self.analysis.method in CLASSICAL and not item.predictive:
                 problems.add(where, f"is about {item.estimand}, and {self.analysis.method} tests hazards only")
-            if item.role == "futility" and looks and item.looks == (looks[-1],):
+            if item.role == "futility" and looks and (item.looks == (looks[-1],) or (not item.looks and len(looks) == 1)):
                 problems.add(where, "counts at the last look only, after which nothing can stop")
 
     def _check_horizon(self, at: float, where: str, problems: Problems) -> None:
@@ -147,6 +147,8 @@ class TrialDesign(Record):
             for criterion in self.criterion:
                 if item.at_bound == criterion.name and criterion.predictive:
                     problems.add(where, f"names criterion '{criterion.name}', which is predictive and has no bound")
+            if item.at_bound and item.hazard_ratio is not None:
+                problems.add(where, "has hazard_ratio beside at_bound, which sets hazards by itself", "Give one of them.")
             if item.name == "null" and not item.null:
                 problems.add(where, "is no null", "Call it otherwise: 'null' is the name of the null that is always run.")
 

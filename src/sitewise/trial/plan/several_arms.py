@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,13 @@ def check_calibration(design: TrialDesign, problems: Problems) -> None:
         return
     own = [item for item in design.criterion if item.role == "success"]
     names = [item.name for item in own]
+    plan, trials = design.calibration, design.simulation.trials
+    if plan.method == "simulated" and int(plan.alpha * trials + 1e-9) < 1:
+        problems.add(
+            "simulation trials",
+            f"is {trials}; they cannot show a type I error of {plan.alpha:g}",
+            f"Simulate {math.ceil(1 / plan.alpha)} or more.",
+        )
     for unknown in (name for name in design.calibration.names if name not in names):
         problems.add("calibration criterion", f"is '{unknown}'", f"Success criteria: {listed(names)}.")
     every = [look.name for look in design.look]

@@ -157,7 +157,7 @@ def _checked(
     times = np.ones(values.shape[2]) if fractions is None else np.asarray(fractions, dtype=float)
     if fractions is None and not (shape is None or isinstance(shape, ConstantThreshold)):
         problems.add("fractions", "is missing", "This shape needs the information fraction of each look.")
-    elif fractions is not None and (times.shape != values.shape[2:] or not np.all(np.diff(times, prepend=0.0) > 0)):
+    elif fractions is not None and (times.shape != values.shape[2:] or not np.all(np.diff(times[asked], prepend=0.0) > 0)):
         problems.add("fractions", f"must be positive and rise over {values.shape[2]} looks; they are {times.tolist()}")
     problems.raise_if_any(TrialError, "The calibration")
     return values, asked, times
