@@ -31,7 +31,7 @@ def test_what_was_registered_to_run_at_the_end_runs():
 def test_a_thread_at_work_is_waited_for():
     work = "import threading, time; threading.Thread(target=lambda: (time.sleep(0.5), print('done'))).start(); run()"
     done = program(work, "--version")
-    assert done.stdout.splitlines()[-1] == "done"
+    assert "done" in done.stdout.splitlines()  # before or after the version: a busy machine takes longer to say that
     assert done.returncode == 0
 
 

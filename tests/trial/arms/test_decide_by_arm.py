@@ -143,7 +143,10 @@ def test_success_is_right_where_that_of_any_or_of_all_arms_is(make_design):
         assert np.isnan(success_ceiling(plan, unknown, thresholds=thresholds_of(plan)))
 
 
-def test_the_ceiling_is_of_criteria_that_count_at_the_last_look(make_design):
+def test_the_ceiling_is_of_criteria_that_count_at_some_look(make_design):
+    """The first arm can succeed at the first look only, and is better in all truths; the other, in half, at both."""
     plan = design(make_design, {**A, "looks": ["one"]}, B)
     world = World("w", cohorts_of(plan).truth, true_values=np.array([[0.7, 1.1], [0.7, 0.9]]))
-    assert success_ceiling(plan, world, thresholds=thresholds_of(plan)) == 0.5
+    thresholds = thresholds_of(plan)
+    assert success_ceiling(plan, world, thresholds=thresholds) == 1.0
+    assert success_ceiling(plan, world, thresholds=thresholds[-1:]) == 0.5
