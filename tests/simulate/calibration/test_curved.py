@@ -17,7 +17,6 @@ from sitewise.simulate.calibration.curved import (
     leverage,
     log_covariance,
     noise_of_unseen,
-    shrunk_slopes,
 )
 from sitewise.simulate.calibration.linearised import linear_posterior
 from sitewise.simulate.calibration.pool import Pool
@@ -52,38 +51,6 @@ def test_a_planted_log_covariance_is_found():
     found = log_covariance(residuals, x)
     np.testing.assert_allclose(found, found.transpose(0, 2, 1), atol=1e-12)
     assert np.abs(found - planted).max() < 4 * np.sqrt(2 / ROWS) + 0.01
-
-
-def test_slopes_are_shrunk_as_efron_and_morris_do():
-    """Rows of normal noise with known covariance around no slopes, and around slopes of rank two.
-
-    Their risk, in the metric of the rows' covariance, is p n - (n - p - 1)^2 E tr S^-1 with S Wishart. Where the means are zero
-    E S^-1 is 1 / (n - p - 1), so that p + 1 of n is left; less, since negative factors are put at zero.
-    """
-    rng = np.random.default_rng(8)
-    rows, size, times = 6, 5, 400  # n = 15 coordinates
-    covariance = np.cov(rng.standard_normal((rows, 50))) / 100
-    factor = np.linalg.cholesky(covariance)
-    planted = np.tensordot(factor @ rng.standard_normal((rows, 2)) * 5, _symmetric(rng, 2, size, 0.5), 1)
-
-    def lost(slopes, truth):
-        away = np.linalg.solve(factor, (slopes - truth).reshape(rows, -1))
-        return np.sum(away**2)
-
-    share = {}
-    for name, truth in (("none", np.zeros_like(planted)), ("planted", planted)):
-        risks = []
-        for _ in range(times):
-            # Symmetric with variance 2 on the diagonal and 1 beside it, as outer products of standard normal numbers have.
-            noise = np.tensordot(factor, _symmetric(rng, rows, size, np.sqrt(0.5)), 1)
-            risks.append((lost(truth + noise, truth), lost(shrunk_slopes(truth + noise, covariance), truth)))
-        before, after = np.mean(risks, axis=0)
-        assert before == pytest.approx(2 * rows * 15, rel=0.05)
-        share[name] = after / before
-    assert share["none"] < (rows + 1) / 15
-    assert share["planted"] < 0.7
-    np.testing.assert_allclose(shrunk_slopes(1e6 * planted, covariance), 1e6 * planted, rtol=1e-6, atol=1e-3)
-    assert np.isfinite(shrunk_slopes(np.zeros((3, 1, 1)), np.eye(3))).all()  # one summary: nothing is shrunk
 
 
 def test_far_residuals_do_not_rule_the_covariance():

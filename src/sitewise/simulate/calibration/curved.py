@@ -200,7 +200,7 @@ def log_covariance(residuals: Floats, x: Floats, /) -> Floats:
     """Return coefficients (1 + p, r, r) of the matrix logarithm of a covariance in x (N, p), from residuals (N, r) around zero.
 
     By scoring from no dependence: at each step residuals are brought to unit covariance by the present formula, and the outer
-    products that are left are regressed on x. The slopes are thousands of numbers: what chance adds to them is taken off.
+    products that are left are regressed on x.
     """
     design, size = _linear(x), residuals.shape[1]
     inverse = np.linalg.inv(design.T @ design)
@@ -215,23 +215,7 @@ def log_covariance(residuals: Floats, x: Floats, /) -> Floats:
             unit *= np.sqrt(np.minimum(1.0, limit / np.maximum(length, 1e-12)))
             score += (own.T @ (unit[:, :, None] * unit[:, None, :]).reshape(len(own), -1)).reshape(score.shape)
         found = found + np.tensordot(inverse, score, 1)
-    slopes = shrunk_slopes(found[1:], inverse[1:, 1:])
-    middle = found[0] + np.tensordot(x.mean(axis=0), found[1:] - slopes, 1)
-    return np.concatenate([middle[None], slopes])
-
-
-def shrunk_slopes(slopes: Floats, covariance: Floats, /) -> Floats:
-    """Return slopes (p, r, r) of the logarithm of a covariance matrix, shrunk as far as chance makes them large.
-
-    An outer product of r standard normal numbers has n = r (r + 1) / 2 coordinates of variance 2, so that slopes are p x n
-    normal numbers, with ``covariance`` (p, p) times 2 between rows. Brought to unit variance their squared singular values are
-    lowered by n - p - 1, to zero at least: the estimator of a matrix of means of Efron & Morris (1972, Biometrika 59:335).
-    """
-    size, coordinates = len(slopes), slopes.shape[1] * (slopes.shape[1] + 1) // 2
-    factor = np.linalg.cholesky(2 * covariance)
-    left, singular, right = np.linalg.svd(np.linalg.solve(factor, slopes.reshape(size, -1)), full_matrices=False)
-    kept = np.maximum(1 - max(coordinates - size - 1, 0) / np.maximum(singular**2, 1e-12), 0.0)
-    return np.asarray((factor @ (left * (singular * kept)) @ right).reshape(slopes.shape))
+    return np.asarray(found)
 
 
 def leverage(distance: Floats, size: int, cohorts: int, /) -> Floats:

@@ -46,7 +46,7 @@ from sitewise.simulate.calibration.posterior import (
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
-FIRST, WIDE = (0.1, 4.0), (0.15, 2.5)
+FIRST, WIDE = (0.15, 4.0), (0.2, 2.5)
 """Share of the cohorts of the first two rounds, and by what the likelihood's precision is divided for their proposals: those of
 ABC, which the second is for, must be wider than the posterior."""
 CURVED, LINEAR = 1.5, 1.2
