@@ -8,17 +8,17 @@ from types import SimpleNamespace
 import pytest
 
 import sitewise as sw
-from sitewise.cli.run import FastOrNuts, Flags, _engine
+from sitewise.cli.run import Flags, _engine
 from sitewise.cli.study import Study
 from sitewise.inference import Verdict
-from sitewise.inference.engine import Draws, silent
+from sitewise.inference.engine import silent
 from sitewise.inference.nested_laplace import engine as fast_engine
 from sitewise.inference.verdict import check
 from sitewise.problems import StudyError
 
 NO_FLAGS = Flags(None, None, None, None, None, None, False)
 SETTINGS = {"draws": 6000, "tune": 400, "chains": 2, "target_accept": 0.9}
-SOUND, POOR = Verdict((check("pareto_k", 0.2),)), Verdict((check("pareto_k", 2.0),))
+POOR = Verdict((check("pareto_k", 2.0),))
 
 
 @pytest.mark.parametrize("command", [("fit", "none.csv", "--model", "Surv(t, e) ~ 1"), ("demo",), ("sbc", "--config", "none")])
@@ -43,69 +43,38 @@ def study_of(name: str, **sampler: float) -> Study:
 
 def test_the_study_sets_the_fast_engine_and_what_takes_over():
     made = _engine(NO_FLAGS, study_of("nested-laplace", **SETTINGS))
-    assert isinstance(made, FastOrNuts)
-    assert made.name == "nested-laplace"
-    assert made.fast == sw.NestedLaplace(draws=6000)
-    assert made.exact == sw.Nuts(**SETTINGS)
+    assert made == sw.NestedLaplace(draws=6000, fallback=sw.Nuts(**SETTINGS))
     auto = _engine(NO_FLAGS, study_of("auto", **SETTINGS))
     assert auto == sw.Auto(sw.NestedLaplace(draws=6000), sw.Nuts(**SETTINGS))
 
 
 def test_a_flag_wins_over_the_study():
     made = _engine(replace(NO_FLAGS, draws=700), study_of("nested-laplace", **SETTINGS))
-    assert (made.fast.draws, made.exact.draws) == (700, 700)
+    assert (made.draws, made.fallback.draws) == (700, 700)
     with pytest.raises(StudyError, match="--chains belongs to nuts"):
         _engine(replace(NO_FLAGS, chains=2), study_of("nested-laplace"))
 
 
 def test_without_draws_each_engine_has_its_own():
-    made = _engine(NO_FLAGS, study_of("nested-laplace"))
-    assert (made.fast, made.exact) == (sw.NestedLaplace(), sw.Nuts())
+    assert _engine(NO_FLAGS, study_of("nested-laplace")) == sw.NestedLaplace(fallback=sw.Nuts())
 
 
-class Fast:
-    """A fast engine that ends in a way that was chosen."""
-
-    def __init__(self, ends):
-        self.ends = ends
-
-    def run(self, spec, data, **options):
-        if isinstance(self.ends, Exception):
-            raise self.ends
-        return Draws(None, None, self.ends, spec, {}, {"draws": 6000, "fallback": False})
-
-
-def ended_with(ends, monkeypatch):
-    """What came of a run, and the engine that took over, if any."""
-    taken = []
-
-    def fall_back(reason, spec, data, **options):
-        taken.append((reason, options["engine"]))
-        return SimpleNamespace(engine="nuts")
-
-    monkeypatch.setattr(fast_engine, "fall_back", fall_back)
-    made = FastOrNuts(Fast(ends), sw.Nuts(**SETTINGS))
-    return made.run(None, None, seed=1, progress=False, report=silent), taken
-
-
-def test_nuts_takes_over_as_the_study_sets_it(monkeypatch):
+@pytest.mark.parametrize("fails", ["verdict", "mode"])
+@pytest.mark.parametrize(("fallback", "exact"), [(True, None), (sw.Nuts(**SETTINGS), sw.Nuts(**SETTINGS))])
+def test_nuts_takes_over_as_it_was_set(monkeypatch, fails, fallback, exact):
     from sitewise.inference.nested_laplace.weighting import NoModeError
 
-    for ends, told in ((POOR, POOR.sentence), (NoModeError("No mode."), "No mode.")):
-        found, taken = ended_with(ends, monkeypatch)
-        assert found.engine == "nuts"
-        ((reason, engine),) = taken
-        assert reason.startswith(told)
-        assert engine == sw.Nuts(**SETTINGS)
+    taken = []
 
+    def weighted(self, spec, data, *, seed):
+        if fails == "mode":
+            raise NoModeError("No mode.")
+        return SimpleNamespace(verdict=POOR)
 
-def test_a_verdict_that_does_not_fail_is_the_answer(monkeypatch):
-    found, taken = ended_with(SOUND, monkeypatch)
-    assert taken == []
-    assert found.verdict is SOUND
-    assert found.settings["fallback"] is True
-
-
-def test_a_model_that_the_fast_engine_does_not_know_is_refused(monkeypatch):
-    with pytest.raises(sw.SpecError, match="not this"):
-        ended_with(sw.SpecError("not this"), monkeypatch)
+    monkeypatch.setattr(fast_engine, "require_known", lambda spec: None)
+    monkeypatch.setattr(sw.NestedLaplace, "weighted", weighted)
+    monkeypatch.setattr(
+        fast_engine, "fall_back", lambda reason, spec, data, **options: taken.append((reason, options["engine"]))
+    )
+    sw.NestedLaplace(fallback=fallback).run(None, None, seed=1, progress=False, report=silent)
+    assert taken == [("No mode." if fails == "mode" else POOR.sentence, exact)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -19,10 +19,8 @@ from sitewise.problems import StudyError, listed, nearest
 
 if TYPE_CHECKING:
     from sitewise.cohort import Cohort
-    from sitewise.inference import Engine, FitResult, NestedLaplace, Nuts
-    from sitewise.inference.engine import Draws, Report
+    from sitewise.inference import Engine, FitResult
     from sitewise.models import ModelSpec
-    from sitewise.models.model_data import ModelData
     from sitewise.report import Analysis
 
     Reader = Callable[[Study, ModelSpec, int], Cohort]
@@ -153,37 +151,10 @@ def _engine(flags: Flags, study: Study) -> Engine:
     if name == "nested-laplace":
         if flags.chains is not None:
             raise StudyError("--chains belongs to nuts: the fast engine's draws are independent.")
-        return FastOrNuts(fast, Nuts(**chosen))
+        return replace(fast, fallback=Nuts(**chosen))
     if name == "auto":
         return Auto(fast, Nuts(**chosen))
     raise StudyError(f"There is no engine '{name}'. {nearest(name, ENGINES)}")
-
-
-@dataclass(frozen=True)
-class FastOrNuts:
-    """The fast engine, and NUTS as flags and study set it where its verdict fails; a model that it does not know is refused."""
-
-    name: ClassVar[str] = "nested-laplace"
-    fast: NestedLaplace
-    exact: Nuts
-
-    def run(self, spec: ModelSpec, data: ModelData, *, seed: int, progress: bool, report: Report) -> Draws:
-        """Return the fast engine's draws, or those of NUTS."""
-        from sitewise.inference.nested_laplace.engine import fall_back
-
-        try:
-            found = self.fast.run(spec, data, seed=seed, progress=progress, report=report)
-        except ValueError as error:
-            from sitewise.inference.nested_laplace.weighting import NoModeError
-
-            if not isinstance(error, NoModeError):
-                raise
-            reason = str(error)
-        else:
-            if found.verdict.level != "fail":
-                return replace(found, settings={**found.settings, "fallback": True})
-            reason = found.verdict.sentence
-        return fall_back(reason, spec, data, seed=seed, progress=progress, report=report, engine=self.exact)
 
 
 @contextmanager

@@ -40,13 +40,13 @@ class NestedLaplace:
     ----------
     draws : int
         Weighted draws, and as many resampled to equal weights. A failing verdict is tried once more with four times as many.
-    fallback : bool
-        Sample by NUTS, and say so, when the verdict fails again.
+    fallback : bool or Nuts
+        Sample by NUTS, and say so, when the verdict fails again: by its defaults, or by the one given.
     """
 
     name: ClassVar[str] = "nested-laplace"
     draws: int = 2000
-    fallback: bool = False
+    fallback: bool | Nuts = False
 
     def __post_init__(self) -> None:
         if self.draws < 100:
@@ -75,9 +75,10 @@ class NestedLaplace:
         except NoModeError as error:
             if not self.fallback:
                 raise
-            return fall_back(str(error), spec, data, seed=seed, progress=progress, report=report)
+            return fall_back(str(error), spec, data, seed=seed, progress=progress, report=report, engine=self._exact)
         if found.verdict.level == "fail" and self.fallback:
-            return fall_back(found.verdict.sentence, spec, data, seed=seed, progress=progress, report=report)
+            reason = found.verdict.sentence
+            return fall_back(reason, spec, data, seed=seed, progress=progress, report=report, engine=self._exact)
         spec = non_centred(spec)
         weighted = unpack(spec, data, found.points[None])
         with np.errstate(divide="ignore"):  # a weight may be too small for a number
@@ -91,8 +92,12 @@ class NestedLaplace:
         weighted.attrs["log_weight"] = "Pareto-smoothed, weights summing to one"
         sample_stats = xr.Dataset({"lp": ((names.CHAIN, names.DRAW), found.log_density[None, chosen])})
         seconds["sample"] = time.perf_counter() - started
-        settings = {**asdict(self), "grid_nodes": found.nodes}
+        settings = {**asdict(self), "fallback": bool(self.fallback), "grid_nodes": found.nodes}
         return Draws(posterior, sample_stats, found.verdict, spec, seconds, settings, weighted, self.name)
+
+    @property
+    def _exact(self) -> Nuts | None:
+        return self.fallback if isinstance(self.fallback, Nuts) else None
 
     def weighted(self, spec: ModelSpec, data: ModelData, *, seed: int | np.random.SeedSequence) -> WeightedDraws:
         """Return the weighted draws alone, as arrays; where their verdict fails, once more with four times as many.
