@@ -177,7 +177,7 @@ def calibrate(
     endpoint: Annotated[str, typer.Option("--endpoint", help="os, pfs or another that the evidence uses.")] = "os",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed.")] = 1,
     pool: Annotated[
-        int | None, typer.Option("--pool", min=1000, help="Cohorts simulated for the posterior; default 16000.")
+        int | None, typer.Option("--pool", min=1000, help="Cohorts simulated for the posterior; default 24000.")
     ] = None,
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity/--no-sensitivity", help="Whether to calibrate under other assumptions as well.")

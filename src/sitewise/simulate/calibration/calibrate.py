@@ -28,7 +28,7 @@ from sitewise.simulate.parts import Floats
 from sitewise.simulate.scenario import Scenario
 
 DRAWS = 1000
-POOL = 16_000
+POOL = 24_000
 PRIOR_DRIVEN = 0.3
 """A parameter whose sd shrank by less than this share is driven by its prior."""
 REPLICATE, PLUG_IN, RETRY = 4, 5, 6

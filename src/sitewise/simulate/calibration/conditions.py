@@ -5,6 +5,9 @@ parameters as the printed ones are, so that its chance, given these, is a probit
 fitted to all cohorts, not only to those that meet the conditions: hardly one in ten does where a paper prints several medians
 that are not reached, and the numbers of those that do are cut off.
 
+Cohorts whose numbers are near to the printed ones count for more: over the whole pool probits are not quite linear, and the
+printed numbers may be rare among those that meet the conditions.
+
 Several conditions are taken in turn, each among the cohorts that meet those before: the chance of all is the product.
 """
 
@@ -16,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from sitewise.simulate.calibration.pool import Pool, complete
+from sitewise.simulate.calibration.pool import Pool, complete, nearness
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
@@ -58,11 +61,12 @@ class Conditions:
         scale = np.where(scale > 0, scale, 1.0)
         design = np.column_stack([np.ones(len(columns)), (columns - middle) / scale])
         published = (problem.published[problem.fitted] - middle[size:]) / scale[size:]
-        found, left = [], np.ones(len(columns), dtype=bool)
+        weight = nearness((statistics - problem.published[problem.fitted]) / np.maximum(statistics.std(axis=0), 1e-12))
+        found, left = [], weight > 0
         for place, limit in limits:
             met = pool.statistics[kept][:, place] > limit
             if left.any() and met[left].mean() < NEARLY_ALL:
-                intercept, slope, other = np.split(_probit(design[left], met[left]), [1, 1 + size])
+                intercept, slope, other = np.split(_probit(design[left], met[left], weight[left]), [1, 1 + size])
                 slope = slope / scale[:size]
                 found.append((intercept[0] - slope @ middle[:size] + other @ published, slope))
             left &= met
@@ -99,12 +103,12 @@ def _vaguer(problem: Problem, theta: Floats, statistics: Floats) -> Floats:
     return np.asarray(statistics + noise * left.std(axis=0) * np.sqrt(factor - 1))
 
 
-def _probit(design: Floats, happened: NDArray[np.bool_]) -> Floats:
-    """Return coefficients of a probit regression, by Newton's method, with a ridge of a cohort or two's worth."""
+def _probit(design: Floats, happened: NDArray[np.bool_], weight: Floats) -> Floats:
+    """Return coefficients of a weighted probit regression, by Newton's method, with a ridge of a cohort or two's worth."""
     sign, coefficients = np.where(happened, 1.0, -1.0), np.zeros(design.shape[1])
     for _ in range(NEWTON_STEPS):
         index = sign * (design @ coefficients)
         mills = np.exp(-0.5 * index**2 - LOG_SQRT_2_PI - log_ndtr(index))
-        information = (design * (mills * (mills + index))[:, None]).T @ design + np.eye(len(coefficients))
-        coefficients = coefficients + np.linalg.solve(information, design.T @ (sign * mills) - coefficients)
+        information = (design * (weight * mills * (mills + index))[:, None]).T @ design + np.eye(len(coefficients))
+        coefficients = coefficients + np.linalg.solve(information, design.T @ (weight * sign * mills) - coefficients)
     return np.asarray(coefficients)

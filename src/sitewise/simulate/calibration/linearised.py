@@ -2,9 +2,8 @@
 
 The fitted statistics are regressed on the parameters over the pool: coefficients B and residual covariance S. With the prior,
 which is normal, the posterior is normal with precision P + B' S^-1 B (a synthetic likelihood, Wood 2010, Nature 466:1102,
-whose mean is linear over the pool). What is asked of the paper's own cohort is regressed on parameters and statistics
-together. Neither regression depends on what proposed the parameters, so that no draw is lost to weights, however many
-parameters there are; the price is the linearity, over the width of the pool.
+whose mean is linear over the pool). The regression does not depend on what proposed the parameters, so that no draw is lost to
+weights, however many parameters there are; the price is the linearity, over the width of the pool.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ import numpy as np
 from scipy.special import expit, log_expit
 
 from sitewise.simulate.calibration.conditions import LEAST_DEGREES, NEARLY_ALL, Conditions
-from sitewise.simulate.calibration.derived import Derived
-from sitewise.simulate.calibration.pool import Pool, complete, draw_pool, tempered, usable
+from sitewise.simulate.calibration.pool import Pool, complete, draw_pool, tempered
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
@@ -26,8 +24,6 @@ FIRST_SIZE = 1000
 FIRST_WIDTH = 4.0
 MANY = 10
 """Draws proposed for one that is kept."""
-NEAREST = 0.2
-"""Share of a pool's cohorts whose residuals are those of counts."""
 NEWTON_STEPS = 12
 
 
@@ -90,33 +86,6 @@ def chance_of_conditions(problem: Problem, pool: Pool, /) -> float:
     """Return how likely a cohort with the published numbers meets the conditions, at their conditioned mean."""
     conditions = Conditions.fitted(problem, pool)
     return float(np.exp(conditions.log_chance(conditions.moments(*linear_posterior(problem, pool))[0])))
-
-
-def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, *, seed: int) -> Floats:
-    """Return draws of the cohort's counts (draws, d), one at each parameter row (draws, p), given the published numbers.
-
-    They are predicted at the parameters and the published statistics; what the regression leaves is drawn from the residuals of
-    the cohorts whose statistics are nearest to the published ones.
-    """
-    stream = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(FIRST_ROUNDS[1],)))
-    draws, kept = len(theta), usable(problem, pool)
-    mean = linear_posterior(problem, pool)[0]
-    statistics = pool.statistics[kept][:, problem.fitted]
-    away = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
-    from_mean, asked_from_mean = ((rows - mean) / problem.parameters.sd for rows in (pool.theta[kept], theta))
-    # Counts are curves in parameters and statistics: the pool is wide, and its mean cohort has more or fewer deaths than the
-    # paper's. Without squares, deaths of simulated papers came out one too high on average.
-    design = np.column_stack([np.ones(len(away)), from_mean, from_mean**2, away, away**2])
-    asked = np.column_stack([np.ones(draws), asked_from_mean, asked_from_mean**2, np.zeros((draws, 2 * away.shape[1]))])
-    free = derived.free(pool.derived[kept])
-    gram = design.T @ design
-    gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / len(gram)
-    coefficients = np.linalg.solve(gram, design.T @ free)
-    left = (free - design @ coefficients) * np.sqrt(len(design) / max(len(design) - design.shape[1], LEAST_DEGREES))
-    # Far from the published numbers residuals are larger, there for lack of fit.
-    distance = np.einsum("nk,kl,nl->n", away, np.linalg.pinv(np.atleast_2d(np.cov(away, rowvar=False))), away)
-    near = np.flatnonzero(distance <= np.quantile(distance, NEAREST))
-    return derived.counts(asked @ coefficients + left[stream.choice(near, size=draws)])
 
 
 def log_chance(problem: Problem, pool: Pool, /) -> Callable[[Floats], Floats]:

@@ -15,6 +15,8 @@ from sitewise.simulate.calibration.statistics import inequalities_met
 from sitewise.simulate.parts import Floats
 
 STAGE = 1
+NEAREST = 0.8
+"""Share of a pool's cohorts that say what holds at the published numbers: those with the nearest ones."""
 Report = Callable[[str], None]
 
 
@@ -112,6 +114,18 @@ def complete(problem: Problem, pool: Pool, /) -> NDArray[np.bool_]:
 def usable(problem: Problem, pool: Pool, /) -> NDArray[np.bool_]:
     """Return which cohorts of a pool have all fitted statistics and meet the paper's conditions, shape (N,)."""
     return complete(problem, pool) & np.asarray(inequalities_met(pool.statistics, problem.targets))
+
+
+def nearness(away: Floats, /) -> Floats:
+    """Return how much cohorts count for what holds at the published numbers, shape (N,): 0 beyond the nearest, up to 1.
+
+    An Epanechnikov kernel of the distance of their statistics less the published ones, ``away`` (N, k), by the covariance.
+    """
+    if not away.shape[1]:
+        return np.ones(len(away))
+    precision = np.linalg.pinv(np.atleast_2d(np.cov(away, rowvar=False)))
+    distance = np.einsum("nk,kl,nl->n", away, precision, away)
+    return np.maximum(1 - distance / max(float(np.quantile(distance, NEAREST)), np.finfo(float).tiny), 0.0)
 
 
 def tempered(problem: Problem, mean: Floats, covariance: Floats, width: float) -> tuple[Floats, Floats]:

@@ -24,13 +24,13 @@ from collections.abc import Callable
 import numpy as np
 
 from sitewise.problems import EvidenceError
+from sitewise.simulate.calibration.counts import counts_at
 from sitewise.simulate.calibration.curved import carries_curves, curved_draws, curved_model
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.elliptical_slice import effective_draws
 from sitewise.simulate.calibration.linearised import (
     chance_of_conditions,
     conditioned_posterior,
-    counts_at,
     linear_draws,
 )
 from sitewise.simulate.calibration.moments import MomentFit
@@ -49,6 +49,8 @@ from sitewise.simulate.parts import Floats
 FIRST, WIDE = (0.15, 4.0), (0.2, 2.5)
 """Share of the cohorts of the first two rounds, and by what the likelihood's precision is divided for their proposals: those of
 ABC, which the second is for, must be wider than the posterior."""
+LOOKING = 16_000
+"""Cohorts of a pool beyond which the first two rounds do not grow: they say where to look, which more would not say better."""
 CURVED, LINEAR = 1.5, 1.2
 """The same divisor of the last rounds, for the models of the statistics: a line holds best near the posterior."""
 CENTRING = 0.3
@@ -104,7 +106,7 @@ def sample_posterior(
         centre, spread = tempered(problem, mean, covariance, width)
         return draw_pool(problem, derived, centre, spread, seed=seed, size=count, round_=round_, workers=workers, report=report)
 
-    first, wide = round(FIRST[0] * size), round(WIDE[0] * size)
+    first, wide = (round(share * min(size, LOOKING)) for share, _ in (FIRST, WIDE))
     left = size - first - wide
     mean, covariance = conditioned_posterior(problem, drawn(moments.theta, moments.covariance, FIRST[1], first, 0))
     pool = drawn(mean, covariance, WIDE[1], wide + left if method == "abc" else wide, 1)
@@ -122,8 +124,8 @@ def sample_posterior(
         pool = centring.joined(drawn(before, covariance, CURVED, left - len(centring.theta), 3))
     else:
         pool = drawn(before, covariance, LINEAR, left, 2)
-    refuse_few(usable(problem, pool))
     refuse_contradiction(chance_of_conditions(problem, pool))
+    refuse_few(usable(problem, pool))
     draws, effective = _curved(problem, pool, seed=seed) if curved else (None, 0.0)
     if draws is None and method == "curved":
         raise EvidenceError(
