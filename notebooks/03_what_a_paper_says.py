@@ -64,7 +64,7 @@ def mark(figure: plt.Figure) -> None:
 
 # %%
 SIZES = {
-    "full": {"moments": 300, "pool": 16_000, "new": 200, "cohorts": 12, "steps": {}, "draws": 500},
+    "full": {"moments": 300, "pool": 24_000, "new": 200, "cohorts": 12, "steps": {}, "draws": 500},
     "small": {"moments": 100, "pool": 4_000, "new": 20, "cohorts": 2, "steps": {"steps": 40_000}, "draws": 300},
 }
 SIZE = SIZES[os.environ.get("SITEWISE_NOTEBOOK_SIZE", "full")]

@@ -124,7 +124,8 @@ def rejected_unreached(unreached):
 def test_parameters_are_those_under_which_a_condition_is_met(unreached, rejected_unreached, method):
     """Statistics of the cohorts that meet it alone would have the median .4 sd too low, and a third too wide.
 
-    Deaths are one sd of the sampling at most from what rejection keeps: their regression spans the pool.
+    Deaths, a regression near the numbers, are half an sd of the sampling at most from what rejection keeps; one sd by
+    ABC, whose regression spans the pool.
     """
     assert len(rejected_unreached) > 300
     posterior = calibrate(*unreached, seed=3, cohorts=200, workers=2, method=method).posterior
@@ -135,7 +136,8 @@ def test_parameters_are_those_under_which_a_condition_is_met(unreached, rejected
         error = np.sqrt(1 / len(expected) + 1 / effective)
         assert (theta[:, place].mean() - expected.mean()) / expected.std() == pytest.approx(0, abs=2.5 * error + 0.15)
         assert theta[:, place].std() / expected.std() == pytest.approx(1, abs=2.5 * np.sqrt(0.5) * error + 0.15)
-    assert counts[:, 0].mean() == pytest.approx(rejected_unreached[:, 3].mean(), abs=rejected_unreached[:, 3].std())
+    deaths, far = rejected_unreached[:, 3], 1.0 if method == "abc" else 0.5
+    assert counts[:, 0].mean() == pytest.approx(deaths.mean(), abs=far * deaths.std())
 
 
 def test_what_the_paper_does_not_say_keeps_its_prior(found):

@@ -125,7 +125,7 @@ def nearness(away: Floats, /) -> Floats:
         return np.ones(len(away))
     precision = np.linalg.pinv(np.atleast_2d(np.cov(away, rowvar=False)))
     distance = np.einsum("nk,kl,nl->n", away, precision, away)
-    return np.maximum(1 - distance / max(float(np.quantile(distance, NEAREST)), np.finfo(float).tiny), 0.0)
+    return np.asarray(np.maximum(1 - distance / max(float(np.quantile(distance, NEAREST)), np.finfo(float).tiny), 0.0))
 
 
 def tempered(problem: Problem, mean: Floats, covariance: Floats, width: float) -> tuple[Floats, Floats]:
