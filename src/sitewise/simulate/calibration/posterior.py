@@ -4,7 +4,7 @@ The parameters of simulated cohorts are regressed on their statistics (the fitte
 & Prangle 2012, J R Stat Soc B 74:419), the nearest proposals are kept with an Epanechnikov kernel, a local-linear regression
 moves them to the published statistics (Beaumont, Zhang & Balding 2002, Genetics 162:2025), and importance weights prior /
 proposal turn the proposal into the prior. It assumes little, but with some twenty parameters and thirty numbers it leaves few
-effective draws, and its intervals are then too narrow.
+effective draws, and its intervals are then too narrow. Counts of the paper's own patients follow from parameters and numbers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sitewise.problems import EvidenceError
+from sitewise.simulate.calibration.counts import counts_at
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.pool import STAGE, Pool, usable
 from sitewise.simulate.calibration.problem import Problem
@@ -77,7 +78,7 @@ class Posterior:
         return self.theta[places], self.derived[places]
 
 
-def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: float = KEPT) -> Posterior:
+def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, seed: int, kept: float = KEPT) -> Posterior:
     """Return the posterior that a pool gives for the problem's published numbers.
 
     Raises
@@ -104,17 +105,15 @@ def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, kept: flo
     radius = np.partition(distance, count)[count]
     chosen = distance < radius
     kernel = 1 - (distance[chosen] / radius) ** 2
-    response = np.column_stack([theta, derived.free(pool.derived[valid])])[chosen]
-    local = _regress(centred[chosen], response, kernel)
-    left = response - local[0] - centred[chosen] @ local[1:]
+    local = _regress(centred[chosen], theta[chosen], kernel)
+    left = theta[chosen] - local[0] - centred[chosen] @ local[1:]
     # Residuals of a regression with many coefficients are smaller than what they stand for.
     effective = kernel.sum() ** 2 / np.sum(kernel**2)
     adjusted = local[0] + left * np.sqrt(effective / max(effective - len(local), 0.1 * effective))
-    width = theta.shape[1]
-    weight = kernel * _prior_over_proposal(problem, pool, adjusted[:, :width])
+    weight = kernel * _prior_over_proposal(problem, pool, adjusted)
     weight = weight / weight.sum()
-    counts = derived.counts(adjusted[:, width:])
-    return Posterior(adjusted[:, :width], counts, weight, float(chosen.mean()), float(1 / np.sum(weight**2)))
+    counts = counts_at(problem, derived, pool, adjusted, seed=seed)
+    return Posterior(adjusted, counts, weight, float(chosen.mean()), float(1 / np.sum(weight**2)))
 
 
 def refuse_few(usable_cohorts: NDArray[np.bool_]) -> None:

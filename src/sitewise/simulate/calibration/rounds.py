@@ -111,7 +111,7 @@ def sample_posterior(
     mean, covariance = conditioned_posterior(problem, drawn(moments.theta, moments.covariance, FIRST[1], first, 0))
     pool = drawn(mean, covariance, WIDE[1], wide + left if method == "abc" else wide, 1)
     if method == "abc" or (method == "auto" and usable(problem, pool).sum() >= LEAST_KEPT):
-        found = posterior_of(problem, derived, pool)
+        found = posterior_of(problem, derived, pool, seed=seed)
         if method == "abc" or found.effective >= LEAST_EFFECTIVE:
             refuse_contradiction(chance_of_conditions(problem, pool))
             return found
