@@ -117,7 +117,7 @@ def so_far(rows: list[tuple]) -> str:
 def run(papers: int, pool: int, cohorts: int, workers: int, kept: Path | None) -> pd.DataFrame:
     """Return the rows of all papers; those in the file are not calibrated again, and it is left with all of them."""
     if kept is not None and kept.exists():
-        before = pd.read_csv(kept, float_precision="round_trip")
+        before = pd.read_csv(kept)
         done_before = set(zip(before.source, before.paper, strict=True))
     else:
         before, done_before = pd.DataFrame(columns=COLUMNS), set()
