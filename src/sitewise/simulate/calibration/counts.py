@@ -83,7 +83,8 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
     stream, kept = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,))), usable(problem, pool)
     mean, sd = linear_posterior(problem, pool)[0], problem.parameters.sd
     statistics = pool.statistics[kept][:, problem.fitted]
-    z = (statistics - problem.published[problem.fitted]) / statistics.std(axis=0)
+    spread = statistics.std(axis=0)
+    z = (statistics - problem.published[problem.fitted]) / np.where(spread > 0, spread, 1.0)
     fit = LocalFit.fitted((pool.theta[kept] - mean) / sd, z, derived.free(pool.derived[kept]))
     return derived.counts(fit.draw((theta - mean) / sd, stream))
 
