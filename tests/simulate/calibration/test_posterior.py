@@ -151,7 +151,7 @@ def test_printed_deaths_are_the_deaths(make, method):
         survival=[{"id": "median", "median": 14}, {"id": "two years", "time": 24, "survival": 0.3}],
         events=[{"id": "deaths", "events": 2100}],
     )
-    counts = calibrate(paper, seed=1, cohorts=100, method=method).draws[1]
+    counts = calibrate(paper, seed=1, cohorts=100, pool=8000, method=method).draws[1]
     assert counts[:, 0].mean() == pytest.approx(2100, abs=0.3)
     assert counts[:, 0].std() < 1.0
 
