@@ -62,6 +62,14 @@ def without_pictures():
 
 
 @pytest.fixture
+def without_drawing(monkeypatch):
+    """Draw no pictures of `sitewise tables`, which take most of the time; tests/report looks at them."""
+    import sitewise.report.classical_write
+
+    monkeypatch.setattr(sitewise.report.classical_write, "draw_all", lambda tables, folder, beside: [])
+
+
+@pytest.fixture
 def write(tmp_path):
     """A function that writes the text of a study file and reads it."""
 

@@ -3,20 +3,13 @@
 All runs use one table and two models, each compiled once in this process; a run then costs seconds.
 """
 
-import contextlib
-import io
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-
-import sitewise.inference
-import sitewise.report.write
-from sitewise.cli import main
 
 PLAIN = "Surv(months, died) ~ ecog"
 SITES = "Surv(months, died) ~ ecog + stage + grade + (1 | hospital)"
@@ -66,7 +59,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder with a patient table (CSV and Parquet), a bad table and a study.
+    """A folder with a patient table (CSV and Parquet) and a study.
 
     Times are days and are called months, hospital Z has one patient, nobody of stage IV died, grade has three whole-number
     values: each is worth a warning.
@@ -92,36 +85,20 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fit")
     frame.to_csv(folder / "patients.csv", index=False)
     frame.to_parquet(folder / "patients.parquet")
-    frame.assign(months=frame["months"].where(frame.index != 4, -3), died=7).to_csv(folder / "bad.csv", index=False)
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="module")
-def sitewise_command(place):
-    """A function that runs the command line in this process, as in a terminal of 80 columns."""
-
-    def run(*arguments, folder="out"):
-        out, err = io.StringIO(), io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            patch.setattr(sys, "argv", ["sitewise", *map(str, arguments)])
-            patch.setenv("COLUMNS", "80")
-            with pytest.raises(SystemExit) as ended:
-                main()
-        return Run(int(ended.value.code or 0), out.getvalue(), err.getvalue(), place / folder)
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def fit(sitewise_command, place):
+def fit(sitewise, place):
     """A function that runs `sitewise fit` on the table into a folder of its own."""
 
     def run(folder, *arguments, table="patients.csv", pictures=False):
         with pytest.MonkeyPatch.context() as patch:
             if not pictures:
-                patch.setattr(sitewise.report.write, "write_plots", lambda analysis, folder: [])
-            return sitewise_command("fit", place / table, "--out", place / folder, *arguments, folder=folder)
+                patch.setattr("sitewise.report.write.write_plots", lambda analysis, folder: [])
+            ended = sitewise("fit", place / table, "--out", place / folder, *arguments)
+        return Run(ended.code, ended.out, ended.err, place / folder)
 
     return run
 
@@ -270,148 +247,3 @@ def test_allow_fail_is_exit_code_0(fit, failing):
     assert "Verdict fail: " in run.out
     # The same seed gives the same draws.
     pd.testing.assert_frame_equal(run.table("parameters"), failing.table("parameters"))
-
-
-# Slips ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def no_sampling(monkeypatch):
-    """Fail a test that would start to sample."""
-
-    def refuse(*arguments, **options):
-        raise AssertionError("sampling started")
-
-    monkeypatch.setattr(sitewise.inference, "fit", refuse)
-
-
-def assert_refused(run, message):
-    """The run ended with code 2, this message on stderr, nothing on stdout and no traceback."""
-    assert run.code == 2
-    errors = [line for line in run.err.splitlines() if not line.startswith("[ ")]
-    assert "\n".join(errors) == f"Error: {message}"
-    assert run.out == ""
-
-
-@pytest.mark.usefixtures("no_sampling")
-class TestSlips:
-    def test_no_model(self, fit):
-        assert_refused(fit("none"), "Give a model: --model FORMULA, --config study.toml, or both.")
-
-    def test_a_study_without_a_formula(self, fit, tmp_path):
-        (tmp_path / "study.toml").write_text("[sampler]\ndraws = 100\n")
-        message = "There is no model: give --model, or formula in [model] of the study file."
-        assert_refused(fit("none", "--config", tmp_path / "study.toml"), message)
-
-    def test_no_such_table(self, fit, place):
-        assert_refused(fit("none", "--model", PLAIN, table="nobody.csv"), f"There is no file {place / 'nobody.csv'}.")
-
-    def test_no_such_study(self, fit, place):
-        assert_refused(fit("none", "--config", place / "no.toml"), f"There is no file {place / 'no.toml'}.")
-
-    def test_a_table_of_another_kind(self, fit):
-        message = "study.toml: give the patients as .csv or .parquet, not '.toml'."
-        assert_refused(fit("none", "--model", PLAIN, table="study.toml"), message)
-
-    def test_a_bad_table(self, fit):
-        message = (
-            "The cohort has 2 problems (rows are counted from 1, without the header):\n"
-            "  1. column 'died': holds '7', which does not say which value is the event. Set event_level = '7'.\n"
-            "  2. column 'months': 1 time is negative (row 5). Correct this row."
-        )
-        assert_refused(fit("none", "--model", PLAIN, table="bad.csv"), message)
-
-    def test_an_unknown_covariate(self, fit):
-        message = (
-            "The cohort has 1 problem:\n  1. column 'ecgo': does not exist; it was named as covariate. Did you mean 'ecog'?"
-        )
-        assert_refused(fit("none", "--model", "Surv(months, died) ~ ecgo"), message)
-
-    def test_a_formula_that_is_none(self, fit):
-        message = (
-            "The left side 'months' must be Surv(...). Write it as Surv(time, event) ~ ecog + age + (1 | site), or "
-            'Surv(entry, time, event) ~ ..., or Surv(lower, upper, type="interval") ~ ...'
-        )
-        assert_refused(fit("none", "--model", "months ~ ecog"), message)
-
-    def test_both_ways_of_naming_times(self, fit, tmp_path):
-        (tmp_path / "study.toml").write_text('[data]\nlower = "months"\nupper = "died"\n')
-        run = fit("none", "--config", tmp_path / "study.toml", "--model", "Surv(months, died) ~ ecog")
-        message = (
-            "The cohort has 1 problem:\n  1. columns: named are time = 'months', event = 'died', lower = 'months', upper = "
-            "'died'. Name time and event, or lower and upper for times that are known to lie in an interval."
-        )
-        assert_refused(run, message)
-
-    def test_a_study_with_slips(self, fit, tmp_path):
-        (tmp_path / "study.toml").write_text('[data]\ntiem = "months"\n')
-        message = "study.toml has 1 problem:\n  1. [data] tiem: is not a known key. Did you mean 'time'?"
-        assert_refused(fit("none", "--config", tmp_path / "study.toml"), message)
-
-    def test_an_unknown_level_in_a_risk_group(self, fit, tmp_path):
-        (tmp_path / "study.toml").write_text(f'[covariates]\nfavourable = {{ ecog = ["2"] }}\n[model]\nformula = "{PLAIN}"')
-        run = fit("none", "--config", tmp_path / "study.toml")
-        assert run.code == 2
-        assert "1. covariate 'ecog': has no level '2'. Levels: '0', '1'." in run.err
-
-    def test_an_engine_that_does_not_exist(self, fit, tmp_path):
-        (tmp_path / "study.toml").write_text(f'[sampler]\nengine = "laplace"\n[model]\nformula = "{PLAIN}"')
-        message = "There is no engine 'laplace'. Did you mean 'nested-laplace'?"
-        assert_refused(fit("none", "--config", tmp_path / "study.toml"), message)
-
-    def test_an_interval_in_percent(self, fit):
-        message = "prob is 95; it must be between 0 and 1, such as 0.95."
-        assert_refused(fit("none", "--model", PLAIN, "--prob", 95), message)
-
-    def test_nothing_was_written(self, place):
-        assert not (place / "none").exists()
-
-    @pytest.mark.parametrize(
-        ("arguments", "expected"),
-        [
-            (["fit"], "Missing option '--out'"),
-            (["fit", "patients.csv", "--model", PLAIN], "Missing option '--out'"),
-            (["fit", "patients.csv", "--modle", PLAIN], "No such option"),
-            (["fit", "patients.csv", "--out", "o", "--draws", "2"], "Invalid value for '--draws'"),
-            (["fit", "patients.csv", "--out", "o", "--chains", "0"], "Invalid value for '--chains'"),
-            (["fit", "patients.csv", "--out", "o", "--engine", "gibbs"], "'gibbs' is not"),
-            (["fti"], "No such command 'fti'"),
-        ],
-    )
-    def test_usage(self, sitewise_command, arguments, expected):
-        run = sitewise_command(*arguments)
-        assert run.code == 2
-        assert expected in " ".join(run.err.split())
-
-
-# Help -----------------------------------------------------------------------------------------------------
-
-
-def test_help_names_the_commands(sitewise_command):
-    run = sitewise_command("--help")
-    assert run.code == 0
-    assert "fit" in run.out
-    assert "demo" in run.out
-
-
-def test_help_of_fit_names_every_flag(sitewise_command):
-    run = sitewise_command("fit", "--help")
-    assert run.code == 0
-    for flag in ("--model", "--config", "--engine", "--draws", "--chains", "--seed", "--prob", "--out", "--allow-fail"):
-        assert flag in run.out
-
-
-def test_version(sitewise_command):
-    run = sitewise_command("--version")
-    assert (run.code, run.out) == (0, f"sitewise {sitewise.__version__}\n")
-
-
-def test_no_command_is_help_and_exit_code_2(sitewise_command):
-    run = sitewise_command()
-    assert run.code == 2
-    assert "Usage" in run.out + run.err
-
-
-def test_an_unknown_demo(sitewise_command):
-    run = sitewise_command("demo", "lugn")
-    assert_refused(run, "There is no demo 'lugn'. Demos: 'krog-20-04', 'lung'.")

@@ -1,9 +1,11 @@
-"""Help and commands that sample nothing are quick: they load none of the packages that take seconds."""
+"""Help: what it names, and that it and commands that sample nothing load none of the packages that take seconds."""
 
 import subprocess
 import sys
 
 import pytest
+
+import sitewise as sw
 
 SLOW = ("pymc", "pytensor", "nutpie", "numba", "matplotlib", "arviz_stats", "arviz_base", "formulae", "jinja2")
 LIGHT = (*SLOW, "pandas", "xarray", "scipy")
@@ -46,3 +48,21 @@ def test_commands_that_sample_nothing_load_no_sampler(tmp_path):
         loaded, shown = loaded_by(arguments)
         assert "krog" in shown.lower()
         assert not loaded & set(SLOW), arguments
+
+
+def test_help_of_fit_names_every_flag(sitewise):
+    run = sitewise("fit", "--help")
+    assert run.code == 0
+    for flag in ("--model", "--config", "--engine", "--draws", "--chains", "--seed", "--prob", "--out", "--allow-fail"):
+        assert flag in run.out
+
+
+def test_version(sitewise):
+    run = sitewise("--version")
+    assert (run.code, run.out) == (0, f"sitewise {sw.__version__}\n")
+
+
+def test_no_command_is_help_and_exit_code_2(sitewise):
+    run = sitewise()
+    assert run.code == 2
+    assert "Usage" in run.out + run.err
