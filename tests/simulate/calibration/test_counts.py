@@ -75,14 +75,6 @@ def test_what_does_not_vary_is_known():
     np.testing.assert_allclose(draws[:, 1], 7.0, atol=1e-4)
 
 
-def test_a_number_that_no_cohort_varies_says_nothing(fit):
-    """A share that is 1 in every cohort, say: the fit is that without it, to what the ridge moves."""
-    x, z, responses = planted(COHORTS, 1)
-    with_it = LocalFit.fitted(x, np.column_stack([z, np.full(COHORTS, 0.2)]), responses)
-    np.testing.assert_allclose(with_it.coefficients[1:], fit.coefficients[1:], atol=0.02)
-    np.testing.assert_allclose(with_it.scale, fit.scale, rtol=0.02)
-
-
 def test_cohorts_beyond_the_nearest_do_not_count():
     """Weights are those of the kernel of Mahalanobis distances from the published numbers, not from the pool's mean."""
     rng = np.random.default_rng(7)

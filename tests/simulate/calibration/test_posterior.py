@@ -1,5 +1,7 @@
 """The posterior against rejection sampling with a simulator written here, and against linear algebra; counts within bounds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,8 @@ from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration import Assumptions, calibrate
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.linearised import linear_posterior
-from sitewise.simulate.calibration.pool import Pool, tempered
+from sitewise.simulate.calibration.pool import Pool, draw_pool, tempered
+from sitewise.simulate.calibration.posterior import posterior_of
 from sitewise.simulate.calibration.problem import Problem
 
 PATIENTS = 40
@@ -286,6 +289,26 @@ def test_the_linear_model_finds_the_posterior_of_a_linear_paper(calibrated):
     sd = np.sqrt(np.diag(exact))
     assert np.abs((mean - expected) / sd).max() < 0.1  # sampling error of the regression
     np.testing.assert_allclose(np.sqrt(np.diag(found)), sd, rtol=0.05)
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.3, 1.0])
+def test_a_number_that_no_cohort_varies_changes_nothing(simple, constant):
+    """Parameters and deaths are those without it; the sum of many equal numbers is rounded, so that their sd may not be 0.
+
+    It still counts as a coefficient: one of some 1,000 kept cohorts, so that what is left grows by 1 / 2,000.
+    """
+    paper, assumptions = simple
+    more = replace(paper.survival[0], id="two years", time=24.0, survival=0.3)
+    problem = Problem.of(replace(paper, survival=(*paper.survival, more)), assumptions)
+    derived, prior = Derived(problem.statistics, exact=True), problem.parameters
+    pool = draw_pool(problem, derived, prior.mean, np.diag(prior.sd**2), seed=1, size=4000)
+    (place,) = [number for number, item in enumerate(problem.targets) if item.id.startswith("two years")]
+    pool.statistics[:, place] = constant
+    targets = list(problem.targets)
+    targets[place] = replace(targets[place], status="held_out")
+    found, expected = (posterior_of(own, derived, pool, seed=1) for own in (problem, replace(problem, targets=tuple(targets))))
+    np.testing.assert_allclose(found.theta, expected.theta, atol=2e-3)
+    np.testing.assert_allclose(found.derived.mean(axis=0), expected.derived.mean(axis=0), rtol=2e-3)
 
 
 # Counts --------------------------------------------------------------------------------------------------

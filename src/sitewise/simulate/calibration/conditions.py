@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from sitewise.simulate.calibration.pool import Pool, complete, nearness
+from sitewise.simulate.calibration.pool import Pool, away_from_published, complete, nearness
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
@@ -61,7 +61,7 @@ class Conditions:
         scale = np.where(scale > 0, scale, 1.0)
         design = np.column_stack([np.ones(len(columns)), (columns - middle) / scale])
         published = (problem.published[problem.fitted] - middle[size:]) / scale[size:]
-        weight = nearness((statistics - problem.published[problem.fitted]) / np.maximum(statistics.std(axis=0), 1e-12))
+        weight = nearness(away_from_published(problem, statistics))
         found, left = [], weight > 0
         for place, limit in limits:
             met = pool.statistics[kept][:, place] > limit

@@ -15,7 +15,7 @@ import numpy as np
 from sitewise.simulate.calibration.conditions import LEAST_DEGREES
 from sitewise.simulate.calibration.derived import Derived
 from sitewise.simulate.calibration.linearised import linear_posterior
-from sitewise.simulate.calibration.pool import Pool, nearness, usable
+from sitewise.simulate.calibration.pool import Pool, away_from_published, nearness, usable
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
@@ -82,9 +82,7 @@ def counts_at(problem: Problem, derived: Derived, pool: Pool, theta: Floats, /, 
     """Return draws of the cohort's counts (draws, d), one at each parameter row (draws, p), given the published numbers."""
     stream, kept = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(STREAM,))), usable(problem, pool)
     mean, sd = linear_posterior(problem, pool)[0], problem.parameters.sd
-    statistics = pool.statistics[kept][:, problem.fitted]
-    spread = statistics.std(axis=0)
-    z = (statistics - problem.published[problem.fitted]) / np.where(spread > 0, spread, 1.0)
+    z = away_from_published(problem, pool.statistics[kept][:, problem.fitted])
     fit = LocalFit.fitted((pool.theta[kept] - mean) / sd, z, derived.free(pool.derived[kept]))
     return derived.counts(fit.draw((theta - mean) / sd, stream))
 

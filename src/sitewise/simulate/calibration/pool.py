@@ -116,6 +116,16 @@ def usable(problem: Problem, pool: Pool, /) -> NDArray[np.bool_]:
     return complete(problem, pool) & np.asarray(inequalities_met(pool.statistics, problem.targets))
 
 
+def away_from_published(problem: Problem, statistics: Floats, /) -> Floats:
+    """Return fitted statistics (N, K) less the published ones, in their sds over the cohorts; 0 where none varies.
+
+    What is the same in every cohort says nothing; a constant beside the intercept of a regression would take its place.
+    """
+    varies = np.ptp(statistics, axis=0) > 0  # the sd of equal numbers may be that of their sum's rounding
+    sd = np.where(varies, statistics.std(axis=0), 1.0)
+    return np.asarray((statistics - problem.published[problem.fitted]) / sd * varies)
+
+
 def nearness(away: Floats, /) -> Floats:
     """Return how much cohorts count for what holds at the published numbers, shape (N,): 0 beyond the nearest, up to 1.
 

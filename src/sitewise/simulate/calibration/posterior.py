@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sitewise.problems import EvidenceError
 from sitewise.simulate.calibration.counts import counts_at
 from sitewise.simulate.calibration.derived import Derived
-from sitewise.simulate.calibration.pool import STAGE, Pool, usable
+from sitewise.simulate.calibration.pool import STAGE, Pool, away_from_published, usable
 from sitewise.simulate.calibration.problem import Problem
 from sitewise.simulate.parts import Floats
 
@@ -95,7 +95,7 @@ def posterior_of(problem: Problem, derived: Derived, pool: Pool, /, *, seed: int
     if (factor > 1).any():
         noise = np.random.default_rng(np.random.SeedSequence(len(theta))).standard_normal(statistics.shape)
         statistics = statistics + noise * statistics.std(axis=0) * np.sqrt(factor - 1)
-    centred = (statistics - problem.published[fitted]) / statistics.std(axis=0)
+    centred = away_from_published(problem, statistics)
     # Learned summaries: what the statistics say about the parameters, in units of what they leave open.
     coefficients = _regress(centred, theta, np.ones(len(theta)))
     summary = centred @ coefficients[1:]
